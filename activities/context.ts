@@ -1,0 +1,37 @@
+/** What the process that hosts the activities gives them. */
+import type { Client } from '@temporalio/client';
+import type { Cloud } from '../clouds/cloud.ts';
+import { cloudNamed, cloudNames } from '../clouds/registry.ts';
+import type { NodePool } from '../nodes/node.ts';
+import { createNodePool } from '../nodes/pool.ts';
+import { installationSecret } from '../system/secret.ts';
+
+export interface ActivityContext {
+  readonly client: Client;
+  readonly pool: NodePool;
+  /** A cloud by its name. @throws invalid when there is none of that name */
+  readonly cloud: (name: string) => Promise<Cloud>;
+  readonly clouds: () => Promise<Cloud[]>;
+  /** The installation secret: login keys are derived from it. */
+  readonly secret: Buffer;
+  /** UUID of the Temporal namespace. */
+  readonly installation: string;
+}
+
+/** What the worker's process knows. */
+export interface HostContext {
+  readonly styxHome: string;
+  readonly namespace: { readonly installation: string };
+  readonly client: Client;
+}
+
+export function activityContext(host: HostContext): ActivityContext {
+  return {
+    client: host.client,
+    pool: createNodePool(),
+    cloud: cloudNamed,
+    clouds: () => Promise.all(cloudNames().map(cloudNamed)),
+    secret: Buffer.from(installationSecret(host.styxHome)),
+    installation: host.namespace.installation,
+  };
+}

@@ -1,0 +1,52 @@
+/**
+ * Named places where a test can stop the world, so that what follows a crash there is enumerated and not left to chance.
+ * Without STYX_CRASH_POINTS in the environment every call is a no-op.
+ *
+ * STYX_CRASH_POINTS names a directory. A file `<point>.arm` in it arms a point; the one pass that renames it to `<point>.hit`
+ * holds its whole process there until `<point>.go` appears (or for a minute), while the test kills what it wants to kill.
+ * Points are `<activity>.before`, `<activity>.called` (its effect is done, what follows is not), `<activity>.after` (all done,
+ * not reported) and `<activity>.reported`, which is hit when the report has had the time to arrive, and holds nothing.
+ */
+import { existsSync, renameSync } from 'node:fs';
+import { join } from 'node:path';
+
+const directory = process.env.STYX_CRASH_POINTS;
+const HOLD_MS = 60_000;
+const REPORT_MS = 150;
+
+function claim(point: string): boolean {
+  if (directory === undefined) return false;
+  try {
+    renameSync(join(directory, `${point}.arm`), join(directory, `${point}.hit`));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+export function crashPoint(point: string): void {
+  if (directory === undefined || !claim(point)) return;
+  const go = join(directory, `${point}.go`);
+  const slice = new Int32Array(new SharedArrayBuffer(4));
+  for (const end = Date.now() + HOLD_MS; Date.now() < end && !existsSync(go); ) Atomics.wait(slice, 0, 0, 10);
+}
+
+export function crashPointAfterReport(point: string): void {
+  if (directory !== undefined) setTimeout(() => claim(point), REPORT_MS);
+}
+
+/** All points there are, by activity; what a crash matrix enumerates. */
+export const CRASH_POINTS = {
+  plan: ['before', 'after', 'reported'],
+  prepare: ['before', 'after', 'reported'],
+  createMachines: ['before', 'called', 'after', 'reported'],
+  bootstrap: ['before', 'called', 'after', 'reported'],
+  startPhase: ['before', 'called', 'after', 'reported'],
+  setLease: ['before', 'called', 'after', 'reported'],
+  watchNodes: ['before', 'exit', 'told', 'after'],
+  cancelJob: ['before', 'called', 'after', 'reported'],
+  stopMachines: ['before', 'called', 'after', 'reported'],
+  startMachines: ['before', 'called', 'after', 'reported'],
+  terminateMachines: ['before', 'called', 'after', 'reported'],
+  describe: ['before', 'after', 'reported'],
+} as const;

@@ -1,0 +1,152 @@
+/** Steps on the machines of one placement: observe, ensure, remove. */
+import type { CreateRequest } from '../clouds/cloud.ts';
+import { StyxError } from '../model/errors.ts';
+import { loginKeyScope } from '../model/identity.ts';
+import { type Instance, type InstanceTypeOffer, instanceEnding, instanceExists } from '../model/machines.ts';
+import type { Timing } from '../model/timing.ts';
+import { loginKey } from '../nodes/keys.ts';
+import type { ActivityContext } from './context.ts';
+import { crashPoint } from './crash-points.ts';
+import type {
+  ActActivities,
+  ClusterRef,
+  CreateInput,
+  PlacementInput,
+  PlanInput,
+  PrepareInput,
+  TerminateInput,
+} from './types.ts';
+import { backoff, type Patience, whileHeartbeating } from './wrap.ts';
+
+type MachineSteps = Pick<
+  ActActivities,
+  'plan' | 'prepare' | 'createMachines' | 'startMachines' | 'stopMachines' | 'terminateMachines'
+>;
+
+/** Offers that one launch walks through. */
+const MAX_OFFERS = 50;
+
+export function tagsOf(cluster: ClusterRef, installation: string): Record<string, string> {
+  return {
+    'styx-installation': installation,
+    'styx-workflow': cluster.workflowId,
+    'styx-workspace': cluster.workspace,
+    'styx-cluster': cluster.name,
+    'styx-generation': cluster.generation,
+  };
+}
+
+export function machineSteps(context: ActivityContext): MachineSteps {
+  return {
+    async plan({ resources }: PlanInput): Promise<InstanceTypeOffer[]> {
+      const clouds = resources.cloud === null ? await context.clouds() : [await context.cloud(resources.cloud)];
+      const answers = await Promise.allSettled(clouds.map((cloud) => cloud.offers(resources)));
+      const offers = answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []));
+      if (offers.length === 0) {
+        for (const answer of answers) if (answer.status === 'rejected') throw answer.reason;
+      }
+      return offers.toSorted((a, b) => a.hourlyCost - b.hourlyCost).slice(0, MAX_OFFERS);
+    },
+
+    async prepare({ cluster, placement }: PrepareInput): Promise<CreateRequest> {
+      const key = loginKey(context.secret, loginKeyScope(cluster.workflowId, cluster.generation));
+      const tags = tagsOf(cluster, context.installation);
+      return await (await context.cloud(placement.cloud)).prepare(placement, key.publicKey, tags);
+    },
+
+    async createMachines({ request, timing }: CreateInput): Promise<Instance[]> {
+      return await whileHeartbeating(starting(timing), async (signal) => {
+        const { placement } = request;
+        const cloud = await context.cloud(placement.cloud);
+        await cloud.create(request);
+        crashPoint('createMachines.called');
+        const pause = backoff(timing.pollEvery);
+        for (;;) {
+          const seen = await cloud.list(placement, { placementKey: placement.key });
+          const dead = seen.find((instance) => instanceEnding(instance.state) || instance.state === 'stopped');
+          if (dead !== undefined) {
+            throw new StyxError('capacity', `machine ${dead.index} ended while it started${because(dead)}`);
+          }
+          if (seen.length === placement.numNodes && seen.every(answers)) return inOrder(seen);
+          signal.throwIfAborted();
+          await pause();
+        }
+      });
+    },
+
+    async startMachines({ placement, timing }: PlacementInput): Promise<Instance[]> {
+      return await whileHeartbeating(starting(timing), async (signal) => {
+        const cloud = await context.cloud(placement.cloud);
+        const pause = backoff(timing.pollEvery);
+        for (;;) {
+          const seen = await cloud.list(placement, { placementKey: placement.key });
+          const gone = seen.find((instance) => instanceEnding(instance.state));
+          const present = seen.filter((instance) => instanceExists(instance.state));
+          if (gone !== undefined || present.length < placement.numNodes) {
+            throw new StyxError(
+              'not-found',
+              `${placement.numNodes - present.length || 1} of ${placement.numNodes} machines are gone${gone === undefined ? '' : because(gone)}`,
+              { hint: 'Take the cluster down and launch it again.' },
+            );
+          }
+          const stopped = present.filter((instance) => instance.state === 'stopped').map((instance) => instance.id);
+          if (stopped.length > 0) {
+            await cloud.start(placement, stopped);
+            crashPoint('startMachines.called');
+          } else if (present.every(answers)) return inOrder(present);
+          signal.throwIfAborted();
+          await pause();
+        }
+      });
+    },
+
+    async stopMachines({ placement, timing }: PlacementInput): Promise<void> {
+      await whileHeartbeating(timing, async (signal) => {
+        const cloud = await context.cloud(placement.cloud);
+        const pause = backoff(timing.pollEvery);
+        for (;;) {
+          const seen = await cloud.list(placement, { placementKey: placement.key });
+          const running = seen.filter(({ state }) => state === 'running' || state === 'pending').map(({ id }) => id);
+          if (running.length > 0) {
+            await cloud.stop(placement, running);
+            crashPoint('stopMachines.called');
+          } else if (seen.every(({ state }) => state === 'stopped' || state === 'terminated')) return;
+          signal.throwIfAborted();
+          await pause();
+        }
+      });
+    },
+
+    async terminateMachines({ placement, timing, until }: TerminateInput): Promise<'ending' | 'gone'> {
+      return await whileHeartbeating(timing, async (signal) => {
+        const cloud = await context.cloud(placement.cloud);
+        const pause = backoff(timing.pollEvery);
+        for (;;) {
+          await cloud.terminate(placement, placement.key);
+          crashPoint('terminateMachines.called');
+          const seen = await cloud.list(placement, { placementKey: placement.key });
+          if (seen.every(({ state }) => !instanceExists(state))) return 'gone';
+          if (until === 'ending' && seen.every(({ state }) => instanceEnding(state))) return 'ending';
+          signal.throwIfAborted();
+          await pause();
+        }
+      });
+    },
+  };
+}
+
+function starting(timing: Timing): Patience {
+  return { heartbeatEvery: timing.heartbeatEvery, budget: timing.createBudget, what: 'starting the machines' };
+}
+
+function answers(instance: Instance): boolean {
+  return instance.state === 'running' && instance.address !== null;
+}
+
+function inOrder(instances: readonly Instance[]): Instance[] {
+  return instances.toSorted((a, b) => a.index - b.index);
+}
+
+function because(instance: Instance): string {
+  return instance.stateReason === null ? '' : `: ${instance.stateReason}`;
+}

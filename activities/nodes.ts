@@ -1,0 +1,150 @@
+/** Steps on the nodes of a cluster: put the agent there, start and end jobs, leave the lease. */
+import { StyxError } from '../model/errors.ts';
+import { jobKey } from '../model/identity.ts';
+import type { Instance, NodeInfo } from '../model/machines.ts';
+import type { Node, ProcessState } from '../nodes/node.ts';
+import { instanceAddress, nodeAddress } from './addresses.ts';
+import type { ActivityContext } from './context.ts';
+import { crashPoint } from './crash-points.ts';
+import { jobEnvironment } from './job-env.ts';
+import { leaseFor } from './lease.ts';
+import type {
+  ActActivities,
+  BootstrapInput,
+  CancelJobInput,
+  DescribeInput,
+  LeaseInput,
+  ProcessView,
+  RankState,
+  StartPhaseInput,
+} from './types.ts';
+import { backoff, whileHeartbeating } from './wrap.ts';
+
+type NodeSteps = Pick<ActActivities, 'bootstrap' | 'startPhase' | 'cancelJob' | 'setLease' | 'describe'>;
+
+export function nodeSteps(context: ActivityContext): NodeSteps {
+  const reach = (cluster: BootstrapInput['cluster'], node: NodeInfo): Promise<Node> =>
+    context.pool.node(nodeAddress(context.secret, cluster, node));
+
+  async function connect(input: BootstrapInput, instance: Instance, signal: AbortSignal): Promise<NodeInfo> {
+    const pause = backoff(input.timing.pollEvery);
+    for (;;) {
+      try {
+        const node = await context.pool.node(instanceAddress(context.secret, input.cluster, instance), signal);
+        return describeNode(instance, node.hostKey);
+      } catch (error) {
+        if (!(error instanceof StyxError) || error.kind !== 'unreachable') throw error;
+        signal.throwIfAborted();
+        await stillThere(context, input, instance, error);
+        await pause();
+      }
+    }
+  }
+
+  return {
+    async bootstrap(input: BootstrapInput): Promise<NodeInfo[]> {
+      const { heartbeatEvery, bootstrapBudget: budget } = input.timing;
+      return await whileHeartbeating({ heartbeatEvery, budget, what: 'connecting to the nodes' }, async (signal) => {
+        const nodes = await Promise.all(input.instances.map((instance) => connect(input, instance, signal)));
+        crashPoint('bootstrap.called');
+        return nodes.toSorted((a, b) => a.rank - b.rank);
+      });
+    },
+
+    async startPhase(input: StartPhaseInput): Promise<RankState[]> {
+      const { job, phase, task, run } = input;
+      const script = phase === 'setup' ? task.setup : task.run;
+      if (script === null) throw new StyxError('invalid', `the task has no ${phase} script`);
+      const states = await Promise.all(
+        run.nodes.map(async (info, rank) => {
+          const node = await reach(job.cluster, info);
+          return await node.start({
+            jobKey: jobKey(job.cluster.generation, job.jobId),
+            phase,
+            rank,
+            script,
+            env: jobEnvironment(input, rank),
+            owner: job.owner,
+          });
+        }),
+      );
+      crashPoint('startPhase.called');
+      return states.map(rankState);
+    },
+
+    async cancelJob({ job, node, graceMs }: CancelJobInput): Promise<ProcessView[]> {
+      const key = jobKey(job.cluster.generation, job.jobId);
+      const there = await reach(job.cluster, node);
+      await there.cancel(key, graceMs);
+      crashPoint('cancelJob.called');
+      return (await there.processes(key)).map((process) => ({ ...rankState(process), phase: process.phase }));
+    },
+
+    async setLease(input: LeaseInput): Promise<void> {
+      const cloud = await context.cloud(input.placement.cloud);
+      const capabilities = await cloud.capabilities();
+      await Promise.all(
+        input.nodes.map(async (info) => {
+          const node = await reach(input.cluster, info);
+          await node.setLease(leaseFor(input, info, cloud, capabilities));
+        }),
+      );
+      crashPoint('setLease.called');
+    },
+
+    async describe({ workflowIds }: DescribeInput): Promise<Record<string, 'running' | 'closed' | 'missing'>> {
+      const found = await Promise.all(workflowIds.map(async (id) => [id, await statusOf(context, id)] as const));
+      return Object.fromEntries(found);
+    },
+  };
+}
+
+async function statusOf(context: ActivityContext, workflowId: string): Promise<'running' | 'closed' | 'missing'> {
+  try {
+    const { status } = await context.client.workflow.getHandle(workflowId).describe();
+    return status.name === 'RUNNING' ? 'running' : 'closed';
+  } catch (error) {
+    if (error instanceof Error && error.name === 'WorkflowNotFoundError') return 'missing';
+    throw error;
+  }
+}
+
+/** No SSH yet is a matter of patience while the machine runs, and the end of this placement when it does not. */
+async function stillThere(
+  context: ActivityContext,
+  input: BootstrapInput,
+  instance: Instance,
+  contact: StyxError,
+): Promise<void> {
+  const cloud = await context.cloud(input.placement.cloud);
+  const [now] = await cloud.list(input.placement, { ids: [instance.id] });
+  if (now === undefined || now.state === 'running' || now.state === 'pending') return;
+  throw new StyxError('capacity', `machine ${instance.index} is ${now.state}: ${now.stateReason ?? contact.message}`);
+}
+
+function describeNode(instance: Instance, hostKey: string): NodeInfo {
+  const address = instance.address ?? '';
+  return {
+    instanceId: instance.id,
+    rank: instance.index,
+    address,
+    port: instance.sshPort,
+    user: instance.user,
+    internalAddress: instance.internalAddress ?? address,
+    hostKey,
+    cpus: instance.cpus,
+    memory: instance.memory,
+    gpus: instance.accelerators?.count ?? 0,
+    gpuName: instance.accelerators?.name ?? null,
+  };
+}
+
+function rankState(process: ProcessState): RankState {
+  return {
+    rank: process.rank,
+    exitCode: process.exitCode,
+    lost: process.lost,
+    startedAt: Math.round(process.startedAt * 1_000),
+    endedAt: process.endedAt === null ? null : Math.round(process.endedAt * 1_000),
+  };
+}

@@ -1,0 +1,137 @@
+/**
+ * The steps that workflows call. Each takes one plain object, is idempotent, and fails with an ApplicationFailure whose type is a
+ * kind of `model/errors.ts`. Workflows import this file's types only.
+ */
+import type { CreateRequest } from '../clouds/cloud.ts';
+import type { RunJob } from '../model/commands.ts';
+import type { Instance, InstanceTypeOffer, NodeInfo, Placement, ResourceRequest } from '../model/machines.ts';
+import type { AutostopRule, Task } from '../model/task.ts';
+import type { Timing } from '../model/timing.ts';
+
+/** Whose machines: part of every step that touches a cluster. */
+export interface ClusterRef {
+  readonly workflowId: string;
+  readonly workspace: string;
+  readonly name: string;
+  readonly generation: string;
+}
+
+export interface PlanInput {
+  readonly resources: ResourceRequest;
+}
+
+export interface PrepareInput {
+  readonly cluster: ClusterRef;
+  readonly placement: Placement;
+}
+
+export interface CreateInput {
+  readonly cluster: ClusterRef;
+  readonly request: CreateRequest;
+  readonly timing: Timing;
+}
+
+export interface PlacementInput {
+  readonly cluster: ClusterRef;
+  readonly placement: Placement;
+  readonly timing: Timing;
+}
+
+export interface TerminateInput extends PlacementInput {
+  /** `ending`: every machine is shutting down or gone. `gone`: nothing is left. */
+  readonly until: 'ending' | 'gone';
+}
+
+export interface BootstrapInput {
+  readonly cluster: ClusterRef;
+  readonly placement: Placement;
+  readonly instances: readonly Instance[];
+  readonly timing: Timing;
+}
+
+/** What a job's steps need to know of it. */
+export interface JobRef {
+  readonly cluster: ClusterRef;
+  readonly jobId: number;
+  readonly taskId: string;
+  /** Workflow that exits are reported to. */
+  readonly owner: string;
+  readonly user: string;
+}
+
+export interface StartPhaseInput {
+  readonly job: JobRef;
+  readonly phase: 'setup' | 'run';
+  readonly task: Task;
+  readonly run: RunJob;
+}
+
+/** A rank of a phase, after a start or a look. */
+export interface RankState {
+  readonly rank: number;
+  /** Null while it runs. */
+  readonly exitCode: number | null;
+  readonly lost: boolean;
+  readonly startedAt: number;
+  readonly endedAt: number | null;
+}
+
+/** A process of a job that a cancel found on a node. */
+export interface ProcessView extends RankState {
+  readonly phase: 'setup' | 'run';
+}
+
+export interface CancelJobInput {
+  readonly job: Pick<JobRef, 'cluster' | 'jobId'>;
+  readonly node: NodeInfo;
+  readonly graceMs: number;
+}
+
+export interface LeaseInput {
+  readonly cluster: ClusterRef;
+  readonly placement: Placement;
+  readonly nodes: readonly NodeInfo[];
+  readonly autostop: AutostopRule | null;
+  readonly timing: Timing;
+}
+
+export interface WatchInput extends LeaseInput {
+  /** Where signals about the nodes go: the entity's workflow id is `cluster.workflowId`. */
+  readonly child: number;
+  /** Last event handled, by node rank; empty at first. */
+  readonly positions: readonly number[];
+}
+
+export interface DescribeInput {
+  readonly workflowIds: readonly string[];
+}
+
+/** Short steps, on ACTIVITY_QUEUE. */
+export interface ActActivities {
+  /** Ranked by cost; ≤ 50. Empty when nothing fits. @throws invalid, auth */
+  plan(input: PlanInput): Promise<InstanceTypeOffer[]>;
+  prepare(input: PrepareInput): Promise<CreateRequest>;
+  /** Creates, and waits until every machine runs and has an address. Heartbeats. @throws capacity, quota, auth, invalid, not-found */
+  createMachines(input: CreateInput): Promise<Instance[]>;
+  /** Starts stopped machines of a placement and waits as above. Heartbeats. @throws not-found when one is gone, capacity */
+  startMachines(input: PlacementInput): Promise<Instance[]>;
+  /** Waits until all are stopped or gone. Heartbeats. @throws invalid for machines that cannot be stopped */
+  stopMachines(input: PlacementInput): Promise<void>;
+  /** Answers what was reached. Heartbeats. */
+  terminateMachines(input: TerminateInput): Promise<'ending' | 'gone'>;
+  /** Waits for SSH, puts the agent there, pins host keys. Heartbeats. */
+  bootstrap(input: BootstrapInput): Promise<NodeInfo[]>;
+  /** Starts a phase on every node of the job, once whoever asks how often, and answers how each rank stands. */
+  startPhase(input: StartPhaseInput): Promise<RankState[]>;
+  /** Ends a job's processes on a node and bars later starts; answers what there was. Exits are reported as events. */
+  cancelJob(input: CancelJobInput): Promise<ProcessView[]>;
+  setLease(input: LeaseInput): Promise<void>;
+  /** Whether each workflow runs. */
+  describe(input: DescribeInput): Promise<Record<string, 'running' | 'closed' | 'missing'>>;
+}
+
+/** Long ones, on WATCH_QUEUE. */
+export interface WatchActivities {
+  /** Follows all nodes' events until `timing.watchLease` is over; signals what changes. Heartbeats and answers its positions. */
+  watchNodes(input: WatchInput): Promise<number[]>;
+}

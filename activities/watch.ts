@@ -1,0 +1,229 @@
+/** The one long activity of a cluster that stands: follows all nodes' events and signals what changes. */
+import { Context } from '@temporalio/activity';
+import { JOB_SIGNALS, type Observed, type RankEnded, SIGNALS } from '../model/commands.ts';
+import type { NodeInfo } from '../model/machines.ts';
+import type { AgentEvent, Node } from '../nodes/node.ts';
+import { nodeAddress } from './addresses.ts';
+import type { ActivityContext } from './context.ts';
+import { crashPoint } from './crash-points.ts';
+import type { WatchActivities, WatchInput } from './types.ts';
+
+export function watchSteps(context: ActivityContext): WatchActivities {
+  return {
+    async watchNodes(input: WatchInput): Promise<number[]> {
+      const { heartbeatDetails } = Context.current().info;
+      const positions = positionsFrom(heartbeatDetails, input);
+      const watch = new ClusterWatch(context, input, positions);
+      await watch.run(Context.current().cancellationSignal);
+      return watch.positions;
+    },
+  };
+}
+
+/** Where the attempt before this one was; a hint, checked. */
+function positionsFrom(details: unknown, input: WatchInput): number[] {
+  const given = Array.isArray(details) ? details : input.positions;
+  return input.nodes.map((_, index) => {
+    const position: unknown = given[index];
+    return typeof position === 'number' && Number.isInteger(position) && position >= 0 ? position : 0;
+  });
+}
+
+type Gone = NonNullable<Observed['gone']>[number];
+
+class ClusterWatch {
+  readonly positions: number[];
+  private readonly context: ActivityContext;
+  private readonly input: WatchInput;
+  private readonly sessions: number[];
+  private readonly silent = new Map<number, { since: number; reason: string }>();
+  private readonly gone = new Map<number, Gone>();
+  /** Nodes that were reached or given up since this attempt began; the first report waits for all, and always goes. */
+  private readonly known = new Set<number>();
+  private told = { sessions: -1, unreachable: '', gone: -1 };
+  /** Signals go one after the other. */
+  private telling: Promise<void> = Promise.resolve();
+
+  constructor(context: ActivityContext, input: WatchInput, positions: number[]) {
+    this.context = context;
+    this.input = input;
+    this.positions = positions;
+    this.sessions = input.nodes.map(() => 0);
+  }
+
+  async run(cancelled: AbortSignal): Promise<void> {
+    const { timing } = this.input;
+    const activity = Context.current();
+    const over = new AbortController();
+    const end = (): void => over.abort();
+    cancelled.addEventListener('abort', end, { once: true });
+    if (cancelled.aborted) end();
+    const lease = setTimeout(end, timing.watchLease);
+    const heartbeat = setInterval(() => activity.heartbeat([...this.positions]), timing.heartbeatEvery);
+    try {
+      await Promise.all(this.input.nodes.map((node, index) => this.follow(node, index, over.signal)));
+      await this.telling;
+    } finally {
+      clearTimeout(lease);
+      clearInterval(heartbeat);
+      end();
+      cancelled.removeEventListener('abort', end);
+    }
+    if (cancelled.aborted) await activity.cancelled;
+  }
+
+  /** Follows one node until told to end: again and again, whatever happens to the connection. */
+  private async follow(info: NodeInfo, index: number, over: AbortSignal): Promise<void> {
+    const { timing, cluster } = this.input;
+    let pauseMs = timing.retryFirst;
+    while (!over.aborted && !this.gone.has(index)) {
+      try {
+        const node = await this.context.pool.node(nodeAddress(this.context.secret, cluster, info), over);
+        this.sessions[index] = (await node.stats()).sessions;
+        this.silent.delete(index);
+        this.known.add(index);
+        this.report();
+        pauseMs = timing.retryFirst;
+        await this.listen(node, index, over);
+      } catch (error) {
+        if (over.aborted) return;
+        await this.contactLost(info, index, error);
+      }
+      await delay(pauseMs, over);
+      pauseMs = Math.min(pauseMs * 2, timing.retryMax, timing.unreachableAfter);
+    }
+    await delay(Number.POSITIVE_INFINITY, over);
+  }
+
+  /** Handles events as they come; a lost contact ends it with an error. */
+  private async listen(node: Node, index: number, over: AbortSignal): Promise<void> {
+    const round = new AbortController();
+    const end = (): void => round.abort();
+    over.addEventListener('abort', end, { once: true });
+    let failed: unknown;
+    const contact = async (): Promise<void> => {
+      while (!round.signal.aborted) {
+        await node.contact();
+        await delay(this.input.timing.contactEvery, round.signal);
+      }
+    };
+    const contacts = contact().catch((error: unknown) => {
+      failed = error;
+      end();
+    });
+    try {
+      for await (const event of node.events(this.positions[index] ?? 0, round.signal)) {
+        await this.handle(event, index, over);
+        this.positions[index] = event.seq;
+      }
+    } finally {
+      end();
+      over.removeEventListener('abort', end);
+      await contacts;
+    }
+    if (failed !== undefined) throw failed;
+  }
+
+  private async handle(event: AgentEvent, index: number, over: AbortSignal): Promise<void> {
+    switch (event.type) {
+      case 'exited': {
+        const { phase, rank, exitCode, lost, endedAt, owner } = event.process;
+        const ended: RankEnded = {
+          phase,
+          rank,
+          exitCode: exitCode ?? 137,
+          lost,
+          endedAt: Math.round((endedAt ?? 0) * 1_000),
+        };
+        crashPoint('watchNodes.exit');
+        await this.signal(owner, JOB_SIGNALS.rankEnded, ended, over);
+        crashPoint('watchNodes.told');
+        return;
+      }
+      case 'sessions':
+        this.sessions[index] = event.count;
+        this.report();
+        return;
+      case 'power-off':
+        // The machine says so itself; what became of it is for the cloud to say.
+        return;
+    }
+  }
+
+  /** Nothing is concluded from one failed contact: after a while it is shown, and the cloud is asked. */
+  private async contactLost(info: NodeInfo, index: number, error: unknown): Promise<void> {
+    const reason = error instanceof Error ? error.message : String(error);
+    const since = this.silent.get(index)?.since ?? Date.now();
+    this.silent.set(index, { since, reason });
+    await this.askCloud(info, index).catch(() => undefined);
+    if (this.gone.has(index) || Date.now() - since >= this.input.timing.unreachableAfter) this.known.add(index);
+    this.report();
+  }
+
+  private async askCloud(info: NodeInfo, index: number): Promise<void> {
+    const { placement, timing } = this.input;
+    const cloud = await this.context.cloud(placement.cloud);
+    const [instance] = await cloud.list(placement, { ids: [info.instanceId] });
+    if (instance === undefined) {
+      // Absence is a question: asked again after a while before it is believed.
+      const silentFor = Date.now() - (this.silent.get(index)?.since ?? Date.now());
+      if (silentFor < timing.unreachableAfter) return;
+      this.gone.set(index, { rank: info.rank, state: 'terminated', reason: 'the cloud does not know it any more' });
+    } else if (instance.state === 'stopped' || instance.state === 'terminated') {
+      this.gone.set(index, { rank: info.rank, state: instance.state, reason: instance.stateReason ?? instance.state });
+    }
+  }
+
+  /** Tells the cluster what is different from what it was told last. */
+  private report(): void {
+    if (this.known.size < this.input.nodes.length) return;
+    const { generation, workflowId } = this.input.cluster;
+    const now = Date.now();
+    const sessions = this.sessions.reduce((sum, count) => sum + count, 0);
+    const unreachable = this.input.nodes.flatMap(({ rank }, index) => {
+      const silent = this.silent.get(index);
+      if (silent === undefined || this.gone.has(index)) return [];
+      return now - silent.since < this.input.timing.unreachableAfter ? [] : [{ rank, reason: silent.reason }];
+    });
+    const gone = [...this.gone.values()];
+    const same =
+      sessions === this.told.sessions &&
+      JSON.stringify(unreachable) === this.told.unreachable &&
+      gone.length === this.told.gone;
+    if (same) return;
+    this.told = { sessions, unreachable: JSON.stringify(unreachable), gone: gone.length };
+    const observed: Observed = { generation, child: this.input.child, at: now, sessions, unreachable, gone };
+    this.telling = this.telling.then(() => this.signal(workflowId, SIGNALS.observed, observed));
+  }
+
+  /** Delivered or, when the workflow has closed, not needed. Repeated while the server is away. */
+  private async signal(workflowId: string, name: string, payload: unknown, over?: AbortSignal): Promise<void> {
+    const { timing } = this.input;
+    for (let pauseMs = timing.retryFirst; ; pauseMs = Math.min(pauseMs * 2, timing.retryMax)) {
+      try {
+        await this.context.client.workflow.getHandle(workflowId).signal(name, payload);
+        return;
+      } catch (error) {
+        if (error instanceof Error && error.name === 'WorkflowNotFoundError') return;
+        if (over?.aborted === true) throw error;
+        await delay(pauseMs, over);
+      }
+    }
+  }
+}
+
+const LONGEST_TIMER = 2 ** 31 - 1;
+
+/** Waits; returns early when the signal aborts. */
+async function delay(ms: number, signal?: AbortSignal): Promise<void> {
+  if (signal?.aborted === true) return;
+  await new Promise<void>((resolve) => {
+    const done = (): void => {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = setTimeout(done, Math.min(ms, LONGEST_TIMER));
+    signal?.addEventListener('abort', done, { once: true });
+  });
+}

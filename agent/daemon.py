@@ -1,0 +1,184 @@
+"""The daemon: one a node, serving every client and all jobs."""
+import fcntl
+import os
+import socket
+import sys
+import traceback
+
+import paths
+import process as records
+import request
+from connection import Connection
+from errors import Refused, invalid
+from events import Events
+from jobs import Jobs
+from lease import Leases
+from loop import Loop
+from sessions import Sessions
+from stats import Stats
+from streams import EventStream, LogStream
+
+#: Seconds between looks at sessions.
+_SESSIONS_EVERY = 5
+
+
+class Daemon:
+    def __init__(self):
+        self.loop = Loop()
+        self.identity = _identity()
+        self.events = Events()
+        self.jobs = Jobs(self.loop, self.events, self.identity)
+        self.sessions = Sessions()
+        self.session_count = 0
+        self.stats = Stats(self.loop)
+        self.leases = Leases(self.loop, self.events, lambda: len(self.jobs.live), lambda: self.session_count)
+        self.jobs.on_change = self._jobs_changed
+        self.connections = set()
+        self.home = os.stat(paths.BASE)
+
+    def listen(self):
+        paths.remove(paths.SOCKET)
+        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.listener.bind(paths.SOCKET)
+        os.chmod(paths.SOCKET, 0o600)
+        self.listener.listen(64)
+        self.listener.setblocking(False)
+        self.loop.on_readable(self.listener, self._accept)
+        self.loop.every(1, self._tick)
+        self.loop.every(_SESSIONS_EVERY, self._count_sessions)
+
+    def _tick(self):
+        try:
+            now = os.stat(paths.BASE)
+        except OSError:
+            now = None
+        if now is None or now.st_ino != self.home.st_ino:
+            self.loop.stopped = True
+            return
+        self.leases.look()
+
+    def _count_sessions(self):
+        count = self.sessions.count()
+        if count != self.session_count:
+            self.session_count = count
+            self.leases.look()
+            self.events.append('sessions', count=count)
+
+    def _jobs_changed(self):
+        self.leases.look()
+        for connection in list(self.connections):
+            connection.nudge()
+
+    def _accept(self):
+        try:
+            client, _ = self.listener.accept()
+        except OSError:
+            return
+        connection = Connection(client, self.loop, self.handle, self.connections.discard)
+        self.connections.add(connection)
+        connection.send(
+            {'styx': 'agent', 'version': paths.VERSION, 'agent': self.identity, 'pid': os.getpid(), 'lastSeq': self.events.last}
+        )
+
+    def handle(self, connection, message):
+        operation = _OPERATIONS.get(message.get('op'))
+        if operation is None:
+            raise invalid('there is no operation %r' % (message.get('op'),))
+        if message['op'] != 'replace':
+            self.leases.contact()
+        return operation(self, connection, message)
+
+    def start(self, connection, message):
+        key = request.process_key(message)
+        process = self.jobs.start(key, request.text(message, 'script'), request.env(message), request.text(message, 'owner'))
+        return {'ok': process.state()}
+
+    def processes(self, connection, message):
+        found = self.jobs.all() if message.get('jobKey') is None else self.jobs.of_job(request.job_key(message))
+        return {'ok': [process.state() for process in found]}
+
+    def cancel(self, connection, message):
+        self.jobs.cancel(request.job_key(message), request.number(message, 'graceMs'))
+        return {'ok': None}
+
+    def follow_events(self, connection, message):
+        since = int(request.number(message, 'since'))
+        connection.add(EventStream(message['id'], self.events, since, connection.pump))
+
+    def follow_log(self, connection, message):
+        key = request.process_key(message)
+        process = self.jobs.find(key)
+        if process is None:
+            raise Refused('not-found', 'this node knows of no %s of rank %d of job %s' % (key[1], key[2], key[0]))
+        start = message.get('from')
+        if not isinstance(start, dict) or type(start.get('offset', start.get('lastLines'))) is not int or start.get('offset', 0) < 0:
+            raise invalid('from must be {offset} or {lastLines}')
+        follow = message.get('follow') is True
+        connection.add(LogStream(message['id'], process, start, follow, self.loop, connection.pump))
+
+    def read_stats(self, connection, message):
+        self._count_sessions()
+        return {'ok': self.stats.read(self.session_count, len(self.jobs.live))}
+
+    def set_lease(self, connection, message):
+        self.leases.set(message.get('lease'))
+        return {'ok': None}
+
+    def contact(self, connection, message):
+        return {'ok': None}
+
+    def replace(self, connection, message):
+        self.loop.stopped = True
+        return {'ok': None}
+
+
+_OPERATIONS = {
+    'start': Daemon.start,
+    'processes': Daemon.processes,
+    'cancel': Daemon.cancel,
+    'events': Daemon.follow_events,
+    'logs': Daemon.follow_log,
+    'stats': Daemon.read_stats,
+    'setLease': Daemon.set_lease,
+    'contact': Daemon.contact,
+    'replace': Daemon.replace,
+}
+
+
+def _identity():
+    """Random, made once: tells the jobs of this node from those of another on the same machine."""
+    path = os.path.join(paths.BASE, 'id')
+    found = paths.read_or_none(path)
+    if not found:
+        found = os.urandom(8).hex().encode()
+        paths.write_whole(path, found)
+    return found.decode()
+
+
+def run(ready=lambda: None):
+    """Until replaced or homeless; answers at once when another daemon serves already."""
+    paths.prepare()
+    lock = os.open('daemon.lock', os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return 0
+    os.ftruncate(lock, 0)
+    os.write(lock, b'%d\n' % os.getpid())
+    log = os.path.join(paths.BASE, 'agent.log')
+    if os.path.exists(log) and os.path.getsize(log) > 1024 * 1024:
+        os.rename(log, log + '.1')
+    try:
+        daemon = Daemon()
+        daemon.jobs.adopt()
+        daemon.listen()
+        ready()
+        daemon.loop.run()
+    except Exception:
+        paths.note(traceback.format_exc())
+        return 1
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(run())

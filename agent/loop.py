@@ -1,0 +1,125 @@
+"""One thread waiting for sockets, timers and children."""
+import heapq
+import os
+import selectors
+import signal
+import time
+
+import procfs
+
+
+class Timer:
+    def __init__(self, at, call):
+        self.at = at
+        self.call = call
+        self.live = True
+
+    def __lt__(self, other):
+        return self.at < other.at
+
+    def cancel(self):
+        self.live = False
+
+
+class Loop:
+    def __init__(self):
+        self.selector = selectors.DefaultSelector()
+        self.timers = []
+        self.children = {}
+        self.stopped = False
+        read, write = os.pipe()
+        os.set_blocking(read, False)
+        os.set_blocking(write, False)
+        signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda number, frame: None)
+        self.on_readable(read, lambda: self._reap(read))
+
+    def on_readable(self, file, call):
+        self.selector.register(file, selectors.EVENT_READ, [call, None])
+
+    def want_write(self, file, call):
+        key = self.selector.get_key(file)
+        key.data[1] = call
+        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if call else 0)
+        if key.events != events:
+            self.selector.modify(file, events, key.data)
+
+    def forget(self, file):
+        try:
+            self.selector.unregister(file)
+        except (KeyError, ValueError):
+            pass
+
+    def after(self, seconds, call):
+        timer = Timer(time.monotonic() + seconds, call)
+        heapq.heappush(self.timers, timer)
+        return timer
+
+    def every(self, seconds, call):
+        def again():
+            call()
+            self.after(seconds, again)
+
+        self.after(seconds, again)
+
+    def on_child(self, pid, call):
+        """Calls with the exit code (signals as 128 + n) when this child of ours ends."""
+        self.children[pid] = call
+        self._reap(None)
+
+    def on_gone(self, pid, start, call):
+        """Calls when a process that is not our child has ended."""
+        try:
+            fd = os.pidfd_open(pid)
+        except (AttributeError, OSError):
+            fd = None
+        if not procfs.alive(pid, start):
+            if fd is not None:
+                os.close(fd)
+            self.after(0, call)
+        elif fd is None:
+            self.after(0.3, lambda: self.on_gone(pid, start, call))
+        else:
+
+            def ended():
+                self.forget(fd)
+                os.close(fd)
+                call()
+
+            self.on_readable(fd, ended)
+
+    def _reap(self, pipe):
+        if pipe is not None:
+            try:
+                os.read(pipe, 4096)
+            except BlockingIOError:
+                pass
+        for pid in list(self.children):
+            try:
+                done, status = os.waitpid(pid, os.WNOHANG)
+            except ChildProcessError:
+                done, status = pid, None
+            if done:
+                call = self.children.pop(pid)
+                if status is None:
+                    code = None
+                else:
+                    code = 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+                self.after(0, lambda call=call, code=code: call(code))
+
+    def run(self):
+        while not self.stopped:
+            while self.timers and not self.timers[0].live:
+                heapq.heappop(self.timers)
+            wait = max(0, self.timers[0].at - time.monotonic()) if self.timers else None
+            for key, events in self.selector.select(wait):
+                readable, writable = key.data
+                if events & selectors.EVENT_WRITE and writable:
+                    writable()
+                if events & selectors.EVENT_READ:
+                    readable()
+            now = time.monotonic()
+            while self.timers and self.timers[0].at <= now and not self.stopped:
+                timer = heapq.heappop(self.timers)
+                if timer.live:
+                    timer.call()

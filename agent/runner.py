@@ -1,0 +1,70 @@
+"""How a process of a job is started: a small shell in a session of its own that outlives the agent."""
+import os
+import signal
+
+import paths
+
+# Claims the process (the link holds pid, start time and boot, and only one can be made), runs it, records its exit code.
+# `ln -s` is atomic and needs no free data block. Signals have handlers, not SIG_IGN, which a child would inherit.
+_RUNNER = r'''
+dir=$1 log=$2 boot=$3 workdir=$4 start=0
+trap : TERM HUP INT QUIT USR1 USR2
+if read -r line </proc/$$/stat; then line=${line##*) }; set -- $line; start=${20}; fi
+ln -s "$$.$start.$boot" "$dir/claim" || exit 0
+cd "$workdir" || cd
+if command -v bash >/dev/null; then bash --rcfile "$dir/rc" -i "$dir/script" </dev/null >>"$log"
+else echo 'styx: this machine has no bash' >>"$log"; (exit 127); fi
+code=$?
+ln -s "$code" "$dir/exit"
+exit "$code"
+'''
+
+# Until here stderr is /dev/null: an interactive bash without a terminal complains about that first of all.
+# It also ignores SIGTERM, so that a script would go on with its next command when one was ended by a cancel.
+_RC = b'''exec 2>&1
+[ -f %(bashrc)s ] && . %(bashrc)s
+trap 'exit 143' TERM
+unset HISTFILE
+set +o history
+set +H
+cd %(workdir)s
+'''
+
+#: Of the channel that the agent was started from; a job is no part of it.
+_CHANNEL_ONLY = ('STYX_CHANNEL', 'SSH_CONNECTION', 'SSH_CLIENT', 'SSH_TTY', 'SSH_ORIGINAL_COMMAND')
+
+
+def quote(data):
+    return b"'" + data.replace(b"'", b"'\\''") + b"'"
+
+
+def rc(env):
+    """The start file of a job's shell: the user's own first, the task's variables after it, so that they win."""
+    lines = [_RC % {b'bashrc': quote(os.fsencode(paths.HOME) + b'/.bashrc'), b'workdir': quote(os.fsencode(paths.WORKDIR))}]
+    for name, value in env.items():
+        lines.append(b'export %s=%s\n' % (name.encode(), quote(value.encode('utf-8', 'surrogatepass'))))
+    return b''.join(lines)
+
+
+def spawn(folder, log, boot, markers):
+    """Starts a runner for a process whose folder is in place; answers its pid. Any number may be started: one gets the claim."""
+    env = {key: value for key, value in os.environb.items() if os.fsdecode(key) not in _CHANNEL_ONLY}
+    for marker in markers:
+        key, _, value = marker.partition(b'=')
+        env[key] = value
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        os.setsid()
+        # Python ignores SIGPIPE, and whoever started us may have ignored more: a job begins with the defaults.
+        for name in ('SIGPIPE', 'SIGXFSZ', 'SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM'):
+            signal.signal(getattr(signal, name), signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, [])
+        null = os.open(os.devnull, os.O_RDWR)
+        for fd in (0, 1, 2):
+            os.dup2(null, fd)
+        arguments = ['/bin/sh', '-c', _RUNNER, 'styx-run', folder, log, boot, paths.WORKDIR]
+        os.execve('/bin/sh', arguments, env)
+    finally:
+        os._exit(70)

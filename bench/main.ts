@@ -1,0 +1,105 @@
+/**
+ * npm run bench [-- OPTIONS]: measures a Styx of its own on this machine and prints a table; the JSON goes to a file. Figures are
+ * worth something on an idle machine alone: the load average is told with each.
+ */
+import { writeFileSync } from 'node:fs';
+import { availableParallelism, cpus, loadavg, tmpdir, totalmem } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { accept } from './accept.ts';
+import { history } from './history.ts';
+import { Lab } from './lab.ts';
+import { latency } from './latency.ts';
+import { idleMemory, memoryWith } from './memory.ts';
+import { met, type Report, table } from './report.ts';
+import { status } from './status.ts';
+
+const USAGE = `Usage: npm run bench -- [OPTIONS]
+  --clusters N   clusters that are up at once for the memory figures; 0 for none (default 100)
+  --rounds N     times that each command is run (default 7)
+  --only NAMES   of latency, status, history, accept, memory; separated by commas (default all)
+  --sky PATH     the sky program of SkyPilot, to compare with (default: the one on PATH)
+  --json FILE    where the JSON goes (default: a file below the system's temporary directory)`;
+
+function number(text: string, least: number): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < least)
+    throw new Error(`${text} is not a whole number from ${least}\n${USAGE}`);
+  return value;
+}
+
+const SUBJECTS = ['latency', 'status', 'history', 'accept', 'memory'];
+const { values: options } = parseArgs({
+  options: {
+    clusters: { type: 'string', default: '100' },
+    rounds: { type: 'string', default: '7' },
+    only: { type: 'string', default: SUBJECTS.join(',') },
+    sky: { type: 'string' },
+    json: { type: 'string' },
+    help: { type: 'boolean', default: false },
+  },
+});
+if (options.help) {
+  console.log(USAGE);
+  process.exit(0);
+}
+const rounds = number(options.rounds, 1);
+const clusters = number(options.clusters, 0);
+const wanted = new Set(options.only.split(','));
+for (const name of wanted) if (!SUBJECTS.includes(name)) throw new Error(`there is no subject ${name}\n${USAGE}`);
+
+const say = (text: string) => console.error(`bench: ${text}`);
+const report: Report = { figures: [], skips: [] };
+const before = loadavg();
+say('starting a server');
+const lab = await Lab.start();
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    say('interrupted, cleaning up');
+    // Calls that were on their way fail in the timers of their retries.
+    process.on('uncaughtException', () => {});
+    void lab.end().finally(() => process.exit(130));
+  });
+}
+try {
+  if (wanted.has('memory')) await idleMemory(lab, report);
+  if (wanted.has('latency')) {
+    say('launch and exec');
+    await latency(lab, report, rounds);
+  }
+  if (wanted.has('status')) {
+    say('status');
+    await status(lab, report, rounds, options.sky);
+  }
+  if (wanted.has('history')) {
+    say('history');
+    await history(lab, report);
+  }
+  if (wanted.has('accept')) {
+    say('acceptance of launches');
+    await accept(lab, report);
+  }
+  if (wanted.has('memory')) {
+    say(`${clusters} clusters at once`);
+    await memoryWith(lab, report, clusters, say);
+  }
+} finally {
+  say('cleaning up');
+  await lab.end();
+}
+
+const machine = { cpus: availableParallelism(), model: cpus()[0]?.model ?? '', memoryGiB: totalmem() / 1024 ** 3 };
+const result = {
+  at: new Date().toISOString(),
+  machine,
+  load: { before, after: loadavg() },
+  figures: report.figures.map((figure) => ({ ...figure, met: met(figure) })),
+  skips: report.skips,
+};
+const file = options.json ?? join(tmpdir(), `styx-bench-${result.at.replace(/[:.]/g, '-')}.json`);
+writeFileSync(file, `${JSON.stringify(result, null, 2)}\n`);
+console.log(
+  `${machine.cpus} CPUs (${machine.model}), ${machine.memoryGiB.toFixed(0)} GiB; load ${before[0]?.toFixed(1)} before\n`,
+);
+console.log(table(report));
+console.log(`\nJSON: ${file}`);

@@ -1,0 +1,46 @@
+/** Every command, with its file: only the file of the one that runs is loaded. */
+import type { CommandEntry } from './command-entry.ts';
+
+export const COMMANDS: readonly CommandEntry[] = [
+  {
+    name: 'launch',
+    summary: 'Launch a cluster, or use one, and run a task on it',
+    load: () => import('./commands/launch.ts'),
+  },
+  { name: 'exec', summary: 'Run a task on a cluster that is up', load: () => import('./commands/exec.ts') },
+  { name: 'status', summary: 'Show clusters', load: () => import('./commands/status.ts') },
+  { name: 'queue', summary: 'Show the jobs of clusters', load: () => import('./commands/queue.ts') },
+  { name: 'logs', summary: "Show a job's output and follow it", load: () => import('./commands/logs.ts') },
+  { name: 'cancel', summary: 'Cancel jobs', load: () => import('./commands/cancel.ts') },
+  { name: 'stop', summary: 'Stop clusters, keeping their disks', load: () => import('./commands/stop.ts') },
+  { name: 'start', summary: 'Start stopped clusters', load: () => import('./commands/start.ts') },
+  { name: 'down', summary: 'End clusters and everything made for them', load: () => import('./commands/down.ts') },
+  {
+    name: 'autostop',
+    summary: 'Stop or end clusters when they are idle',
+    load: () => import('./commands/autostop.ts'),
+  },
+  {
+    name: 'ssh',
+    summary: 'Open a shell on a cluster, or run a command there',
+    load: () => import('./commands/ssh.ts'),
+  },
+  { name: 'check', summary: 'Check the credentials of clouds', load: () => import('./commands/check.ts') },
+  { name: 'server', summary: 'Start, stop and inspect the Styx server', load: () => import('./commands/server.ts') },
+  { name: 'version', summary: 'Show the version', load: () => import('./commands/version.ts') },
+  {
+    name: 'completion',
+    summary: 'Print a completion script for a shell',
+    load: () => import('./commands/completion.ts'),
+  },
+  {
+    name: '__names',
+    summary: 'Cluster names, for completion',
+    load: () => import('./commands/names.ts'),
+    hidden: true,
+  },
+];
+
+export function findCommand(name: string): CommandEntry | undefined {
+  return COMMANDS.find((entry) => entry.name === name);
+}

@@ -1,0 +1,58 @@
+import type { Command } from 'commander';
+import { type CloudReport, checkClouds } from '../../client/clouds.ts';
+import { debugOption, outputOption } from '../options.ts';
+import { type CommonOptions, runCommand } from '../run.ts';
+import { plain } from '../table.ts';
+
+interface CheckOptions extends CommonOptions {
+  readonly verbose?: boolean;
+}
+
+/** As for a missing credential. */
+const NOT_ENABLED_EXIT = 6;
+
+export function configure(command: Command): void {
+  command.argument('[infra...]', 'clouds; default: all').option('-v, --verbose', 'show what each cloud can do');
+  outputOption(debugOption(command)).action((infra: string[], options: CheckOptions) =>
+    runCommand(options, async () => {
+      const reports = await checkClouds(infra);
+      if (options.output === 'json') process.stdout.write(`${JSON.stringify(reports.map(asJson), null, 2)}\n`);
+      else process.stdout.write(`${checkText(reports, options.verbose === true)}\n`);
+      return reports.some(isEnabled) ? 0 : NOT_ENABLED_EXIT;
+    }),
+  );
+}
+
+function isEnabled(report: CloudReport): boolean {
+  return report.check?.ok === true;
+}
+
+export function checkText(reports: readonly CloudReport[], verbose: boolean): string {
+  const lines: string[] = [];
+  for (const report of reports) {
+    const { cloud, check, error } = report;
+    if (check?.ok === true) lines.push(`${cloud}: enabled [compute]`);
+    else lines.push(`${cloud}: disabled`);
+    if (error !== null) lines.push(`  ${error}`);
+    for (const problem of check?.problems ?? []) lines.push(`  ${problem}`);
+    if (!verbose || check === null) continue;
+    lines.push(`  identity: ${check.identity}`);
+    const { hostKeysKnown, ...can } = check.capabilities;
+    for (const [what, answer] of Object.entries(can)) lines.push(`  ${what}: ${answer === true ? 'yes' : answer}`);
+    lines.push(`  host keys known before first contact: ${hostKeysKnown ? 'yes' : 'no'}`);
+  }
+  const enabled = reports.filter(isEnabled).map(({ cloud }) => cloud);
+  lines.push('', `Enabled infra: ${enabled.join(', ') || 'none'}`);
+  return lines.map(plain).join('\n');
+}
+
+function asJson({ cloud, check, error }: CloudReport) {
+  return {
+    cloud,
+    enabled: check?.ok === true,
+    identity: check?.identity ?? null,
+    account: check?.account ?? null,
+    problems: [...(error === null ? [] : [error]), ...(check?.problems ?? [])],
+    capabilities: check?.capabilities ?? null,
+  };
+}

@@ -1,0 +1,142 @@
+import { randomBytes } from 'node:crypto';
+import type { Command } from 'commander';
+import type { CommandAnswer } from '../../model/cluster.ts';
+import { StyxError } from '../../model/errors.ts';
+import { nameProblem } from '../../model/identity.ts';
+import { resourcesText } from '../../model/resources-text.ts';
+import type { Task } from '../../model/task.ts';
+import { confirm } from '../confirm.ts';
+import { followJob, followOperation } from '../follow.ts';
+import { debugOption, outputOption, yesOption } from '../options.ts';
+import { showPlan } from '../plan.ts';
+import { type CommonOptions, type Context, runCommand } from '../run.ts';
+import { keepSshEntries } from '../ssh-entries.ts';
+import {
+  type AutostopOptions,
+  autostopOptions,
+  autostopRule,
+  commandLineText,
+  readTask,
+  type TaskOptions,
+  taskOptions,
+} from '../task-input.ts';
+
+interface LaunchOptions extends CommonOptions, TaskOptions, AutostopOptions {
+  readonly cluster?: string;
+  readonly retryUntilUp?: boolean;
+  readonly setup: boolean;
+  readonly detachRun?: boolean;
+  readonly dryrun?: boolean;
+  readonly yes?: boolean;
+}
+
+export function configure(command: Command): void {
+  command
+    .argument('[entrypoint...]', 'task file (.yaml, .yml, - for stdin), or a shell command')
+    .option('-c, --cluster <name>', 'name of the cluster; a running one is used');
+  taskOptions(command);
+  autostopOptions(command)
+    .option('-r, --retry-until-up', 'try again until the machines are there')
+    .option('--no-setup', "leave out the task's setup")
+    .option('-d, --detach-run', 'return when the job is submitted')
+    .option('--dryrun', 'show the plan and do nothing');
+  outputOption(debugOption(yesOption(command))).action((entrypoint: string[], options: LaunchOptions) =>
+    runCommand(options, (context) => launch(context, entrypoint, options)),
+  );
+}
+
+async function launch(context: Context, entrypoint: string[], options: LaunchOptions): Promise<number | undefined> {
+  const task = readTask(entrypoint, options);
+  const rule = autostopRule(options, task.autostop);
+  const name = options.cluster ?? (await generatedName());
+  const problem = nameProblem(name);
+  if (problem !== null) throw new StyxError('invalid', `cluster name '${name}' ${problem}`);
+  if (options.dryrun === true) {
+    await showPlan(task, options.output === 'json' ? 'json' : 'table', process.stdout);
+    return 0;
+  }
+  const styx = await context.styx();
+  const existing = await styx.clusters.summary(name);
+  if (existing === null && options.yes !== true) {
+    await showPlan(task, 'table', process.stderr);
+    await confirm(`Launching a new cluster '${name}'.`, options.yes);
+  }
+  context.onDetach('Interrupted: the launch may have been accepted; see `styx status`.');
+  context.progress.update(existing === null ? `launching cluster ${name}` : `submitting to cluster ${name}`);
+  const answer = await styx.clusters.launch(
+    {
+      name,
+      task,
+      resourcesText: resourcesText(task),
+      retryUntilUp: options.retryUntilUp ?? false,
+      noSetup: !options.setup,
+      commandLine: commandLineText(process.argv.slice(2)),
+      ...(rule === undefined ? {} : { autostop: rule }),
+    },
+    { onProgress: (text) => context.progress.update(text) },
+  );
+  return await follow(context, name, task, answer, options);
+}
+
+async function follow(
+  context: Context,
+  name: string,
+  task: Task,
+  answer: CommandAnswer,
+  options: LaunchOptions,
+): Promise<number | undefined> {
+  const styx = await context.styx();
+  const { jobId, generation } = answer;
+  context.onDetach(
+    [
+      'Detached: the launch goes on.',
+      `  follow it:        styx logs ${name}${jobId === null ? ' --provision' : ` ${jobId}`}`,
+      ...(jobId === null ? [] : [`  end the job:      styx cancel ${name} ${jobId}`]),
+      `  end the cluster:  styx down ${name}`,
+    ].join('\n'),
+  );
+  if (answer.note !== null) context.progress.line(answer.note);
+  const view = await followOperation(context, styx, name, answer);
+  await keepSshEntries(context, styx, view);
+  const follows = jobId !== null && options.detachRun !== true;
+  context.progress.stop();
+  if (options.output === 'json') {
+    const job = follows ? await styx.clusters.waitJob(name, jobId, { generation }) : null;
+    const { operationId } = answer;
+    const result = {
+      cluster: name,
+      operationId,
+      jobId,
+      jobStatus: job?.status ?? null,
+      exitCodes: job?.exitCodes ?? null,
+    };
+    process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
+    const { jobExitCode } = await import('../../model/job.ts');
+    return job === null ? 0 : jobExitCode(job.status);
+  }
+  if (jobId === null) {
+    process.stdout.write(`Cluster ${name} is up.\n`);
+    return 0;
+  }
+  context.progress.line(`Job ${jobId} submitted to cluster ${name}.`);
+  if (!follows) {
+    process.stdout.write(`${jobId}\n`);
+    return 0;
+  }
+  return await followJob(context, styx, name, { id: jobId, ranks: task.numNodes, generation });
+}
+
+async function generatedName(): Promise<string> {
+  const { userInfo } = await import('node:os');
+  let user = 'user';
+  try {
+    user =
+      userInfo()
+        .username.toLowerCase()
+        .replace(/[^a-z0-9]/g, '')
+        .slice(0, 20) || user;
+  } catch {
+    // A process without a passwd entry.
+  }
+  return `styx-${randomBytes(2).toString('hex')}-${user}`;
+}

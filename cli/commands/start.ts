@@ -1,0 +1,34 @@
+import type { Command } from 'commander';
+import { type BulkOptions, forClusters } from '../bulk.ts';
+import { debugOption, outputOption, yesOption } from '../options.ts';
+import { runCommand } from '../run.ts';
+import { keepSshEntries } from '../ssh-entries.ts';
+import { type AutostopOptions, autostopOptions, autostopRule } from '../task-input.ts';
+
+interface StartOptions extends BulkOptions, AutostopOptions {
+  readonly retryUntilUp?: boolean;
+}
+
+export function configure(command: Command): void {
+  command.argument('[clusters...]', 'names or globs').option('-a, --all', 'all clusters');
+  autostopOptions(command).option('-r, --retry-until-up', 'try again until the machines are there');
+  outputOption(debugOption(yesOption(command))).action((clusters: string[], options: StartOptions) =>
+    runCommand(options, (context) => {
+      const autostop = autostopRule(options, null);
+      return forClusters(context, clusters, options, {
+        doing: 'Starting',
+        done: 'started',
+        asks: true,
+        send: (styx, name, onProgress) =>
+          styx.clusters.start(name, {
+            retryUntilUp: options.retryUntilUp ?? false,
+            onProgress,
+            ...(autostop === undefined ? {} : { autostop }),
+          }),
+        after: async (styx, name) => {
+          await keepSshEntries(context, styx, await styx.clusters.view(name, { budget: 10_000 }));
+        },
+      });
+    }),
+  );
+}

@@ -1,0 +1,123 @@
+import type { Command } from 'commander';
+import type { ClusterSummary } from '../../client/summary.ts';
+import { StyxError } from '../../model/errors.ts';
+import { colourStatus } from '../colour.ts';
+import { clip, formatAge, formatAutostop, formatMoney, infraName, isoTime } from '../format.ts';
+import { debugOption, outputOption } from '../options.ts';
+import { type CommonOptions, type Context, runCommand } from '../run.ts';
+import { dropSshEntries } from '../ssh-entries.ts';
+import { formatTable } from '../table.ts';
+
+interface StatusOptions extends CommonOptions {
+  readonly verbose?: boolean;
+  readonly ip?: boolean;
+}
+
+export function configure(command: Command): void {
+  command
+    .argument('[clusters...]', 'names or globs; default: all')
+    .option('-v, --verbose', 'more columns')
+    .option('--ip', "print only the cluster's head address");
+  outputOption(debugOption(command)).action((clusters: string[], options: StatusOptions) =>
+    runCommand(options, (context) => status(context, clusters, options)),
+  );
+}
+
+async function status(context: Context, names: string[], options: StatusOptions): Promise<number> {
+  const styx = await context.styx();
+  const found = await styx.clusters.list(names);
+  if (names.length === 0) await dropSshEntries(context, styx, found);
+  if (options.ip === true) return printIp(found, names);
+  const clusters = options.verbose === true ? await withProgress(context, found) : found;
+  if (options.output === 'json') process.stdout.write(`${JSON.stringify(clusters.map(asJson), null, 2)}\n`);
+  else if (clusters.length === 0) process.stdout.write('No existing clusters.\n');
+  else process.stdout.write(`${statusTable(clusters, options.verbose === true)}\n`);
+  const { isGlob } = await import('../../client/names.ts');
+  const missing = names.filter((name) => !isGlob(name) && !found.some((cluster) => cluster.name === name));
+  if (missing.length === 0) return 0;
+  throw new StyxError('not-found', `Cluster ${missing.map((name) => `'${name}'`).join(', ')} does not exist`);
+}
+
+/** What happens at the moment is known to the cluster's workflow alone; without a worker the summary stands. */
+async function withProgress(context: Context, found: readonly ClusterSummary[]): Promise<ClusterSummary[]> {
+  const styx = await context.styx();
+  const { mapLimited } = await import('../../client/pool.ts');
+  const { summaryOfView } = await import('../../client/summary.ts');
+  let silent = false;
+  return await mapLimited(found, 8, async (summary) => {
+    if (silent) return summary;
+    try {
+      return summaryOfView(await styx.clusters.view(summary.name));
+    } catch (error) {
+      if (!(error instanceof StyxError) || error.kind === 'not-found') return summary;
+      if (!silent) context.progress.line('Note: no worker answers; this is the last state that was recorded.');
+      silent = true;
+      return summary;
+    }
+  });
+}
+
+function printIp(found: readonly ClusterSummary[], names: readonly string[]): number {
+  const [cluster] = found;
+  if (found.length !== 1 || cluster === undefined) {
+    throw new StyxError(
+      'invalid',
+      `--ip needs exactly one cluster, and ${names.join(' ') || 'nothing'} names ${found.length}`,
+    );
+  }
+  if (cluster.headIp === null) {
+    throw new StyxError('refused', `Cluster '${cluster.name}' is ${cluster.status} and has no address`);
+  }
+  process.stdout.write(`${cluster.headIp}\n`);
+  return 0;
+}
+
+export function statusTable(clusters: readonly ClusterSummary[], verbose: boolean, now = Date.now()): string {
+  const header = ['NAME', 'INFRA', 'RESOURCES', 'STATUS', 'AUTOSTOP', 'LAUNCHED'];
+  if (verbose) header.push('$/HR', 'HEAD_IP', 'COMMAND', 'LAST_EVENT');
+  const rows = clusters.map((cluster) => {
+    const row = [
+      cluster.name,
+      infraName(cluster.infra),
+      cluster.resources,
+      cluster.status,
+      formatAutostop(cluster.autostop),
+      formatAge(cluster.launchedAt, now),
+    ];
+    if (verbose) {
+      const event = cluster.progress || cluster.statusReason || '-';
+      const since = cluster.statusSince > 0 ? ` (${formatAge(cluster.statusSince, now)})` : '';
+      row.push(
+        formatMoney(cluster.costPerHour),
+        cluster.headIp ?? '-',
+        clip(cluster.lastUse, 60) || '-',
+        event + since,
+      );
+    }
+    return row;
+  });
+  return colourStatus(formatTable(header, rows));
+}
+
+/** docs/cli.md describes this shape. */
+function asJson(cluster: ClusterSummary) {
+  return {
+    name: cluster.name,
+    workspace: cluster.workspace,
+    user: cluster.user,
+    infra: cluster.infra,
+    resources: cluster.resources,
+    numNodes: cluster.numNodes,
+    status: cluster.status,
+    statusReason: cluster.statusReason,
+    statusSince: isoTime(cluster.statusSince),
+    launchedAt: isoTime(cluster.launchedAt),
+    autostop: cluster.autostop,
+    headIp: cluster.headIp,
+    command: cluster.lastUse,
+    progress: cluster.progress,
+    jobs: cluster.jobs,
+    costPerHour: cluster.costPerHour,
+    costSoFar: cluster.costSoFar,
+  };
+}

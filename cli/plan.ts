@@ -1,0 +1,43 @@
+/** What a launch would try first, before it is confirmed. */
+import { previewOffers } from '../client/clouds.ts';
+import type { InstanceTypeOffer } from '../model/machines.ts';
+import type { Task } from '../model/task.ts';
+import { formatTable } from './table.ts';
+
+const SHOWN = 5;
+
+/** Writes the plan; a request that nothing can meet is an error. @throws invalid, capacity */
+export async function showPlan(
+  task: Task,
+  format: 'table' | 'json',
+  stream: { write(text: string): unknown },
+): Promise<void> {
+  const offers = await previewOffers(task.resources);
+  if (format === 'json') stream.write(`${JSON.stringify({ numNodes: task.numNodes, offers }, null, 2)}\n`);
+  else stream.write(`${planText(offers, task.numNodes)}\n`);
+}
+
+export function planText(offers: readonly InstanceTypeOffer[], numNodes: number): string {
+  const nodes = `${numNodes} node${numNodes === 1 ? '' : 's'}`;
+  const [first] = offers;
+  if (first === undefined) return `No cloud can give this now (${nodes}).`;
+  const header = ['INFRA', 'INSTANCE', 'vCPUs', 'Mem(GB)', 'GPUS', 'COST ($)', 'CHOSEN'];
+  const rows = offers
+    .slice(0, SHOWN)
+    .map((offer, index) => [
+      [offer.cloud, offer.region, offer.zone].filter((part) => part !== '').join('/'),
+      offer.instanceType + (offer.useSpot ? '[Spot]' : ''),
+      amount(offer.cpus),
+      amount(offer.memory),
+      offer.accelerators === null ? '-' : `${offer.accelerators.name}:${offer.accelerators.count}`,
+      (offer.hourlyCost * numNodes).toFixed(2),
+      index === 0 ? '✔' : '',
+    ]);
+  const more = offers.length > SHOWN ? [`and ${offers.length - SHOWN} more`] : [];
+  const cost = `Estimated cost: $${(first.hourlyCost * numNodes).toFixed(2)} / hour`;
+  return [`Considered resources (${nodes}):`, formatTable(header, rows), ...more, cost].join('\n');
+}
+
+function amount(value: number): string {
+  return Number.isInteger(value) ? String(value) : value.toFixed(1);
+}

@@ -1,0 +1,35 @@
+/** How a cluster's machines came to be: operations, placements that failed, what stands. */
+import type { Operation } from '../model/cluster.ts';
+import type { ClusterView } from '../model/commands.ts';
+import { tryText } from './follow.ts';
+import { formatAge, formatSpan, isoTime } from './format.ts';
+import { plain } from './table.ts';
+
+export function provisionText(view: ClusterView, now = Date.now()): string {
+  const lines = [`Cluster ${view.name} is ${view.status}${view.statusReason === '' ? '' : `: ${view.statusReason}`}`];
+  for (const operation of view.operations) lines.push(operationLine(operation, now));
+  for (const { opId } of view.waiting) lines.push(`  ${opId}  waits`);
+  if (view.tries.length > 0) lines.push('Places that could not give the machines:');
+  for (const tried of view.tries) lines.push(`  ${formatAge(tried.at, now)}  ${tryText(tried)}`);
+  if (view.nodes.length > 0) lines.push('Machines:');
+  for (const { rank, instanceId, address, cpus, memory } of view.nodes) {
+    lines.push(`  ${rank}  ${instanceId}  ${address}  ${cpus} vCPUs, ${memory} GB`);
+  }
+  return lines.map(plain).join('\n');
+}
+
+function operationLine(operation: Operation, now: number): string {
+  const { id, since, endedAt, outcome, failure, progress } = operation;
+  const state = outcome === null ? `running: ${progress}` : outcome;
+  const why = failure === null ? '' : `: ${failure.message}`;
+  return `  ${id}  ${formatAge(since, now)}, ${formatSpan(since, endedAt, now)}  ${state}${why}`;
+}
+
+const TIMES = new Set(['at', 'since', 'endedAt', 'progressSince']);
+
+/** docs/cli.md describes this shape. */
+export function provisionJson({ name, operations, waiting, tries, placement, nodes }: ClusterView): string {
+  const asTime = (key: string, value: unknown) =>
+    TIMES.has(key) && typeof value === 'number' ? isoTime(value) : value;
+  return JSON.stringify({ cluster: name, operations, waiting, tries, placement, nodes }, asTime, 2);
+}

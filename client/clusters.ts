@@ -1,0 +1,284 @@
+/** Clusters: commands, reads and waits. Every command is carried out once, however often it has to be sent. */
+import { randomUUID } from 'node:crypto';
+import { WithStartWorkflowOperation } from '@temporalio/client';
+import type { Workflow } from '@temporalio/common';
+import type { ClusterSpec, CommandAnswer } from '../model/cluster.ts';
+import {
+  CLUSTER_WORKFLOW,
+  type ClusterInput,
+  type ClusterView,
+  type CommandKind,
+  type CommandPayloads,
+  QUERIES,
+  SEARCH,
+  UPDATES,
+} from '../model/commands.ts';
+import { StyxError } from '../model/errors.ts';
+import { clusterWorkflowId, nameProblem } from '../model/identity.ts';
+import { WORKFLOW_QUEUE } from '../model/queues.ts';
+import type { AutostopRule, Task } from '../model/task.ts';
+import type { Timing } from '../model/timing.ts';
+import { isNotFound, toStyxError } from './errors.ts';
+import { type FollowOptions, type OperationEnd, waitForJob, waitForOperation } from './follow.ts';
+import type { Link } from './link.ts';
+import { isGlob, matchesGlob, nearest } from './names.ts';
+import { mapLimited } from './pool.ts';
+import { repeat } from './repeat.ts';
+import { type ClusterSummary, parseClusterId, summaryOf } from './summary.ts';
+
+export interface CommandOptions {
+  /** The same id gives the same answer, however often it is sent. Default: a random UUID. */
+  readonly requestId?: string;
+  /** What a call is waiting for, when it takes longer than one attempt. */
+  readonly onProgress?: (text: string) => void;
+  /** Milliseconds until a command that gets no answer fails as `transient`. Default 60,000. */
+  readonly budget?: number;
+}
+
+export interface LaunchRequest {
+  readonly name: string;
+  readonly task: Task;
+  /** For people; see `resourcesText` of model. */
+  readonly resourcesText: string;
+  /** Default false. */
+  readonly retryUntilUp?: boolean;
+  /** In place of the task's; null: none; undefined: the task's, and without one the cluster's as it is. */
+  readonly autostop?: AutostopRule | null;
+  /** Leave out the task's setup. Default false. */
+  readonly noSetup?: boolean;
+  /** How it was asked, for people. */
+  readonly commandLine?: string;
+}
+
+/** A list asks the workflow itself for up to this many clusters; beyond, the index's word (a second old at most) is taken. */
+const FRESH_UP_TO = 100;
+const CALLS_AT_ONCE = 8;
+const QUERY_MS = 2_000;
+
+export interface ClustersContext {
+  readonly link: Link;
+  readonly workspace: string;
+  readonly user: string;
+  readonly timing: Timing;
+}
+
+export class Clusters {
+  readonly #context: ClustersContext;
+
+  constructor(context: ClustersContext) {
+    this.#context = context;
+  }
+
+  /**
+   * Brings the cluster up when it is not and queues the task on it.
+   * @throws invalid, refused (the cluster is there and does not fit), transient
+   */
+  async launch(request: LaunchRequest, options: CommandOptions = {}): Promise<CommandAnswer> {
+    const { workspace, timing, link } = this.#context;
+    const problem = nameProblem(request.name);
+    if (problem !== null) throw new StyxError('invalid', `cluster name '${request.name}' ${problem}`);
+    const spec: ClusterSpec = {
+      resources: request.task.resources,
+      numNodes: request.task.numNodes,
+      resourcesText: request.resourcesText,
+    };
+    const payload: CommandPayloads['launch'] = {
+      ...this.#base(options),
+      task: request.task,
+      spec,
+      retryUntilUp: request.retryUntilUp ?? false,
+      ...(request.autostop === undefined ? {} : { autostop: request.autostop }),
+      noSetup: request.noSetup ?? false,
+      commandLine: request.commandLine ?? '',
+    };
+    const installation = await link.installation();
+    const input: ClusterInput = { version: 1, workspace, name: request.name, installation, timing };
+    const workflowId = clusterWorkflowId(workspace, request.name);
+    const send = (deadline: number) =>
+      link.call(deadline, (workflow) =>
+        workflow.executeUpdateWithStart<Workflow, CommandAnswer, [CommandPayloads['launch']]>(UPDATES.launch, {
+          args: [payload],
+          updateId: payload.requestId,
+          startWorkflowOperation: new WithStartWorkflowOperation(CLUSTER_WORKFLOW, {
+            workflowId,
+            taskQueue: WORKFLOW_QUEUE,
+            args: [input],
+            workflowIdConflictPolicy: 'USE_EXISTING',
+            workflowIdReusePolicy: 'ALLOW_DUPLICATE',
+            staticSummary: `Cluster ${request.name}`,
+            staticDetails: `Cluster \`${request.name}\` of workspace \`${workspace}\`, asked for by ${payload.user}: ${request.resourcesText}`,
+          }),
+        }),
+      );
+    // Not found: the entity of this name ended between the two halves of the call; the next attempt starts one.
+    return await repeat(send, { ...options, alsoRepeat: isNotFound });
+  }
+
+  /** Queues the task, without its setup, on a cluster that stands. */
+  async exec(
+    name: string,
+    task: Task,
+    options: CommandOptions & { commandLine?: string } = {},
+  ): Promise<CommandAnswer> {
+    const { commandLine = '' } = options;
+    return await this.#command(name, 'exec', { ...this.#base(options), task, commandLine }, options);
+  }
+
+  /** Cancels the jobs with these ids; null: all that have not ended. */
+  async cancel(name: string, jobs: readonly number[] | null, options: CommandOptions = {}): Promise<CommandAnswer> {
+    return await this.#command(name, 'cancel', { ...this.#base(options), jobs }, options);
+  }
+
+  async stop(name: string, options: CommandOptions = {}): Promise<CommandAnswer> {
+    return await this.#command(name, 'stop', this.#base(options), options);
+  }
+
+  async start(
+    name: string,
+    options: CommandOptions & { retryUntilUp?: boolean; autostop?: AutostopRule | null } = {},
+  ): Promise<CommandAnswer> {
+    const { retryUntilUp = false, autostop } = options;
+    const payload = { ...this.#base(options), retryUntilUp, ...(autostop === undefined ? {} : { autostop }) };
+    return await this.#command(name, 'start', payload, options);
+  }
+
+  /** Ends the machines and the cluster. Always accepted while the cluster exists. */
+  async down(name: string, options: CommandOptions = {}): Promise<CommandAnswer> {
+    return await this.#command(name, 'down', this.#base(options), options);
+  }
+
+  /** null: no autostop. */
+  async autostop(name: string, rule: AutostopRule | null, options: CommandOptions = {}): Promise<CommandAnswer> {
+    return await this.#command(name, 'autostop', { ...this.#base(options), rule }, options);
+  }
+
+  /**
+   * All that is known of a cluster, from its workflow; of one that ended too, while the server keeps it.
+   * @throws not-found; transient when no worker answers in time: `summary` needs none
+   */
+  async view(
+    name: string,
+    options: { budget?: number; onProgress?: (text: string) => void } = {},
+  ): Promise<ClusterView> {
+    const workflowId = clusterWorkflowId(this.#context.workspace, name);
+    try {
+      return await repeat(
+        (deadline) =>
+          this.#context.link.call(deadline, (workflow) =>
+            workflow.getHandle(workflowId).query<ClusterView, []>(QUERIES.view),
+          ),
+        { budget: QUERY_MS, ...options, alsoRepeat: isUnanswered },
+      );
+    } catch (error) {
+      throw await this.#missing(name, error);
+    }
+  }
+
+  /** What a list shows of one running cluster, without a worker. Null when there is no such cluster. */
+  async summary(name: string): Promise<ClusterSummary | null> {
+    const workflowId = clusterWorkflowId(this.#context.workspace, name);
+    return await this.#describe(workflowId);
+  }
+
+  /** Running clusters, by name; those that match one of `names` (globs allowed), or all. */
+  async list(names?: readonly string[]): Promise<ClusterSummary[]> {
+    const patterns = names ?? [];
+    if (patterns.length > 0 && !patterns.some(isGlob)) {
+      const found = await mapLimited([...new Set(patterns)], CALLS_AT_ONCE, (name) => this.summary(name));
+      return sorted(found);
+    }
+    const wanted = (name: string) => patterns.length === 0 || patterns.some((pattern) => matchesGlob(pattern, name));
+    const ids = await this.#ids();
+    const matching = ids.filter(({ workflowId }) => wanted(parseClusterId(workflowId)?.name ?? ''));
+    const summaries = await mapLimited(matching, CALLS_AT_ONCE, async (info, index) =>
+      index < FRESH_UP_TO ? await this.#describe(info.workflowId) : summaryOf(info),
+    );
+    return sorted(summaries);
+  }
+
+  /** Follows an operation that a command started until it ends. */
+  async waitOperation(name: string, answer: CommandAnswer, options: FollowOptions = {}): Promise<OperationEnd> {
+    return await waitForOperation((budget) => this.view(name, { budget, ...progressOf(options) }), answer, options);
+  }
+
+  /** Follows a job until it ends. @throws not-found when the cluster does not know it (any more) */
+  async waitJob(name: string, jobId: number, options: FollowOptions & { generation?: string } = {}) {
+    return await waitForJob((budget) => this.view(name, { budget, ...progressOf(options) }), name, jobId, options);
+  }
+
+  #base(options: CommandOptions): { requestId: string; user: string } {
+    return { requestId: options.requestId ?? randomUUID(), user: this.#context.user };
+  }
+
+  async #command<K extends CommandKind>(
+    name: string,
+    kind: K,
+    payload: CommandPayloads[K],
+    options: CommandOptions,
+  ): Promise<CommandAnswer> {
+    const workflowId = clusterWorkflowId(this.#context.workspace, name);
+    const send = (deadline: number) =>
+      this.#context.link.call(deadline, (workflow) =>
+        workflow.getHandle(workflowId).executeUpdate<CommandAnswer, [CommandPayloads[K]]>(UPDATES[kind], {
+          args: [payload],
+          updateId: payload.requestId,
+        }),
+      );
+    try {
+      return await repeat(send, options);
+    } catch (error) {
+      throw await this.#missing(name, error);
+    }
+  }
+
+  async #missing(name: string, error: unknown): Promise<StyxError> {
+    const failure = toStyxError(error);
+    const cause = failure.cause ?? error;
+    if (failure.kind !== 'not-found' || !isNotFound(cause)) return failure;
+    const others = await this.#ids()
+      .then((infos) => infos.map(({ workflowId }) => parseClusterId(workflowId)?.name ?? ''))
+      .catch(() => []);
+    const near = nearest(name, others);
+    return new StyxError('not-found', `Cluster '${name}' does not exist`, {
+      cause,
+      ...(near.length === 0 ? {} : { hint: `Did you mean ${near.map((other) => `'${other}'`).join(' or ')}?` }),
+    });
+  }
+
+  async #ids(): Promise<{ workflowId: string; memo?: Record<string, unknown> }[]> {
+    // Workspace names hold no quotes (nameProblem).
+    const query = `${SEARCH.kind} = 'cluster' AND ${SEARCH.workspace} = '${this.#context.workspace}' AND ExecutionStatus = 'Running'`;
+    return await this.#context.link.read(async (workflow) => {
+      const infos = [];
+      for await (const info of workflow.list({ query, pageSize: 1_000 })) infos.push(info);
+      return infos;
+    });
+  }
+
+  async #describe(workflowId: string): Promise<ClusterSummary | null> {
+    try {
+      const info = await this.#context.link.read((workflow) => workflow.getHandle(workflowId).describe());
+      return info.status.name === 'RUNNING' ? summaryOf(info) : null;
+    } catch (error) {
+      const failure = toStyxError(error);
+      if (failure.kind === 'not-found') return null;
+      throw failure;
+    }
+  }
+}
+
+/** No worker polls at the moment, or the query came in while the workflow was being moved. */
+function isUnanswered(error: unknown): boolean {
+  const text = error instanceof Error ? `${error.message} ${(error.cause as Error | undefined)?.message ?? ''}` : '';
+  return /no poller|worker may be down|query buffer|workflow task.*failed|not ready|before first workflow task/i.test(
+    text,
+  );
+}
+
+function sorted(summaries: readonly (ClusterSummary | null)[]): ClusterSummary[] {
+  return summaries.filter((summary) => summary !== null).sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+function progressOf(options: FollowOptions): { onProgress?: (text: string) => void } {
+  return options.onWait === undefined ? {} : { onProgress: options.onWait };
+}

@@ -1,0 +1,87 @@
+/** Where programs begin: `const styx = await connect()`. */
+import { userInfo } from 'node:os';
+import { StyxError } from '../model/errors.ts';
+import { nameProblem } from '../model/identity.ts';
+import { NORMAL, TEST } from '../model/timing.ts';
+import type { NodePool } from '../nodes/node.ts';
+import { styxHome } from '../system/home.ts';
+import { installationSecret } from '../system/secret.ts';
+import { connectConfig } from '../workers/connection.ts';
+import { Clusters } from './clusters.ts';
+import { Link } from './link.ts';
+import { jobLogs, type LogOptions, type LogPiece } from './logs.ts';
+
+export interface ConnectOptions {
+  /** Data directory; default STYX_HOME, else ~/.styx. */
+  readonly home?: string;
+  /** Default `default`. */
+  readonly workspace?: string;
+  /** Whose name commands carry; default the operating system's user. */
+  readonly user?: string;
+  /** Start server and worker when none runs. Default true. */
+  readonly startServer?: boolean;
+  /** What is being started or waited for. */
+  readonly onProgress?: (text: string) => void;
+}
+
+export interface Styx {
+  readonly home: string;
+  readonly workspace: string;
+  readonly user: string;
+  readonly clusters: Clusters;
+  /** The namespace's UUID. */
+  installation(): Promise<string>;
+  /** A job's output as it comes; see LogOptions. */
+  logs(name: string, options?: LogOptions): AsyncIterable<LogPiece>;
+  /** Ends all connections; a process can exit after it. */
+  close(): Promise<void>;
+}
+
+/** @throws invalid for a bad workspace name or configuration; unreachable, transient when there is no server */
+export async function connect(options: ConnectOptions = {}): Promise<Styx> {
+  const home = options.home ?? styxHome();
+  const workspace = options.workspace ?? 'default';
+  const problem = nameProblem(workspace);
+  if (problem !== null) throw new StyxError('invalid', `workspace name '${workspace}' ${problem}`);
+  if (options.startServer ?? true) {
+    const { ensureServer } = await import('../workers/server.ts');
+    await ensureServer({
+      env: { ...process.env, STYX_HOME: home },
+      ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
+    });
+  }
+  const link = await Link.open(() => connectConfig(home));
+  const user = options.user ?? userName();
+  const timing = process.env.STYX_TIMING === 'test' ? TEST : NORMAL;
+  const clusters = new Clusters({ link, workspace, user, timing });
+  let pool: Promise<NodePool> | undefined;
+  return {
+    home,
+    workspace,
+    user,
+    clusters,
+    installation: () => link.installation(),
+    async *logs(name, logOptions = {}) {
+      pool ??= openPool();
+      const look = (budget: number) => clusters.view(name, { budget });
+      yield* jobLogs({ workspace, name, look, pool: await pool, secret: installationSecret(home) }, logOptions);
+    },
+    async close() {
+      await (await pool)?.close();
+      await link.close();
+    },
+  };
+}
+
+async function openPool(): Promise<NodePool> {
+  const { createNodePool } = await import('../nodes/pool.ts');
+  return createNodePool({ anyAgent: true });
+}
+
+function userName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return process.env.USER || 'unknown';
+  }
+}

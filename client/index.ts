@@ -1,0 +1,8 @@
+/** The typed API of Styx over Temporal: commands, reads, waits and logs. `connect()` is where to begin. */
+export { commandTask, parseTask } from '../model/parse-task.ts';
+export { resourcesText } from '../model/resources-text.ts';
+export type { CommandOptions, LaunchRequest } from './clusters.ts';
+export { type ConnectOptions, connect, type Styx } from './connect.ts';
+export type { FollowOptions, OperationEnd } from './follow.ts';
+export type { LogOptions, LogPiece } from './logs.ts';
+export type { ClusterSummary } from './summary.ts';

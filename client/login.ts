@@ -1,0 +1,26 @@
+/** How a user of this installation gets into a cluster's machines. */
+import { loginKeyScope } from '../model/identity.ts';
+import type { NodeInfo } from '../model/machines.ts';
+import type { NodeAddress } from '../nodes/node.ts';
+
+export async function addressOf(
+  node: NodeInfo,
+  secret: Uint8Array,
+  clusterId: string,
+  generation: string,
+): Promise<NodeAddress> {
+  return {
+    instanceId: node.instanceId,
+    host: node.address,
+    port: node.port,
+    user: node.user,
+    hostKey: node.hostKey,
+    privateKey: await privateKeyOf(secret, clusterId, generation),
+  };
+}
+
+/** OpenSSH private key text (ed25519). */
+export async function privateKeyOf(secret: Uint8Array, clusterId: string, generation: string): Promise<string> {
+  const { loginKey } = await import('../nodes/keys.ts');
+  return loginKey(Buffer.from(secret), loginKeyScope(clusterId, generation)).privateKey;
+}

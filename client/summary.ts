@@ -1,0 +1,48 @@
+/** A cluster as lists show it: its workflow's memo, which is there without a worker. */
+import type { WorkflowExecutionInfo } from '@temporalio/client';
+import { type ClusterMemo, type ClusterView, MEMO_KEY } from '../model/commands.ts';
+
+export interface ClusterSummary extends ClusterMemo {
+  readonly workspace: string;
+  readonly name: string;
+  /** What happens at the moment, for people; null when nothing does or it is not known. */
+  readonly progress: string | null;
+}
+
+/** Workspace and name of `cluster/<workspace>/<name>`; null for other ids. */
+export function parseClusterId(workflowId: string): { workspace: string; name: string } | null {
+  const [kind, workspace, name, ...rest] = workflowId.split('/');
+  if (kind !== 'cluster' || !workspace || !name || rest.length > 0) return null;
+  return { workspace, name };
+}
+
+/** Null when the workflow has no accepted command yet: such a one is no cluster. */
+export function summaryOf(info: Pick<WorkflowExecutionInfo, 'workflowId' | 'memo'>): ClusterSummary | null {
+  const id = parseClusterId(info.workflowId);
+  const memo = info.memo?.[MEMO_KEY] as ClusterMemo | undefined;
+  if (id === null || memo === undefined || memo === null) return null;
+  return { ...memo, ...id, progress: null };
+}
+
+export function summaryOfView(view: ClusterView): ClusterSummary {
+  const live = view.jobs.filter((job) => job.endedAt === null).length;
+  return {
+    workspace: view.workspace,
+    name: view.name,
+    status: view.status,
+    user: view.user,
+    launchedAt: view.launchedAt,
+    resources: view.resources,
+    infra: view.infra,
+    numNodes: view.placement?.numNodes ?? view.nodes.length,
+    autostop: view.autostop,
+    headIp: view.nodes.find((node) => node.rank === 0)?.address ?? null,
+    lastUse: view.lastUse,
+    jobs: { live, finished: view.jobs.length - live },
+    costPerHour: view.costPerHour,
+    costSoFar: view.costSoFar,
+    statusReason: view.statusReason,
+    statusSince: view.statusSince,
+    progress: view.operation?.progress ?? null,
+  };
+}

@@ -1,0 +1,93 @@
+/**
+ * A cloud is one interface. Each provider is a folder beside this file; nothing else in the tree names one.
+ * Every method is idempotent and safe to run twice at the same time: an activity may die after its effect and before its
+ * answer, and run again on another worker. Failures are StyxErrors whose kind says what to do (`model/errors.ts`).
+ */
+import type { StyxError } from '../model/errors.ts';
+import type { Instance, InstanceTypeOffer, Placement, PowerOff, ResourceRequest } from '../model/machines.ts';
+
+export interface Capabilities {
+  /** Machines can be stopped with their disks kept. A reason when not, shown to the user. */
+  readonly stop: true | string;
+  readonly spot: true | string;
+  /** More than one node in a cluster. */
+  readonly multiNode: true | string;
+  readonly openPorts: true | string;
+  /** Host keys are known from the cloud itself before the first contact. */
+  readonly hostKeysKnown: boolean;
+}
+
+export interface CloudCheck {
+  readonly ok: boolean;
+  /** Who we are there; for people. */
+  readonly identity: string;
+  /** Part of the id of everything that is shared by one account. */
+  readonly account: string;
+  /** What is missing, with the next step; empty when ok. */
+  readonly problems: readonly string[];
+  readonly capabilities: Capabilities;
+}
+
+/** Everything needed to make the machines of one placement, built once, recorded, and re-sent byte for byte. Plain JSON. */
+export interface CreateRequest {
+  readonly placement: Placement;
+  /** OpenSSH public key line that may log in. */
+  readonly authorizedKey: string;
+  /** On every resource: installation, workflow, workspace, cluster, generation. */
+  readonly tags: Readonly<Record<string, string>>;
+  /** What the provider resolved ahead of time (image, subnet, …). Opaque to everybody else. */
+  readonly resolved: Readonly<Record<string, unknown>>;
+}
+
+/** What to look for. All given fields must match. */
+export interface InstanceFilter {
+  readonly placementKey?: string;
+  readonly ids?: readonly string[];
+  readonly tags?: Readonly<Record<string, string>>;
+}
+
+export interface Cloud {
+  readonly name: string;
+  capabilities(): Promise<Capabilities>;
+
+  /** Looks at credentials and rights without changing anything. */
+  check(): Promise<CloudCheck>;
+
+  /**
+   * What of the catalog this cloud can give for a request now, best first. Empty when nothing fits.
+   * @throws invalid when the request can never be met here (says why), auth
+   */
+  offers(request: ResourceRequest): Promise<InstanceTypeOffer[]>;
+
+  /** Resolves all that is volatile into a request that can be re-sent byte for byte. */
+  prepare(placement: Placement, authorizedKey: string, tags: Readonly<Record<string, string>>): Promise<CreateRequest>;
+
+  /**
+   * Makes the machines of a placement, or finds those that an earlier call with the same placement key made. Answers as soon
+   * as the provider accepted, machines may still be pending. All nodes or none, as far as the provider can.
+   * @throws capacity, quota, auth, invalid; transient and throttled may be repeated with the same request
+   * @throws not-found when this placement's machines were terminated already: the placement is over
+   */
+  create(request: CreateRequest): Promise<Instance[]>;
+
+  /** Machines in any state that the cloud still knows of; an empty answer proves nothing. */
+  list(place: Pick<Placement, 'region' | 'zone'>, filter: InstanceFilter): Promise<Instance[]>;
+
+  /** Asks for STOPPED; answers at once. Machines that are gone are not an error. @throws invalid for what cannot be stopped */
+  stop(place: Pick<Placement, 'region' | 'zone'>, ids: readonly string[]): Promise<void>;
+
+  /** Asks for RUNNING again, with the same disks. @throws not-found, capacity */
+  start(place: Pick<Placement, 'region' | 'zone'>, ids: readonly string[]): Promise<void>;
+
+  /**
+   * Asks for the end of every machine of these placements, and of what was made with them. Answers at once; done when
+   * `list` shows them terminated or not at all. Machines that are gone are not an error.
+   */
+  terminate(place: Pick<Placement, 'region' | 'zone'>, placementKey: string): Promise<void>;
+
+  /** How a node ends itself when nobody else can: what its agent is told to do. */
+  powerOff(instance: Instance, action: 'stop' | 'terminate'): PowerOff;
+
+  /** The kind of a provider's own error. */
+  classify(error: unknown): StyxError;
+}

@@ -1,0 +1,159 @@
+/** The embedded cloud: instances are contained process trees with SSH servers of their own, on this machine. */
+import { execFileSync } from 'node:child_process';
+import { hostname, userInfo } from 'node:os';
+import { join } from 'node:path';
+import ssh2 from 'ssh2';
+import { StyxError } from '../../model/errors.ts';
+import { stableHash } from '../../model/identity.ts';
+import type { Instance, InstanceTypeOffer, Placement, PowerOff, ResourceRequest } from '../../model/machines.ts';
+import { styxHome } from '../../system/home.ts';
+import type { Capabilities, Cloud, CloudCheck, CreateRequest, InstanceFilter } from '../cloud.ts';
+import { probeContainment } from './containment.ts';
+import { askHost, type HostInfo, type HostRequest } from './control.ts';
+import { cpusOf, machineSize, offersFor, REGION, ZONE } from './offers.ts';
+import { type LocalPaths, localPaths } from './paths.ts';
+
+const KEY = /^[\x21-\x7e]{1,64}$/;
+
+type Place = Pick<Placement, 'region' | 'zone'>;
+
+function isHere({ region, zone }: Place): boolean {
+  return region === REGION && zone === ZONE;
+}
+
+export class LocalCloud implements Cloud {
+  readonly name = 'local';
+  readonly #paths: LocalPaths;
+  readonly #environment: NodeJS.ProcessEnv;
+
+  /** `home` is the data directory of Styx; a host that has to be started gets `environment`. */
+  constructor(home: string = styxHome(), environment: NodeJS.ProcessEnv = process.env) {
+    this.#paths = localPaths(home);
+    this.#environment = environment;
+  }
+
+  async capabilities(): Promise<Capabilities> {
+    return {
+      stop: true,
+      spot: true,
+      multiNode:
+        process.platform === 'linux'
+          ? true
+          : 'only Linux gives every node a loopback address of its own; use one node here',
+      openPorts: true,
+      hostKeysKnown: true,
+    };
+  }
+
+  async check(): Promise<CloudCheck> {
+    const problems: string[] = [];
+    try {
+      execFileSync('python3', ['-c', 'import sys; sys.exit(sys.version_info < (3, 8))'], {
+        stdio: 'ignore',
+        timeout: 10_000,
+      });
+    } catch {
+      problems.push('Python 3.8 or newer is needed as python3 on the PATH; install it and run `styx check` again.');
+    }
+    const how =
+      probeContainment(this.#environment) === 'namespace'
+        ? 'process namespaces'
+        : 'processes found by their environment';
+    return {
+      ok: problems.length === 0,
+      identity: `${userInfo().username}@${hostname()} (${how})`,
+      account: `local-${stableHash(['local account', hostname(), this.#paths.root], 10)}`,
+      problems,
+      capabilities: await this.capabilities(),
+    };
+  }
+
+  async offers(request: ResourceRequest): Promise<InstanceTypeOffer[]> {
+    const { multiNode } = await this.capabilities();
+    if (request.numNodes > 1 && multiNode !== true) throw new StyxError('invalid', multiNode);
+    return offersFor(request, await machineSize());
+  }
+
+  async prepare(
+    placement: Placement,
+    authorizedKey: string,
+    tags: Readonly<Record<string, string>>,
+  ): Promise<CreateRequest> {
+    const request: CreateRequest = { placement, authorizedKey: authorizedKey.trim(), tags, resolved: {} };
+    validate(request);
+    return request;
+  }
+
+  async create(request: CreateRequest): Promise<Instance[]> {
+    validate(request);
+    return (await this.#ask({ op: 'create', request })) as Instance[];
+  }
+
+  async list(place: Place, filter: InstanceFilter): Promise<Instance[]> {
+    if (!isHere(place)) return [];
+    return (await this.#ask({ op: 'list', filter })) as Instance[];
+  }
+
+  async stop(place: Place, ids: readonly string[]): Promise<void> {
+    if (isHere(place)) await this.#ask({ op: 'stop', ids });
+  }
+
+  async start(place: Place, ids: readonly string[]): Promise<void> {
+    if (!isHere(place)) throw new StyxError('not-found', `local has no zone "${place.zone}" in "${place.region}"`);
+    await this.#ask({ op: 'start', ids });
+  }
+
+  async terminate(place: Place, placementKey: string): Promise<void> {
+    if (isHere(place)) await this.#ask({ op: 'terminate', placementKey });
+  }
+
+  powerOff(instance: Instance, action: 'stop' | 'terminate'): PowerOff {
+    const directory = join(this.#paths.instances, instance.id);
+    return {
+      action,
+      command: ['/bin/sh', join(directory, 'power-off'), action],
+      identity: { path: join(directory, 'identity'), text: instance.id },
+    };
+  }
+
+  classify(error: unknown): StyxError {
+    if (error instanceof StyxError) return error;
+    const { code, message = String(error) } = error as NodeJS.ErrnoException;
+    if (code === 'ENOSPC' || code === 'EDQUOT') return new StyxError('quota', message, { cause: error });
+    if (code === 'EACCES' || code === 'EPERM') return new StyxError('auth', message, { cause: error });
+    if (code === 'EMFILE' || code === 'EAGAIN' || code === 'ENFILE')
+      return new StyxError('transient', message, { cause: error });
+    return new StyxError('internal', message, { cause: error });
+  }
+
+  #ask(request: HostRequest): Promise<unknown> {
+    return askHost(this.#paths, request, this.#environment);
+  }
+
+  /** Ends an instance as a provider ends a spot machine: for rehearsals and tests. @throws not-found */
+  async preempt(id: string): Promise<void> {
+    await this.#ask({ op: 'preempt', id });
+  }
+
+  /** The host process, started when absent. */
+  async host(): Promise<HostInfo> {
+    return (await this.#ask({ op: 'info' })) as HostInfo;
+  }
+}
+
+function validate({ placement, authorizedKey }: CreateRequest): void {
+  const wrong = (message: string): StyxError => new StyxError('invalid', message);
+  if (placement.cloud !== 'local' || !isHere(placement)) {
+    throw wrong(
+      `placement is for ${placement.cloud}/${placement.region}/${placement.zone}, not for local/${REGION}/${ZONE}`,
+    );
+  }
+  if (!KEY.test(placement.key)) throw wrong('a placement key has 1 to 64 printable ASCII characters');
+  if (!Number.isInteger(placement.numNodes) || placement.numNodes < 1) throw wrong('a placement has at least one node');
+  if (cpusOf(placement.instanceType) === undefined)
+    throw wrong(`local has no instance type "${placement.instanceType}"`);
+  const key = /[\r\n]/.test(authorizedKey) ? new Error('more than a line') : ssh2.utils.parseKey(authorizedKey);
+  if (key instanceof Error || (Array.isArray(key) ? key.length !== 1 : key.isPrivateKey())) {
+    throw wrong('the authorized key is not one OpenSSH public key line');
+  }
+}

@@ -1,0 +1,27 @@
+/** The clouds there are, by name. A new one is a folder and a line here. */
+import { StyxError } from '../model/errors.ts';
+import type { Cloud } from './cloud.ts';
+
+const CLOUDS: Readonly<Record<string, () => Promise<Cloud>>> = {
+  local: async () => new (await import('./local/local.ts')).LocalCloud(),
+};
+
+const made = new Map<string, Promise<Cloud>>();
+
+export function cloudNames(): string[] {
+  return Object.keys(CLOUDS);
+}
+
+/** One object a cloud and process, made on first use. @throws invalid for a name that is no cloud's */
+export function cloudNamed(name: string): Promise<Cloud> {
+  const make = Object.hasOwn(CLOUDS, name) ? CLOUDS[name] : undefined;
+  if (make === undefined) {
+    throw new StyxError('invalid', `there is no cloud "${name}"; known are ${cloudNames().join(', ')}`);
+  }
+  const known = made.get(name);
+  if (known !== undefined) return known;
+  const cloud = make();
+  made.set(name, cloud);
+  cloud.catch(() => made.delete(name));
+  return cloud;
+}

@@ -1,0 +1,45 @@
+/** What a transition asks its workflow to do, in order. Plain data; each is carried out by `workflows/cluster-effects.ts`. */
+import type { NewJob, OperationKind } from './cluster.ts';
+import type { AbandonJob, RunJob } from './commands.ts';
+import type { NodeInfo, Placement, ResourceRequest } from './machines.ts';
+import type { AutostopRule } from './task.ts';
+
+export type Effect =
+  | {
+      readonly type: 'startProvision';
+      readonly opId: string;
+      readonly child: number;
+      readonly resources: ResourceRequest;
+      readonly numNodes: number;
+      /** A placement that stood before and is brought back; null: find one. */
+      readonly existing: Placement | null;
+      readonly retryUntilUp: boolean;
+      /** Number of the next placement of this generation. */
+      readonly attempt: number;
+    }
+  | {
+      readonly type: 'startRetire';
+      readonly opId: string;
+      readonly child: number;
+      readonly mode: 'stop' | 'terminate';
+      readonly placements: readonly Placement[];
+    }
+  | { readonly type: 'abortOperation'; readonly kind: OperationKind; readonly opId: string; readonly child: number }
+  | {
+      readonly type: 'startWatch';
+      readonly child: number;
+      readonly nodes: readonly NodeInfo[];
+      readonly placement: Placement;
+      readonly autostop: AutostopRule | null;
+    }
+  | { readonly type: 'stopWatch'; readonly child: number }
+  | { readonly type: 'setAutostop'; readonly child: number; readonly autostop: AutostopRule | null }
+  | { readonly type: 'startJob'; readonly job: NewJob }
+  | { readonly type: 'runJob'; readonly jobId: number; readonly run: RunJob }
+  | { readonly type: 'cancelJob'; readonly jobId: number }
+  /** The job's own workflow is gone: end what runs of it on these nodes. */
+  | { readonly type: 'reapJob'; readonly jobId: number; readonly nodes: readonly NodeInfo[] }
+  | { readonly type: 'abandonJob'; readonly jobId: number; readonly end: AbandonJob };
+
+/** An effect with the making of the cluster that it belongs to. */
+export type QueuedEffect = Effect & { readonly generation: string };

@@ -1,0 +1,171 @@
+/** How operations end: what the last word of a child, or its silence, makes of the cluster. */
+import type { Operation } from './cluster.ts';
+import type { Draft } from './cluster-draft.ts';
+import { abandonJobs, admitJobs } from './cluster-jobs.ts';
+import { begin, finish, newOperationId, next, retire, startWatching, stopWatching } from './cluster-operations.ts';
+import { allNodesGone } from './cluster-state.ts';
+import type { OperationEnded } from './commands.ts';
+import { startCost, stopCost } from './cost.ts';
+import { assertNever } from './errors.ts';
+
+/** The running operation's child had its last word, or was found dead. */
+export function operationEnded(draft: Draft, ended: Omit<OperationEnded, 'generation'>): void {
+  const operation = draft.state.operation;
+  if (operation === null || operation.id !== ended.opId || operation.child !== ended.child) return;
+  switch (operation.kind) {
+    case 'launch':
+    case 'start':
+      bringUpEnded(draft, operation, ended);
+      break;
+    case 'stop':
+      stopEnded(draft, operation, ended);
+      break;
+    case 'down':
+      downEnded(draft, operation, ended);
+      break;
+    default:
+      assertNever(operation.kind);
+  }
+  next(draft);
+}
+
+function bringUpEnded(draft: Draft, operation: Operation, ended: Omit<OperationEnded, 'generation'>): void {
+  if (ended.stands !== null) {
+    stopWatching(draft);
+    const { placement, nodes } = ended.stands;
+    const now = draft.now;
+    draft.set({
+      placement,
+      nodes,
+      lost: [],
+      sessions: 0,
+      upAt: now,
+      cost: startCost(draft.state.cost, placement.hourlyCost * placement.numNodes, now),
+    });
+    draft.status('UP');
+    finish(draft, operation, ended.outcome, ended.failure);
+    admitJobs(draft);
+    startWatching(draft);
+    proveGone(draft, placement.key);
+    return;
+  }
+  const failure = ended.failure ?? { kind: 'internal', message: 'The launch ended without a reason.' };
+  const overtaken = draft.state.waiting[0];
+  finish(draft, operation, ended.outcome, failure);
+  if (overtaken?.kind === 'down' || overtaken?.kind === 'stop') return;
+  const { status } = draft.state;
+  draft.status(status, failure.message);
+  if (status === 'UNHEALTHY') {
+    // Nothing was taken away: what runs goes on, and a new watch tells what the old one saw meanwhile.
+    abandonJobs(draft, 'FAILED_DRIVER', failure.message, { which: (job) => job.status === 'INIT' });
+    stopWatching(draft);
+    startWatching(draft);
+    return;
+  }
+  abandonJobs(draft, 'FAILED_DRIVER', failure.message);
+  if (status === 'INIT' && draft.state.intents.length === 0 && overtaken === undefined) {
+    // No placement was recorded, so none was asked for: there is nothing to take down. (A launch that waits begins after a down,
+    // so that this one's jobs are seen to end.)
+    terminated(draft, failure.message);
+  } else if (status === 'INIT') {
+    const opId = newOperationId(draft, 'down');
+    draft.set({ waiting: [{ kind: 'down', opId, auto: false }, ...draft.state.waiting] });
+  } else if (status === 'STOPPED') {
+    undoStart(draft);
+  }
+}
+
+/** A start that failed may have left machines running: they are stopped again, and nothing that the user had is ended. */
+function undoStart(draft: Draft): void {
+  const opId = newOperationId(draft, 'stop');
+  begin(draft, 'stop', opId, { progress: 'stopping what a failed start left running' });
+  if (draft.state.operation !== null) retire(draft, draft.state.operation);
+}
+
+function stopEnded(draft: Draft, operation: Operation, ended: Omit<OperationEnded, 'generation'>): void {
+  const { placement, status, statusReason, cost } = draft.state;
+  const overtaken = draft.state.waiting[0]?.kind === 'down';
+  if (ended.outcome !== 'succeeded' && placement === null && !overtaken) return retireAgain(draft, operation);
+  finish(draft, operation, ended.outcome, ended.failure);
+  if (ended.outcome === 'succeeded') {
+    const byItself = status === 'STOPPED' || (draft.state.nodes.length > 0 && allNodesGone(draft.state));
+    draft.set({ cost: stopCost(cost, draft.now), lost: [], sessions: 0 });
+    draft.status('STOPPED', byItself ? statusReason : operation.auto ? 'stopped by its autostop rule' : '');
+    if (placement === null) draft.set({ intents: [] });
+    return;
+  }
+  if (overtaken || placement === null) return;
+  if (cost.since === null) draft.set({ cost: startCost(cost, placement.hourlyCost * placement.numNodes, draft.now) });
+  draft.status('UNHEALTHY', ended.failure?.message ?? 'stopping was ended early');
+  startWatching(draft);
+}
+
+/** Never given up: machines cost money until they are proved gone. */
+function retireAgain(draft: Draft, operation: Operation): void {
+  const again: Operation = { ...operation, child: operation.child + 1, progressSince: draft.now };
+  draft.set({ operation: again });
+  retire(draft, again);
+}
+
+function downEnded(draft: Draft, operation: Operation, ended: Omit<OperationEnded, 'generation'>): void {
+  if (ended.outcome !== 'succeeded') return retireAgain(draft, operation);
+  const reason = draft.state.statusReason;
+  finish(draft, operation, 'succeeded', null);
+  terminated(draft, operation.auto ? 'ended by its autostop rule' : reason);
+}
+
+function terminated(draft: Draft, reason: string): void {
+  draft.set({
+    cost: stopCost(draft.state.cost, draft.now),
+    placement: null,
+    nodes: [],
+    intents: [],
+    lost: [],
+    duties: [],
+    sessions: 0,
+    autostop: null,
+  });
+  draft.status('TERMINATED', reason);
+}
+
+/** Failed placements whose end was not yet seen are followed to it, while the cluster works. */
+function proveGone(draft: Draft, standing: string): void {
+  const left = draft.state.intents.filter((intent) => intent.key !== standing);
+  if (left.length === 0 || draft.state.duties.length > 0) return;
+  const duty = `duty-${draft.state.nextOperation}`;
+  draft.set({ nextOperation: draft.state.nextOperation + 1, duties: [...draft.state.duties, duty] });
+  draft.effect({ type: 'startRetire', opId: duty, child: 1, mode: 'terminate', placements: left });
+}
+
+/** A duty's child closed; what it did not prove is asked for again. */
+export function dutyEnded(draft: Draft, duty: string): void {
+  if (!draft.state.duties.includes(duty)) return;
+  draft.set({ duties: draft.state.duties.filter((id) => id !== duty) });
+  if (draft.state.placement !== null && draft.state.operation?.kind !== 'down')
+    proveGone(draft, draft.state.placement.key);
+}
+
+/** The child of an operation closed without a word. A bring-up fails; what takes machines away is done again. */
+export function operationCrashed(draft: Draft): void {
+  const operation = draft.state.operation;
+  if (operation === null) return;
+  const message = `The workflow of ${operation.id} was ended from outside.`;
+  if (operation.kind === 'launch' || operation.kind === 'start') {
+    operationEnded(draft, {
+      opId: operation.id,
+      child: operation.child,
+      outcome: operation.aborting ? 'aborted' : 'failed',
+      failure: { kind: 'internal', message },
+      stands: null,
+    });
+    return;
+  }
+  if (!operation.aborting) return retireAgain(draft, operation);
+  operationEnded(draft, {
+    opId: operation.id,
+    child: operation.child,
+    outcome: 'aborted',
+    failure: null,
+    stands: null,
+  });
+}

@@ -1,0 +1,267 @@
+/** Operations begin and give way here: what changes which machines there are. One runs at a time. */
+import type { ClusterSpec, Operation, OperationKind, Waiting } from './cluster.ts';
+import type { Draft } from './cluster-draft.ts';
+import { abandonJobs, submitJob } from './cluster-jobs.ts';
+import { assertNever, type Failure } from './errors.ts';
+
+export function newOperationId(draft: Draft, kind: OperationKind): string {
+  const number = draft.state.nextOperation;
+  draft.set({ nextOperation: number + 1 });
+  return `${kind}-${number}`;
+}
+
+export function begin(
+  draft: Draft,
+  kind: OperationKind,
+  opId: string,
+  options: { auto?: boolean; retryUntilUp?: boolean; progress: string },
+): void {
+  const operation: Operation = {
+    id: opId,
+    kind,
+    since: draft.now,
+    endedAt: null,
+    outcome: null,
+    failure: null,
+    progress: options.progress,
+    progressSince: draft.now,
+    auto: options.auto ?? false,
+    child: 1,
+    aborting: false,
+    retryUntilUp: options.retryUntilUp ?? false,
+  };
+  draft.set({ operation });
+}
+
+/** Records the end of an operation that never needed a child, or whose child had its last word. */
+export function finish(
+  draft: Draft,
+  operation: Operation,
+  outcome: 'succeeded' | 'failed' | 'aborted',
+  failure: Failure | null,
+): void {
+  const ended: Operation = { ...operation, endedAt: draft.now, outcome, failure };
+  draft.set({ operation: null, operations: [...draft.state.operations, ended] });
+}
+
+function finishAtOnce(
+  draft: Draft,
+  kind: OperationKind,
+  opId: string,
+  outcome: 'succeeded' | 'failed' | 'aborted',
+  failure: Failure | null,
+): void {
+  begin(draft, kind, opId, { progress: '' });
+  if (draft.state.operation !== null) finish(draft, draft.state.operation, outcome, failure);
+}
+
+/**
+ * Takes back what waits and ends what runs early, because a stop or a down comes. A down always wins: it is neither taken back nor
+ * ended early. Answers with the operation that does the same, or more, already; null: none does.
+ */
+export function preempt(draft: Draft, kind: 'stop' | 'down'): string | null {
+  const { waiting, operation } = draft.state;
+  const downs = waiting.slice(0, waiting.findLastIndex((one) => one.kind === 'down') + 1);
+  dropWaiting(draft, waiting.slice(downs.length), `${kind} of cluster '${draft.state.name}' came before it.`);
+  const down = downs.at(-1);
+  if (down !== undefined) return down.opId;
+  if (operation !== null && (operation.kind === 'down' || operation.kind === kind)) {
+    abandonJobs(draft, 'CANCELLED', endReason(kind, false));
+    return operation.id;
+  }
+  abortRunning(draft);
+  return null;
+}
+
+/** Asks the running operation to end early; what was decided to come next is in `waiting`. */
+function abortRunning(draft: Draft): void {
+  const running = draft.state.operation;
+  if (running === null || running.aborting) return;
+  draft.set({ operation: { ...running, aborting: true, progress: 'ending early', progressSince: draft.now } });
+  draft.effect({ type: 'abortOperation', kind: running.kind, opId: running.id, child: running.child });
+}
+
+function dropWaiting(draft: Draft, dropped: readonly Waiting[], why: string): void {
+  for (const waiting of dropped) finishAtOnceKeepingCurrent(draft, waiting, { kind: 'aborted', message: why });
+  draft.set({ waiting: draft.state.waiting.filter((one) => !dropped.includes(one)) });
+}
+
+function finishAtOnceKeepingCurrent(draft: Draft, waiting: Waiting, failure: Failure): void {
+  const current = draft.state.operation;
+  finishAtOnce(draft, waiting.kind, waiting.opId, 'aborted', failure);
+  draft.set({ operation: current });
+}
+
+export function stopWatching(draft: Draft): void {
+  const { watch } = draft.state;
+  if (watch === null || watch.stopping) return;
+  draft.effect({ type: 'stopWatch', child: watch.child });
+  draft.set({ watch: { ...watch, stopping: true } });
+}
+
+export function startWatching(draft: Draft): void {
+  const { placement, nodes, watches, autostop } = draft.state;
+  if (placement === null) return;
+  const child = watches + 1;
+  draft.set({ watch: { child, stopping: false }, watches: child });
+  draft.effect({ type: 'startWatch', child, nodes, placement, autostop });
+}
+
+/** The watch's workflow is gone; another takes over when one is wanted. */
+export function watchEnded(draft: Draft, child: number): void {
+  if (draft.state.watch?.child !== child) return;
+  const wanted = !draft.state.watch.stopping;
+  draft.set({ watch: null });
+  if (wanted && (draft.state.status === 'UP' || draft.state.status === 'UNHEALTHY')) startWatching(draft);
+}
+
+function provision(draft: Draft, operation: Operation): void {
+  const { spec, placement, attempts } = draft.state;
+  if (spec === null) return;
+  draft.effect({
+    type: 'startProvision',
+    opId: operation.id,
+    child: operation.child,
+    resources: spec.resources,
+    numNodes: spec.numNodes,
+    existing: placement,
+    retryUntilUp: operation.retryUntilUp,
+    attempt: attempts + 1,
+  });
+}
+
+export function retire(draft: Draft, operation: Operation): void {
+  const { placement, intents } = draft.state;
+  const stopOnly = operation.kind === 'stop' && placement !== null;
+  draft.effect({
+    type: 'startRetire',
+    opId: operation.id,
+    child: operation.child,
+    mode: stopOnly ? 'stop' : 'terminate',
+    placements: stopOnly ? [placement] : intents,
+  });
+}
+
+function renew(draft: Draft): void {
+  draft.set({
+    n: draft.state.n + 1,
+    placement: null,
+    nodes: [],
+    intents: [],
+    attempts: 0,
+    tries: [],
+    jobs: [],
+    lost: [],
+    watch: null,
+    sessions: 0,
+    autostop: null,
+    queuePolicy: 'backfill',
+    spec: null,
+  });
+}
+
+/** Acts on a launch: makes or brings back the machines where needed, and queues the job. Nothing else may be running. */
+export function actLaunch(draft: Draft, launch: Extract<Waiting, { kind: 'launch' }>): void {
+  if (draft.state.status === 'TERMINATED') renew(draft);
+  const fresh = draft.state.spec === null;
+  const spec: ClusterSpec = draft.state.spec ?? launch.spec;
+  const rule = launch.autostop;
+  draft.set({
+    spec,
+    user: fresh ? launch.user : draft.state.user,
+    lastUse: launch.commandLine,
+    launchedAt: draft.now,
+    queuePolicy: launch.job?.task.queue ?? draft.state.queuePolicy,
+  });
+  if (rule !== undefined) changeAutostop(draft, rule);
+  if (draft.state.status === 'UP') {
+    if (launch.job !== null) submitJob(draft, launch.job);
+    finishAtOnce(draft, 'launch', launch.opId, 'succeeded', null);
+    return;
+  }
+  if (fresh) draft.status('INIT');
+  begin(draft, 'launch', launch.opId, { retryUntilUp: launch.retryUntilUp, progress: 'looking for a place' });
+  if (launch.job !== null) submitJob(draft, launch.job);
+  if (draft.state.operation !== null) provision(draft, draft.state.operation);
+}
+
+export function actStart(draft: Draft, start: Extract<Waiting, { kind: 'start' }>): void {
+  if (draft.state.status === 'UP') {
+    finishAtOnce(draft, 'start', start.opId, 'succeeded', null);
+    return;
+  }
+  if (draft.state.status === 'TERMINATED' || draft.state.spec === null) {
+    const message = `Cluster '${draft.state.name}' is gone.`;
+    finishAtOnce(draft, 'start', start.opId, 'failed', { kind: 'not-found', message });
+    return;
+  }
+  begin(draft, 'start', start.opId, { retryUntilUp: start.retryUntilUp, progress: 'starting machines' });
+  if (draft.state.operation !== null) provision(draft, draft.state.operation);
+}
+
+function endReason(kind: 'stop' | 'down', auto: boolean): string {
+  if (auto) return `the cluster was ${kind === 'stop' ? 'stopped' : 'ended'} by its autostop rule`;
+  return `the cluster was ${kind === 'stop' ? 'stopped' : 'taken down'}`;
+}
+
+export function actStop(draft: Draft, stop: Extract<Waiting, { kind: 'stop' }>): void {
+  // A STOPPED cluster is stopped again: the start that this one overtook may have started machines.
+  if (draft.state.status === 'TERMINATED') {
+    finishAtOnce(draft, 'stop', stop.opId, 'succeeded', null);
+    return;
+  }
+  stopWatching(draft);
+  abandonJobs(draft, 'CANCELLED', endReason('stop', stop.auto));
+  begin(draft, 'stop', stop.opId, { auto: stop.auto, progress: 'stopping machines' });
+  if (draft.state.operation !== null) retire(draft, draft.state.operation);
+}
+
+export function actDown(draft: Draft, down: Extract<Waiting, { kind: 'down' }>): void {
+  if (draft.state.status === 'TERMINATED') {
+    finishAtOnce(draft, 'down', down.opId, 'succeeded', null);
+    return;
+  }
+  stopWatching(draft);
+  abandonJobs(draft, 'CANCELLED', endReason('down', down.auto));
+  begin(draft, 'down', down.opId, { auto: down.auto, progress: 'terminating machines' });
+  if (draft.state.operation !== null) retire(draft, draft.state.operation);
+}
+
+function actNow(draft: Draft, waiting: Waiting): void {
+  switch (waiting.kind) {
+    case 'launch':
+      return actLaunch(draft, waiting);
+    case 'start':
+      return actStart(draft, waiting);
+    case 'stop':
+      return actStop(draft, waiting);
+    case 'down':
+      return actDown(draft, waiting);
+    default:
+      assertNever(waiting);
+  }
+}
+
+/** Goes on with what waits, until something runs. */
+export function next(draft: Draft): void {
+  while (draft.state.operation === null) {
+    const [first, ...rest] = draft.state.waiting;
+    if (first === undefined) return;
+    draft.set({ waiting: rest });
+    actNow(draft, first);
+  }
+}
+
+/** Enqueues or acts at once, as the command table said. */
+export function enqueue(draft: Draft, waiting: Waiting): void {
+  draft.set({ waiting: [...draft.state.waiting, waiting] });
+  next(draft);
+}
+
+export function changeAutostop(draft: Draft, rule: Draft['state']['autostop']): void {
+  draft.set({ autostop: rule, autostopSetAt: draft.now });
+  const { waiting } = draft.state;
+  draft.set({ waiting: waiting.map((one) => (one.kind === 'launch' ? { ...one, autostop: rule } : one)) });
+  const { watch } = draft.state;
+  if (watch !== null && !watch.stopping) draft.effect({ type: 'setAutostop', child: watch.child, autostop: rule });
+}

@@ -1,0 +1,185 @@
+/** The schema that a cluster's state is read with after continue-as-new: tolerant of what it does not know, strict on what it needs. */
+import { z } from 'zod';
+import { CLUSTER_STATUSES, type ClusterState } from './cluster.ts';
+import { ERROR_KINDS } from './errors.ts';
+import { JOB_STATUSES } from './job.ts';
+
+const rule = z.object({
+  idleMinutes: z.number(),
+  down: z.boolean(),
+  waitFor: z.enum(['jobs_and_ssh', 'jobs', 'none']),
+});
+const amount = z.object({ count: z.number(), atLeast: z.boolean() }).nullable();
+const accelerators = z.object({ name: z.string(), count: z.number() }).nullable();
+const resources = z.object({
+  cloud: z.string().nullable(),
+  region: z.string().nullable(),
+  zone: z.string().nullable(),
+  instanceType: z.string().nullable(),
+  cpus: amount,
+  memory: amount,
+  accelerators,
+  useSpot: z.boolean(),
+  numNodes: z.number(),
+});
+const demand = z.object({ cpus: z.number(), gpus: z.number(), memory: z.number() });
+const failure = z.object({ kind: z.enum(ERROR_KINDS), message: z.string(), hint: z.string().exactOptional() });
+const placement = z.object({
+  cloud: z.string(),
+  region: z.string(),
+  zone: z.string(),
+  instanceType: z.string(),
+  cpus: z.number(),
+  memory: z.number(),
+  accelerators,
+  useSpot: z.boolean(),
+  hourlyCost: z.number(),
+  key: z.string(),
+  attempt: z.number(),
+  numNodes: z.number(),
+});
+const node = z.object({
+  instanceId: z.string(),
+  rank: z.number(),
+  address: z.string(),
+  port: z.number(),
+  user: z.string(),
+  internalAddress: z.string(),
+  hostKey: z.string(),
+  cpus: z.number(),
+  memory: z.number(),
+  gpus: z.number(),
+  gpuName: z.string().nullable(),
+});
+const task = z.object({
+  name: z.string().nullable(),
+  resources,
+  numNodes: z.number(),
+  envs: z.record(z.string(), z.string()),
+  setup: z.string().nullable(),
+  run: z.string().nullable(),
+  autostop: rule.nullable(),
+  priority: z.number(),
+  demand,
+  maxDuration: z.number().nullable(),
+  queue: z.enum(['fifo', 'backfill']).nullable(),
+});
+const newJob = z.object({
+  id: z.number(),
+  task,
+  withSetup: z.boolean(),
+  user: z.string(),
+  submittedAt: z.number(),
+});
+const spec = z.object({ resources, numNodes: z.number(), resourcesText: z.string() });
+const operation = z.object({
+  id: z.string(),
+  kind: z.enum(['launch', 'start', 'stop', 'down']),
+  since: z.number(),
+  endedAt: z.number().nullable(),
+  outcome: z.enum(['succeeded', 'failed', 'aborted']).nullable(),
+  failure: failure.nullable(),
+  progress: z.string(),
+  progressSince: z.number(),
+  auto: z.boolean(),
+  child: z.number(),
+  aborting: z.boolean(),
+  retryUntilUp: z.boolean(),
+});
+const opId = z.string();
+const waiting = z.discriminatedUnion('kind', [
+  z.object({
+    kind: z.literal('launch'),
+    opId,
+    spec,
+    retryUntilUp: z.boolean(),
+    job: newJob.nullable(),
+    autostop: rule.nullable().exactOptional(),
+    user: z.string(),
+    commandLine: z.string(),
+  }),
+  z.object({ kind: z.literal('start'), opId, retryUntilUp: z.boolean() }),
+  z.object({ kind: z.literal('stop'), opId, auto: z.boolean() }),
+  z.object({ kind: z.literal('down'), opId, auto: z.boolean() }),
+]);
+const job = z.object({
+  id: z.number(),
+  name: z.string().nullable(),
+  user: z.string(),
+  status: z.enum(JOB_STATUSES),
+  reason: z.string().nullable(),
+  submittedAt: z.number(),
+  startedAt: z.number().nullable(),
+  endedAt: z.number().nullable(),
+  numNodes: z.number(),
+  demand,
+  priority: z.number(),
+  maxDuration: z.number().nullable(),
+  hasSetup: z.boolean(),
+  hasRun: z.boolean(),
+  resources: z.string(),
+  allotment: z.object({ nodes: z.array(z.number()), gpus: z.array(z.array(z.number())) }).nullable(),
+  exitCodes: z.array(z.number().nullable()).nullable(),
+});
+const answer = z.object({
+  operationId: z.string().nullable(),
+  jobId: z.number().nullable(),
+  jobIds: z.array(z.number()),
+  note: z.string().nullable(),
+  generation: z.string(),
+});
+
+const clusterState = z.object({
+  version: z.literal(1),
+  workspace: z.string(),
+  name: z.string(),
+  user: z.string(),
+  life: z.string(),
+  n: z.number(),
+  status: z.enum(CLUSTER_STATUSES),
+  statusSince: z.number(),
+  statusReason: z.string(),
+  launchedAt: z.number(),
+  lastUse: z.string(),
+  spec: spec.nullable(),
+  placement: placement.nullable(),
+  nodes: z.array(node),
+  intents: z.array(placement),
+  attempts: z.number(),
+  operation: operation.nullable(),
+  nextOperation: z.number(),
+  waiting: z.array(waiting),
+  operations: z.array(operation),
+  tries: z.array(
+    z.object({
+      at: z.number(),
+      cloud: z.string(),
+      region: z.string(),
+      zone: z.string(),
+      instanceType: z.string(),
+      failure,
+    }),
+  ),
+  duties: z.array(z.string()),
+  watch: z.object({ child: z.number(), stopping: z.boolean() }).nullable(),
+  watches: z.number(),
+  jobs: z.array(job),
+  nextJobId: z.number(),
+  finishedJobs: z.number(),
+  queuePolicy: z.enum(['fifo', 'backfill']),
+  autostop: rule.nullable(),
+  autostopSetAt: z.number(),
+  upAt: z.number(),
+  sessions: z.number(),
+  lastSessionEndedAt: z.number(),
+  lastJobEndedAt: z.number(),
+  lastSubmitAt: z.number(),
+  lost: z.array(z.object({ rank: z.number(), since: z.number(), reason: z.string(), gone: z.boolean() })),
+  cost: z.object({ accrued: z.number(), since: z.number().nullable(), hourly: z.number() }),
+  requests: z.array(z.object({ id: z.string(), answer })),
+}) satisfies z.ZodType<ClusterState>;
+
+/** @throws ZodError when the state was not written by this version's schema */
+export function parseClusterState(value: unknown): ClusterState {
+  return clusterState.parse(value);
+}

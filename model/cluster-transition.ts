@@ -1,0 +1,319 @@
+/**
+ * The one function that changes a cluster's state: an event in, the next state and the things to do out. Pure; the workflow
+ * supplies the clock. A message of another generation changes nothing.
+ */
+import { jsonBytes, LIVE_JOBS, STATE_REFUSE_BYTES } from './budgets.ts';
+import type { ClusterState } from './cluster.ts';
+import { disposition, refusal } from './cluster-commands.ts';
+import { Draft } from './cluster-draft.ts';
+import type { QueuedEffect } from './cluster-effects.ts';
+import { dutyEnded, operationCrashed, operationEnded } from './cluster-endings.ts';
+import { misfit, toComeFor } from './cluster-fit.ts';
+import {
+  abandonJobs,
+  endJob,
+  jobChanged,
+  jobsCrashed,
+  numberJob,
+  runQueue,
+  submitJob,
+  waitReasons,
+} from './cluster-jobs.ts';
+import { changeAutostop, enqueue, newOperationId, next, preempt, watchEnded } from './cluster-operations.ts';
+import { allNodesGone, compact, generation, infraText } from './cluster-state.ts';
+import type {
+  CommandAnswer,
+  CommandKind,
+  CommandPayloads,
+  JobChanged,
+  Observed,
+  OperationEnded,
+  PlacementFailedSignal,
+  PlacementGoneSignal,
+  PlacingSignal,
+  ProgressSignal,
+  WatchEnded,
+} from './commands.ts';
+import { stopCost } from './cost.ts';
+import { assertNever, type Failure } from './errors.ts';
+import { isTerminalJob } from './job.ts';
+import type { AutostopRule } from './task.ts';
+
+export type Command = { [K in CommandKind]: { readonly kind: K; readonly payload: CommandPayloads[K] } }[CommandKind];
+
+export type ClusterEvent =
+  | ({ readonly type: 'operationEnded' } & OperationEnded)
+  | ({ readonly type: 'placing' } & PlacingSignal)
+  | ({ readonly type: 'progress' } & ProgressSignal)
+  | ({ readonly type: 'placementFailed' } & PlacementFailedSignal)
+  | ({ readonly type: 'placementGone' } & PlacementGoneSignal)
+  | ({ readonly type: 'jobChanged' } & JobChanged)
+  | ({ readonly type: 'watchEnded' } & WatchEnded)
+  | ({ readonly type: 'observed' } & Observed)
+  /** Children found closed without a word. */
+  | {
+      readonly type: 'crashed';
+      readonly operation: boolean;
+      readonly watch: boolean;
+      readonly jobs: readonly number[];
+      readonly duties: readonly string[];
+    }
+  /** The autostop rule's time has come. */
+  | { readonly type: 'autostopDue' };
+
+/** Why a command cannot be taken now; null when it can. A repeated request is always taken. */
+export function commandProblem(state: ClusterState, command: Command): Failure | null {
+  if (state.requests.some((request) => request.id === command.payload.requestId)) return null;
+  if (disposition(state, command.kind) === 'refuse') return refusal(state, command.kind);
+  if (command.kind === 'launch' || command.kind === 'exec') {
+    const { task } = command.payload;
+    const reason = misfit(toComeFor(state), task);
+    if (reason !== null) {
+      return {
+        kind: 'invalid',
+        message: `The task does not fit cluster '${state.name}': ${reason}.`,
+        hint: 'Launch it on a cluster of its own, or change what it asks for.',
+      };
+    }
+    const queued = state.waiting.filter((waiting) => waiting.kind === 'launch' && waiting.job !== null).length;
+    const live = state.jobs.filter((job) => !isTerminalJob(job.status)).length + queued;
+    if (live >= LIVE_JOBS || jsonBytes(state) + jsonBytes(command.payload) > STATE_REFUSE_BYTES) {
+      return {
+        kind: 'refused',
+        message: `Cluster '${state.name}' holds as much work as it can (${live} jobs that have not ended).`,
+        hint: 'Wait until some have ended, or use another cluster.',
+      };
+    }
+  }
+  if (command.kind === 'cancel' && command.payload.jobs !== null) {
+    const unknown = command.payload.jobs.filter((id) => id < 1 || id >= state.nextJobId);
+    if (unknown.length > 0) {
+      return { kind: 'not-found', message: `Cluster '${state.name}' has no job ${unknown.join(', ')}.` };
+    }
+  }
+  return null;
+}
+
+/** Applies a command that `commandProblem` lets through, and remembers the answer under its request id. */
+export function applyCommand(
+  state: ClusterState,
+  command: Command,
+  now: number,
+): { state: ClusterState; effects: QueuedEffect[]; answer: CommandAnswer } {
+  const known = state.requests.find((request) => request.id === command.payload.requestId);
+  if (known !== undefined) return { state, effects: [], answer: known.answer };
+  const draft = new Draft(state, now);
+  const partial = applyTo(draft, command);
+  runQueue(draft);
+  const answer: CommandAnswer = {
+    operationId: null,
+    jobId: null,
+    jobIds: [],
+    note: null,
+    ...partial,
+    generation: generation(draft.state),
+  };
+  draft.set({ requests: [...draft.state.requests, { id: command.payload.requestId, answer }] });
+  return { state: compact(draft.state), effects: draft.effects, answer };
+}
+
+function applyTo(draft: Draft, command: Command): Partial<CommandAnswer> {
+  const what = disposition(draft.state, command.kind);
+  switch (command.kind) {
+    case 'launch': {
+      const { payload } = command;
+      const opId = newOperationId(draft, 'launch');
+      const job = numberJob(draft, payload.task, !payload.noSetup, payload.user);
+      const autostop = payload.autostop === undefined ? (payload.task.autostop ?? undefined) : payload.autostop;
+      enqueue(draft, {
+        kind: 'launch',
+        opId,
+        spec: payload.spec,
+        retryUntilUp: payload.retryUntilUp,
+        job,
+        user: payload.user,
+        commandLine: payload.commandLine,
+        ...(autostop === undefined ? {} : { autostop }),
+      });
+      return { operationId: opId, jobId: job?.id ?? null };
+    }
+    case 'exec': {
+      const job = numberJob(draft, command.payload.task, false, command.payload.user);
+      if (job !== null) submitJob(draft, job);
+      draft.set({ lastUse: command.payload.commandLine });
+      return { jobId: job?.id ?? null };
+    }
+    case 'cancel':
+      return cancel(draft, command.payload.jobs);
+    case 'start': {
+      if (command.payload.autostop !== undefined) changeAutostop(draft, command.payload.autostop);
+      if (what === 'noop') return { note: `Cluster '${draft.state.name}' is up already.` };
+      if (what === 'join') return join(draft);
+      const opId = newOperationId(draft, 'start');
+      enqueue(draft, { kind: 'start', opId, retryUntilUp: command.payload.retryUntilUp });
+      return { operationId: opId };
+    }
+    case 'stop':
+    case 'down':
+      return end(draft, command.kind, false);
+    case 'autostop':
+      changeAutostop(draft, command.payload.rule);
+      return {};
+    default:
+      return assertNever(command);
+  }
+}
+
+/** Answers with the operation that does it already. */
+function join(draft: Draft): Partial<CommandAnswer> {
+  return joined(draft.state.waiting.at(-1)?.opId ?? draft.state.operation?.id ?? null);
+}
+
+function joined(opId: string | null): Partial<CommandAnswer> {
+  return { operationId: opId, note: `${opId ?? 'That'} is doing that already.` };
+}
+
+function end(draft: Draft, kind: 'stop' | 'down', auto: boolean): Partial<CommandAnswer> {
+  const what = disposition(draft.state, kind);
+  if (what === 'noop') return { note: `Cluster '${draft.state.name}' is stopped already.` };
+  if (what === 'join') return join(draft);
+  const same = what === 'preempt' ? preempt(draft, kind) : null;
+  if (same !== null) return joined(same);
+  const opId = newOperationId(draft, kind);
+  enqueue(draft, { kind, opId, auto });
+  return { operationId: opId };
+}
+
+function cancel(draft: Draft, ids: readonly number[] | null): Partial<CommandAnswer> {
+  const jobs = draft.state.jobs.filter((job) => !isTerminalJob(job.status) && (ids === null || ids.includes(job.id)));
+  for (const job of jobs) {
+    draft.effect({ type: 'cancelJob', jobId: job.id });
+    if (job.allotment === null) endJob(draft, job, 'CANCELLED', null);
+  }
+  const queued = draft.state.waiting.flatMap((waiting) =>
+    waiting.kind === 'launch' && waiting.job !== null && (ids === null || ids.includes(waiting.job.id))
+      ? [waiting]
+      : [],
+  );
+  draft.set({
+    waiting: draft.state.waiting.map((waiting) =>
+      waiting.kind === 'launch' && queued.includes(waiting) ? { ...waiting, job: null } : waiting,
+    ),
+  });
+  const jobIds = [...jobs.map((job) => job.id), ...queued.flatMap((waiting) => waiting.job?.id ?? [])];
+  return { jobIds, note: jobIds.length === 0 ? 'No job was running or waiting.' : null };
+}
+
+/** Applies what children and timers say. */
+export function applyEvent(
+  state: ClusterState,
+  event: ClusterEvent,
+  now: number,
+): { state: ClusterState; effects: QueuedEffect[] } {
+  const draft = new Draft(state, now);
+  applyEventTo(draft, event);
+  runQueue(draft);
+  return { state: compact(draft.state), effects: draft.effects };
+}
+
+function applyEventTo(draft: Draft, event: ClusterEvent): void {
+  if ('generation' in event && event.generation !== generation(draft.state)) return;
+  switch (event.type) {
+    case 'operationEnded':
+      if (draft.state.duties.includes(event.opId)) return dutyEnded(draft, event.opId);
+      return operationEnded(draft, event);
+    case 'placing':
+      return placing(draft, event);
+    case 'progress': {
+      const operation = draft.state.operation;
+      if (operation === null || operation.id !== event.opId) return;
+      return draft.set({ operation: { ...operation, progress: event.text, progressSince: draft.now } });
+    }
+    case 'placementFailed':
+      return draft.set({ tries: [...draft.state.tries, event.tried] });
+    case 'placementGone':
+      return draft.set({ intents: draft.state.intents.filter((intent) => intent.key !== event.placementKey) });
+    case 'jobChanged':
+      return jobChanged(draft, event);
+    case 'watchEnded':
+      return watchEnded(draft, event.child);
+    case 'observed':
+      return observed(draft, event);
+    case 'crashed':
+      if (event.operation) operationCrashed(draft);
+      if (event.watch && draft.state.watch !== null) watchEnded(draft, draft.state.watch.child);
+      for (const duty of event.duties) dutyEnded(draft, duty);
+      jobsCrashed(draft, event.jobs);
+      return;
+    case 'autostopDue': {
+      const rule: AutostopRule | null = draft.state.autostop;
+      if (rule === null || draft.state.operation !== null || draft.state.status !== 'UP') return;
+      end(draft, rule.down ? 'down' : 'stop', true);
+      return;
+    }
+    default:
+      assertNever(event);
+  }
+}
+
+/** The intent: recorded before the machines are asked for. */
+function placing(draft: Draft, { placement, opId }: PlacingSignal): void {
+  if (draft.state.intents.some((intent) => intent.key === placement.key)) return;
+  draft.set({
+    intents: [...draft.state.intents, placement],
+    attempts: Math.max(draft.state.attempts, placement.attempt),
+  });
+  const operation = draft.state.operation;
+  if (operation === null || operation.id !== opId) return;
+  const progress = `creating ${placement.numNodes}x ${placement.instanceType} in ${infraText(placement)}`;
+  draft.set({ operation: { ...operation, progress, progressSince: draft.now } });
+}
+
+function observed(draft: Draft, event: Observed): void {
+  const { watch } = draft.state;
+  if (watch === null || watch.stopping || watch.child !== event.child) return;
+  if (event.sessions !== undefined && event.sessions !== draft.state.sessions) {
+    draft.set({
+      sessions: event.sessions,
+      lastSessionEndedAt: event.sessions === 0 ? draft.now : draft.state.lastSessionEndedAt,
+    });
+  }
+  if (draft.state.operation !== null) return;
+  if (event.unreachable !== undefined) {
+    const gone = draft.state.lost.filter((node) => node.gone);
+    const known = new Map(draft.state.lost.map((node) => [node.rank, node]));
+    const silent = event.unreachable
+      .filter(({ rank }) => !gone.some((node) => node.rank === rank))
+      .map(({ rank, reason }) => ({ rank, reason, since: known.get(rank)?.since ?? event.at, gone: false }));
+    draft.set({ lost: [...gone, ...silent] });
+  }
+  if (event.gone !== undefined && event.gone.length > 0) nodesGone(draft, event.gone, event.at);
+  if (draft.state.operation !== null || (draft.state.status !== 'UP' && draft.state.status !== 'UNHEALTHY')) return;
+  const [first] = draft.state.lost;
+  if (first === undefined) draft.status('UP');
+  else draft.status('UNHEALTHY', `node ${first.rank}: ${first.reason}`);
+}
+
+function nodesGone(draft: Draft, gone: NonNullable<Observed['gone']>, at: number): void {
+  const ranks = new Set(gone.map(({ rank }) => rank));
+  const others = draft.state.lost.filter((node) => !ranks.has(node.rank));
+  const lost = gone.map(({ rank, state, reason }) => ({ rank, since: at, reason: `${state}: ${reason}`, gone: true }));
+  draft.set({ lost: [...others, ...lost] });
+  const all = allNodesGone(draft.state);
+  const reason = gone[0]?.reason ?? '';
+  abandonJobs(draft, 'FAILED_DRIVER', `node ${gone[0]?.rank} is gone (${reason})`, {
+    killRest: !all,
+    which: (job) => all || (job.allotment?.nodes.some((rank) => ranks.has(rank)) ?? false),
+  });
+  if (!all) return;
+  const kind = gone.every(({ state }) => state === 'stopped') ? 'stop' : 'down';
+  draft.set({ cost: stopCost(draft.state.cost, at) });
+  draft.status(draft.state.status, reason);
+  end(draft, kind, false);
+  next(draft);
+}
+
+/** Why each waiting job waits, by job id. */
+export function explainQueue(state: ClusterState, now: number): Record<string, string> {
+  return waitReasons(new Draft(state, now));
+}

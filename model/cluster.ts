@@ -1,0 +1,178 @@
+/**
+ * A cluster as its entity workflow holds it: plain JSON with a version. `model/cluster-transition.ts` is the only code that
+ * changes it, `workflows/cluster.ts` its only writer.
+ */
+import type { Cost } from './cost.ts';
+import type { Failure } from './errors.ts';
+import type { JobRow } from './job.ts';
+import type { NodeInfo, Placement, ResourceRequest } from './machines.ts';
+import type { AutostopRule, Task } from './task.ts';
+
+/**
+ * NEW: no accepted command yet. INIT: machines are being made, or were and their state is not known. UNHEALTHY: a node is lost or
+ * cannot be reached. What runs at the moment is in `ops`; `displayStatus` puts both together.
+ */
+export const CLUSTER_STATUSES = ['NEW', 'INIT', 'UP', 'UNHEALTHY', 'STOPPED', 'TERMINATED'] as const;
+export type ClusterStatus = (typeof CLUSTER_STATUSES)[number];
+
+/** What people see; SkyPilot's names where it has one. */
+export const DISPLAY_STATUSES = [
+  'INIT',
+  'UP',
+  'UNHEALTHY',
+  'STOPPING',
+  'STOPPED',
+  'AUTOSTOPPING',
+  'TERMINATING',
+  'TERMINATED',
+] as const;
+export type DisplayStatus = (typeof DISPLAY_STATUSES)[number];
+
+/** An operation changes what machines there are; at most one runs at a time. `repair` makes a start of an UNHEALTHY cluster. */
+export type OperationKind = 'launch' | 'start' | 'stop' | 'down';
+
+export interface Operation {
+  readonly id: string;
+  readonly kind: OperationKind;
+  /** Milliseconds since the epoch. */
+  readonly since: number;
+  /** Null while running. */
+  readonly endedAt: number | null;
+  readonly outcome: 'succeeded' | 'failed' | 'aborted' | null;
+  readonly failure: Failure | null;
+  /** What happens now, for people: `creating 2x local-2x in local/local-a`. */
+  readonly progress: string;
+  readonly progressSince: number;
+  /** Started by the autostop rule, not by a person. */
+  readonly auto: boolean;
+  /** Counts the children that worked on this; a crashed one is replaced under the next number. */
+  readonly child: number;
+  /** Asked to end early; what comes after it waits for its last word. */
+  readonly aborting: boolean;
+  readonly retryUntilUp: boolean;
+}
+
+/** One placement that a launch tried and gave up. */
+export interface Try {
+  readonly at: number;
+  readonly cloud: string;
+  readonly region: string;
+  readonly zone: string;
+  readonly instanceType: string;
+  readonly failure: Failure;
+}
+
+/** A command that waits for the running operation to end. */
+export type Waiting =
+  | {
+      readonly kind: 'launch';
+      readonly opId: string;
+      readonly spec: ClusterSpec;
+      readonly retryUntilUp: boolean;
+      readonly job: NewJob | null;
+      /** Absent: leave the cluster's rule as it is. */
+      readonly autostop?: AutostopRule | null;
+      readonly user: string;
+      readonly commandLine: string;
+    }
+  | { readonly kind: 'start'; readonly opId: string; readonly retryUntilUp: boolean }
+  | { readonly kind: 'stop'; readonly opId: string; readonly auto: boolean }
+  | { readonly kind: 'down'; readonly opId: string; readonly auto: boolean };
+
+/** A job that has a number but no workflow yet. */
+export interface NewJob {
+  readonly id: number;
+  readonly task: Task;
+  readonly withSetup: boolean;
+  readonly user: string;
+  readonly submittedAt: number;
+}
+
+/** What the cluster was launched for; later launches on it must fit into this. */
+export interface ClusterSpec {
+  readonly resources: ResourceRequest;
+  readonly numNodes: number;
+  /** Resources as text, for people. */
+  readonly resourcesText: string;
+}
+
+export interface LostNode {
+  readonly rank: number;
+  readonly since: number;
+  readonly reason: string;
+  readonly gone: boolean;
+}
+
+export interface RememberedRequest {
+  readonly id: string;
+  readonly answer: CommandAnswer;
+}
+
+export interface CommandAnswer {
+  /** Null when the command changed something at once and nothing has to be waited for. */
+  readonly operationId: string | null;
+  readonly jobId: number | null;
+  /** Jobs that a cancel applies to. */
+  readonly jobIds: readonly number[];
+  /** For people: what was done or why nothing had to be. */
+  readonly note: string | null;
+  readonly generation: string;
+}
+
+export interface ClusterState {
+  readonly version: 1;
+  readonly workspace: string;
+  readonly name: string;
+  readonly user: string;
+  readonly life: string;
+  readonly n: number;
+  readonly status: ClusterStatus;
+  readonly statusSince: number;
+  /** Why it is in this state, for people; empty when that is plain. */
+  readonly statusReason: string;
+  readonly launchedAt: number;
+  /** The command line that launched it last, for people. */
+  readonly lastUse: string;
+  readonly spec: ClusterSpec | null;
+  /** Where it stands. Null until machines stand, and after they are gone. */
+  readonly placement: Placement | null;
+  readonly nodes: readonly NodeInfo[];
+  /** Placements that machines may exist under; recorded before the create call, dropped when proved gone. */
+  readonly intents: readonly Placement[];
+  /** Counts placements in this generation. */
+  readonly attempts: number;
+  readonly operation: Operation | null;
+  /** Counts operations over the whole life of the name. */
+  readonly nextOperation: number;
+  readonly waiting: readonly Waiting[];
+  readonly operations: readonly Operation[];
+  readonly tries: readonly Try[];
+  /** Children that prove failed placements gone while the cluster lives on: duty ids. */
+  readonly duties: readonly string[];
+  /** The watch child: null when none should run. `child` counts replacements. */
+  readonly watch: { readonly child: number; readonly stopping: boolean } | null;
+  readonly watches: number;
+  readonly jobs: readonly JobRow[];
+  readonly nextJobId: number;
+  readonly finishedJobs: number;
+  readonly queuePolicy: 'fifo' | 'backfill';
+  readonly autostop: AutostopRule | null;
+  readonly autostopSetAt: number;
+  readonly upAt: number;
+  readonly sessions: number;
+  readonly lastSessionEndedAt: number;
+  readonly lastJobEndedAt: number;
+  readonly lastSubmitAt: number;
+  /** Nodes that do not answer (`gone: false`) or that the cloud says are stopped or terminated. */
+  readonly lost: readonly LostNode[];
+  readonly cost: Cost;
+  readonly requests: readonly RememberedRequest[];
+}
+
+export function displayStatus(state: Pick<ClusterState, 'status' | 'operation'>): DisplayStatus {
+  const operation = state.operation;
+  if (operation !== null && operation.kind === 'stop') return operation.auto ? 'AUTOSTOPPING' : 'STOPPING';
+  if (operation !== null && operation.kind === 'down') return operation.auto ? 'AUTOSTOPPING' : 'TERMINATING';
+  if (operation !== null && (operation.kind === 'launch' || operation.kind === 'start')) return 'INIT';
+  return state.status === 'NEW' ? 'INIT' : state.status;
+}

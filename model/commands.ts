@@ -1,0 +1,282 @@
+/**
+ * What a cluster's entity workflow can be told and asked, by name and with plain JSON: updates for commands, queries for reads,
+ * signals between workflows. Clients in any language can use these names.
+ */
+import type { ClusterSpec, ClusterStatus, CommandAnswer, DisplayStatus, LostNode, Operation, Try } from './cluster.ts';
+import type { Failure } from './errors.ts';
+import type { Allotment, JobRow, JobStatus } from './job.ts';
+import type { NodeInfo, Placement } from './machines.ts';
+import type { AutostopRule, Task } from './task.ts';
+import type { Timing } from './timing.ts';
+
+export const CLUSTER_WORKFLOW = 'cluster';
+
+/** Names of updates; each answers with a CommandAnswer in well under a second, and what was started is followed by `view`. */
+export const UPDATES = {
+  launch: 'launch',
+  exec: 'exec',
+  cancel: 'cancel',
+  stop: 'stop',
+  start: 'start',
+  down: 'down',
+  autostop: 'autostop',
+} as const;
+export type CommandKind = keyof typeof UPDATES;
+
+/** Common to all commands. */
+export interface CommandBase {
+  /** The same id gives the same answer, however often it is sent: a client repeats a command under its first id. */
+  readonly requestId: string;
+  readonly user: string;
+}
+
+/** Brings the cluster up when it is not, then queues the task on it with its setup. */
+export interface LaunchCommand extends CommandBase {
+  readonly task: Task;
+  readonly spec: ClusterSpec;
+  readonly retryUntilUp: boolean;
+  /** In place of the task's; undefined: the task's, and without one the cluster's as it is. */
+  readonly autostop?: AutostopRule | null;
+  readonly noSetup: boolean;
+  /** For people: how it was asked. */
+  readonly commandLine: string;
+}
+
+/** Queues the task on a cluster that stands, without its setup. */
+export interface ExecCommand extends CommandBase {
+  readonly task: Task;
+  readonly commandLine: string;
+}
+
+export interface CancelCommand extends CommandBase {
+  /** Job ids; null: all that have not ended. */
+  readonly jobs: readonly number[] | null;
+}
+
+export interface StopCommand extends CommandBase {}
+
+export interface DownCommand extends CommandBase {}
+
+export interface StartCommand extends CommandBase {
+  readonly retryUntilUp: boolean;
+  readonly autostop?: AutostopRule | null;
+}
+
+export interface AutostopCommand extends CommandBase {
+  /** null: no autostop. */
+  readonly rule: AutostopRule | null;
+}
+
+export interface CommandPayloads {
+  readonly launch: LaunchCommand;
+  readonly exec: ExecCommand;
+  readonly cancel: CancelCommand;
+  readonly stop: StopCommand;
+  readonly start: StartCommand;
+  readonly down: DownCommand;
+  readonly autostop: AutostopCommand;
+}
+
+export const QUERIES = { view: 'view' } as const;
+
+/** The whole of a cluster for people and programs; what the `view` query answers. */
+export interface ClusterView {
+  readonly workspace: string;
+  readonly name: string;
+  readonly user: string;
+  readonly generation: string;
+  readonly status: DisplayStatus;
+  readonly entityStatus: ClusterStatus;
+  readonly statusSince: number;
+  readonly statusReason: string;
+  readonly launchedAt: number;
+  readonly lastUse: string;
+  readonly resources: string;
+  readonly infra: string | null;
+  readonly placement: Placement | null;
+  readonly nodes: readonly NodeInfo[];
+  /** Placements whose machines are not yet proved gone. */
+  readonly intents: readonly Placement[];
+  readonly operation: Operation | null;
+  /** Running one last; the newest 20. */
+  readonly operations: readonly Operation[];
+  /** Waiting behind the running one: operation ids. */
+  readonly waiting: readonly { readonly opId: string; readonly kind: string }[];
+  readonly tries: readonly Try[];
+  readonly jobs: readonly JobRow[];
+  readonly queuePolicy: 'fifo' | 'backfill';
+  /** Of each waiting job, why it waits. */
+  readonly waits: Readonly<Record<string, string>>;
+  readonly autostop: AutostopRule | null;
+  /** When the autostop rule will act if nothing happens; null: it is not idle or has no rule. */
+  readonly autostopDueAt: number | null;
+  readonly sessions: number;
+  readonly lost: readonly LostNode[];
+  readonly costPerHour: number;
+  readonly costSoFar: number;
+  readonly installation: string;
+}
+
+/** Memo of a cluster's workflow, ≤ 2 kB: what a list shows without a worker. */
+export interface ClusterMemo {
+  readonly status: DisplayStatus;
+  readonly user: string;
+  readonly launchedAt: number;
+  readonly resources: string;
+  readonly infra: string | null;
+  readonly numNodes: number;
+  readonly autostop: AutostopRule | null;
+  readonly headIp: string | null;
+  readonly lastUse: string;
+  readonly jobs: { readonly live: number; readonly finished: number };
+  readonly costPerHour: number;
+  readonly costSoFar: number;
+  readonly statusReason: string;
+  readonly statusSince: number;
+}
+
+export const MEMO_KEY = 'styx';
+
+/** Search attributes of a cluster; see docs/decisions for the whole fixed set. */
+export const SEARCH = {
+  kind: 'StyxKind',
+  name: 'StyxName',
+  status: 'StyxStatus',
+  workspace: 'StyxWorkspace',
+  user: 'StyxUser',
+  infra: 'StyxInfra',
+  parent: 'StyxParent',
+  installation: 'StyxInstallation',
+  number: 'StyxNumber',
+  priority: 'StyxPriority',
+  hourlyCost: 'StyxHourlyCost',
+  deadline: 'StyxDeadline',
+  labels: 'StyxLabels',
+} as const;
+
+/** Input of the entity: of its first run, and through continue-as-new with `state`. */
+export interface ClusterInput {
+  readonly version: 1;
+  readonly workspace: string;
+  readonly name: string;
+  /** The Temporal namespace's UUID: another store is another installation, to which these machines are foreign. */
+  readonly installation: string;
+  readonly timing: Timing;
+  /** ClusterState of the run before, checked by its schema. */
+  readonly state?: unknown;
+}
+
+/** Signals to the entity from its children. `generation` of another making of the cluster: dropped. */
+export const SIGNALS = {
+  /** A child's last act. */
+  operationEnded: 'operationEnded',
+  /** provision: this placement is about to be created. */
+  placing: 'placing',
+  progress: 'progress',
+  /** provision: a placement failed. */
+  placementFailed: 'placementFailed',
+  /** A placement's machines are proved gone. */
+  placementGone: 'placementGone',
+  jobChanged: 'jobChanged',
+  watchEnded: 'watchEnded',
+  observed: 'observed',
+} as const;
+
+export interface OperationEnded {
+  readonly generation: string;
+  readonly opId: string;
+  readonly child: number;
+  readonly outcome: 'succeeded' | 'failed' | 'aborted';
+  readonly failure: Failure | null;
+  /** Of a launch or start that succeeded. */
+  readonly stands: { readonly placement: Placement; readonly nodes: readonly NodeInfo[] } | null;
+}
+
+export interface PlacingSignal {
+  readonly generation: string;
+  readonly opId: string;
+  readonly placement: Placement;
+}
+
+export interface ProgressSignal {
+  readonly generation: string;
+  readonly opId: string;
+  readonly text: string;
+}
+
+export interface PlacementFailedSignal {
+  readonly generation: string;
+  readonly opId: string;
+  readonly placementKey: string | null;
+  readonly tried: Try;
+}
+
+export interface PlacementGoneSignal {
+  readonly generation: string;
+  readonly placementKey: string;
+}
+
+export interface JobChanged {
+  readonly generation: string;
+  readonly jobId: number;
+  readonly status: JobStatus;
+  readonly reason: string | null;
+  readonly at: number;
+  readonly exitCodes: readonly (number | null)[] | null;
+}
+
+export interface WatchEnded {
+  readonly generation: string;
+  readonly child: number;
+}
+
+/** What a watch saw change. */
+export interface Observed {
+  readonly generation: string;
+  /** Which watch saw it: what an ended one says is dropped. */
+  readonly child: number;
+  readonly at: number;
+  readonly sessions?: number;
+  /** Node ranks that do not answer; an empty list: all do again. */
+  readonly unreachable?: readonly { readonly rank: number; readonly reason: string }[];
+  /** Nodes that the cloud says are stopped or gone. */
+  readonly gone?: readonly {
+    readonly rank: number;
+    readonly state: 'stopped' | 'terminated';
+    readonly reason: string;
+  }[];
+}
+
+/** Signals to a job's workflow. */
+export const JOB_SIGNALS = {
+  run: 'run',
+  cancel: 'cancel',
+  abandon: 'abandon',
+  rankEnded: 'rankEnded',
+} as const;
+
+/** The cluster gives the job its place. */
+export interface RunJob {
+  readonly allotment: Allotment;
+  /** In rank order of the job. */
+  readonly nodes: readonly NodeInfo[];
+  readonly clusterInfo: { readonly cloud: string; readonly region: string; readonly zone: string };
+}
+
+/** Machines go away under the job: it ends so. `killRest`: some machines stay, and what runs of it there has to end. */
+export interface AbandonJob {
+  readonly killRest: boolean;
+  readonly status: JobStatus;
+  readonly reason: string;
+}
+
+export interface RankEnded {
+  readonly phase: 'setup' | 'run';
+  readonly rank: number;
+  readonly exitCode: number;
+  readonly lost: boolean;
+  /** Milliseconds since the epoch. */
+  readonly endedAt: number;
+}
+
+export type { CommandAnswer };

@@ -1,0 +1,37 @@
+/** A task as everything below the parser sees it: normalised, plain JSON. `cli/` and `client/` make it from YAML by `parseTask`. */
+import type { ResourceRequest } from './machines.ts';
+
+/** When idle for `idleMinutes`, stop, or with `down` terminate. */
+export interface AutostopRule {
+  readonly idleMinutes: number;
+  readonly down: boolean;
+  /** What counts as activity: jobs and SSH sessions, jobs only, or nothing (a hard timer). */
+  readonly waitFor: 'jobs_and_ssh' | 'jobs' | 'none';
+}
+
+/** What a job takes of every node that it runs on, for queueing; not a limit. */
+export interface JobDemand {
+  /** vCPUs; 0.5 unless told otherwise, as SkyPilot's. */
+  readonly cpus: number;
+  /** GPUs; fractions below 1, else whole. */
+  readonly gpus: number;
+  /** GiB; 0: not counted. */
+  readonly memory: number;
+}
+
+export interface Task {
+  readonly name: string | null;
+  readonly resources: ResourceRequest;
+  readonly numNodes: number;
+  readonly envs: Readonly<Record<string, string>>;
+  readonly setup: string | null;
+  readonly run: string | null;
+  readonly autostop: AutostopRule | null;
+  /** −1000 … 1000; higher first. */
+  readonly priority: number;
+  readonly demand: JobDemand;
+  /** Seconds after which the job is ended; lets it pass a waiting one (backfill). null: no limit. */
+  readonly maxDuration: number | null;
+  /** Cluster's queue discipline, asked for at launch; null: as it is (`backfill` at first). */
+  readonly queue: 'fifo' | 'backfill' | null;
+}

@@ -1,0 +1,136 @@
+/**
+ * A machine seen from outside. `nodes/` implements this over SSH: one connection a node carries one long channel
+ * (`agent serve`), over which all requests are multiplexed; further sessions come from a pool.
+ * Every call throws StyxError `unreachable` when the node cannot be talked to, which says nothing about whether it exists.
+ */
+import type { PowerOff } from '../model/machines.ts';
+
+/** Where a node is and who it must prove to be. */
+export interface NodeAddress {
+  readonly instanceId: string;
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
+  /** OpenSSH public key line; null: accept and report the key of the first contact. */
+  readonly hostKey: string | null;
+  /** OpenSSH private key text (ed25519). */
+  readonly privateKey: string;
+}
+
+/** One process of one job on one node; the agent starts it at most once, whoever asks how often. */
+export interface StartRequest {
+  /** Unique over the life of the node: generation and job number. Characters [A-Za-z0-9._-]. */
+  readonly jobKey: string;
+  readonly phase: 'setup' | 'run';
+  readonly rank: number;
+  /** Run as `bash -i` in ~/sky_workdir, without -e. */
+  readonly script: string;
+  readonly env: Readonly<Record<string, string>>;
+  /** Workflow id that the exit is reported to; carried through events. */
+  readonly owner: string;
+}
+
+export interface ProcessState {
+  readonly jobKey: string;
+  readonly phase: 'setup' | 'run';
+  readonly rank: number;
+  readonly owner: string;
+  readonly state: 'running' | 'exited';
+  /** Signals as 128 + n; null while running. 137 too when the process vanished without a word (`lost`). */
+  readonly exitCode: number | null;
+  readonly lost: boolean;
+  readonly cancelled: boolean;
+  /** Unix seconds. */
+  readonly startedAt: number;
+  readonly endedAt: number | null;
+}
+
+/** `seq` counts up from 1 on a node, over agent restarts; a reader that gives the last one it handled misses nothing. */
+export type AgentEvent =
+  | { readonly seq: number; readonly type: 'exited'; readonly process: ProcessState }
+  /** Established SSH sessions of people (not ours), when the number changes. */
+  | { readonly seq: number; readonly type: 'sessions'; readonly count: number }
+  | {
+      readonly seq: number;
+      readonly type: 'power-off';
+      readonly action: 'stop' | 'terminate';
+      readonly reason: string;
+    };
+
+/** What a node may do by itself when nobody talks to it any more. All times are milliseconds. */
+export interface Lease {
+  /** The autostop rule in force; null: none. */
+  readonly idle: {
+    readonly after: number;
+    readonly waitFor: 'jobs_and_ssh' | 'jobs' | 'none';
+    readonly powerOff: PowerOff;
+  } | null;
+  /** Without contact and without a job for this long; null where the cloud can do nothing that saves money. */
+  readonly deadman: { readonly after: number; readonly powerOff: PowerOff } | null;
+  /** Contact counts as lost after this silence; only then does the agent act. */
+  readonly contactLost: number;
+}
+
+export interface NodeStats {
+  readonly bootId: string;
+  /** 0 … 1 over the last interval. */
+  readonly cpu: number;
+  readonly memoryUsed: number;
+  readonly memoryTotal: number;
+  readonly diskUsed: number;
+  readonly diskTotal: number;
+  readonly gpus: readonly {
+    readonly name: string;
+    readonly used: number;
+    readonly memoryUsed: number;
+    readonly memoryTotal: number;
+  }[];
+  readonly sessions: number;
+  readonly running: number;
+}
+
+export interface LogChunk {
+  /** Bytes from the beginning of the log to the first byte of `data`. */
+  readonly offset: number;
+  readonly data: Buffer;
+}
+
+export interface LogRequest {
+  readonly jobKey: string;
+  readonly phase: 'setup' | 'run';
+  readonly rank: number;
+  /** Start here; negative: that many last lines. */
+  readonly from: { readonly offset: number } | { readonly lastLines: number };
+  /** Go on until the process ended and all was read. */
+  readonly follow: boolean;
+}
+
+export interface Node {
+  readonly instanceId: string;
+  /** The key that the host proved, as an OpenSSH public key line. */
+  readonly hostKey: string;
+  readonly agentVersion: string;
+  /** Answers the state of the process, started now or earlier; never starts a second. */
+  start(request: StartRequest): Promise<ProcessState>;
+  /** All processes that the agent knows of, or those of one job. */
+  processes(jobKey?: string): Promise<ProcessState[]>;
+  /** Ends the whole tree of a job's processes here: SIGTERM, then SIGKILL after `graceMs`. Also bars later starts of the job. Answers at once; the exit comes as an event. */
+  cancel(jobKey: string, graceMs: number): Promise<void>;
+  /** Events after `since`, then new ones as they happen, until `signal` aborts. Throws `unreachable` when the connection goes. */
+  events(since: number, signal: AbortSignal): AsyncIterable<AgentEvent>;
+  logs(request: LogRequest, signal: AbortSignal): AsyncIterable<LogChunk>;
+  stats(): Promise<NodeStats>;
+  setLease(lease: Lease): Promise<void>;
+  /** "You are not alone": restarts the agent's clock of lost contact. */
+  contact(): Promise<void>;
+}
+
+/** Connections by node, shared by all activities of a process; a broken one is replaced on the next use. */
+export interface NodePool {
+  /**
+   * Connects, puts the agent there or replaces one of another version (its jobs go on), and starts it. Idempotent, and
+   * cheap when all is in place: one round trip on an open connection.
+   */
+  node(address: NodeAddress, signal?: AbortSignal): Promise<Node>;
+  close(): Promise<void>;
+}

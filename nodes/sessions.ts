@@ -1,0 +1,81 @@
+/** Sessions on a node, spread over as many connections as they need. */
+import type { ClientChannel } from 'ssh2';
+import { StyxError } from '../model/errors.ts';
+import { Connection, type ConnectionTiming, SessionRefused } from './connection.ts';
+import type { NodeAddress } from './node.ts';
+
+export class Sessions {
+  readonly #address: NodeAddress;
+  readonly #timing: ConnectionTiming;
+  #connections: Connection[] = [];
+  #opening: Promise<Connection> | null = null;
+  #closed = false;
+  #hostKey: string | null;
+
+  constructor(address: NodeAddress, timing: ConnectionTiming) {
+    this.#address = address;
+    this.#timing = timing;
+    this.#hostKey = address.hostKey;
+  }
+
+  /** The key that the host proved first; every later connection must prove the same. */
+  get hostKey(): string | null {
+    return this.#hostKey;
+  }
+
+  /** Sessions open now. */
+  get open(): number {
+    return this.#connections.reduce((sum, connection) => sum + connection.sessions, 0);
+  }
+
+  exec(command: string): Promise<ClientChannel> {
+    return this.#use((connection) => connection.exec(command));
+  }
+
+  connectTo(host: string, port: number): Promise<ClientChannel> {
+    return this.#use((connection) => connection.connectTo(host, port));
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const connection of this.#connections) connection.close();
+    this.#connections = [];
+  }
+
+  async #use(open: (connection: Connection) => Promise<ClientChannel>): Promise<ClientChannel> {
+    const tried = new Set<Connection>();
+    for (;;) {
+      this.#connections = this.#connections.filter((connection) => !connection.closed);
+      const candidate = this.#connections.find((connection) => connection.hasRoom && !tried.has(connection));
+      const connection = candidate ?? (await this.#connect());
+      const alone = connection.sessions === 0;
+      tried.add(connection);
+      try {
+        return await open(connection);
+      } catch (error) {
+        if (!(error instanceof SessionRefused)) throw error;
+        if (alone)
+          throw new StyxError('unreachable', `${this.#address.host} refuses sessions: ${error.message}`, {
+            cause: error,
+          });
+      }
+    }
+  }
+
+  #connect(): Promise<Connection> {
+    this.#opening ??= Connection.open({ ...this.#address, hostKey: this.#hostKey }, this.#timing)
+      .then((connection) => {
+        if (this.#closed) {
+          connection.close();
+          throw connection.failure;
+        }
+        this.#hostKey ??= connection.hostKey;
+        this.#connections.push(connection);
+        return connection;
+      })
+      .finally(() => {
+        this.#opening = null;
+      });
+    return this.#opening;
+  }
+}

@@ -1,0 +1,61 @@
+/** The tables of docs/ that say what a table of the code says, made from it. */
+import { CLUSTER_STATUSES, type OperationKind } from '../model/cluster.ts';
+import { WHEN_IDLE, WHILE_RUNNING } from '../model/cluster-commands.ts';
+import { UPDATES } from '../model/commands.ts';
+import { ERROR_KINDS, ERROR_POLICIES } from '../model/errors.ts';
+import { JOB_STATUSES, JOB_TRANSITIONS } from '../model/job.ts';
+import { UNSUPPORTED_FIELDS } from '../model/task-schema.ts';
+
+const COMMANDS = Object.keys(UPDATES) as (keyof typeof UPDATES)[];
+const OPERATIONS = Object.keys(WHILE_RUNNING) as OperationKind[];
+
+function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
+  return [line(header), `|${header.map(() => '---|').join('')}`, ...rows.map(line)].join('\n');
+}
+
+const code = (text: string) => `\`${text}\``;
+
+/** By file below the root and by the name in its `<!-- begin NAME -->` and `<!-- end NAME -->`. */
+export const DOC_TABLES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  'docs/concepts.md': {
+    'commands-running': table(
+      ['running', ...COMMANDS.map(code)],
+      OPERATIONS.map((kind) => [code(kind), ...COMMANDS.map((command) => WHILE_RUNNING[kind][command])]),
+    ),
+    'commands-idle': table(
+      ['state', ...COMMANDS.map(code)],
+      CLUSTER_STATUSES.map((status) => [status, ...COMMANDS.map((command) => WHEN_IDLE[status][command])]),
+    ),
+    'job-states': table(
+      ['state', 'may become'],
+      JOB_STATUSES.map((status) => [status, JOB_TRANSITIONS[status].join(', ') || '(the end)']),
+    ),
+  },
+  'docs/failure-semantics.md': {
+    'error-kinds': table(
+      ['kind', 'retried by itself', 'a launch then avoids the', 'exit code'],
+      ERROR_KINDS.map((kind) => {
+        const { retried, blocks, exitCode } = ERROR_POLICIES[kind];
+        return [code(kind), retried ? 'yes' : 'no', blocks ?? '-', String(exitCode)];
+      }),
+    ),
+  },
+  'docs/task-yaml.md': {
+    refused: Object.entries(UNSUPPORTED_FIELDS)
+      .map(([holder, names]) => {
+        const shown = names.map((name) => code(holder === '' ? name : `${holder}.${name}`));
+        return `- ${holder === '' ? 'at the top' : `under ${code(holder)}`}: ${shown.join(', ')}`;
+      })
+      .join('\n'),
+  },
+};
+
+/** The text with all its tables as the code has them now. @throws when a table has no place in the text */
+export function withTables(text: string, tables: Readonly<Record<string, string>>): string {
+  return Object.entries(tables).reduce((whole, [name, made]) => {
+    const place = new RegExp(`(<!-- begin ${name} -->\n)[\\s\\S]*?(<!-- end ${name} -->)`);
+    if (!place.test(whole)) throw new Error(`there is no place for the table ${name}`);
+    return whole.replace(place, (_, begin: string, end: string) => `${begin}\n${made}\n\n${end}`);
+  }, text);
+}

@@ -1,0 +1,117 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { colourStatus, usesColour } from '../../cli/colour.ts';
+import { statusTable } from '../../cli/commands/status.ts';
+import { formatAge, formatAutostop, formatMoney, formatSpan, isoTime } from '../../cli/format.ts';
+import { displayWidth, formatTable, plain } from '../../cli/table.ts';
+
+describe('a table', () => {
+  test('has one line per row and columns that begin at the same place', () => {
+    const cell = fc.stringMatching(/^[a-z]{1,12}$/);
+    fc.assert(
+      fc.property(fc.array(fc.tuple(cell, cell, cell), { minLength: 1, maxLength: 8 }), (rows) => {
+        const lines = formatTable(['A', 'B', 'C'], rows).split('\n');
+        expect(lines).toHaveLength(rows.length + 1);
+        const starts = lines.map((line) => [...line.matchAll(/\S+/g)].map(({ index }) => index));
+        for (const start of starts) expect(start).toEqual(starts[0]);
+      }),
+    );
+  });
+
+  test('cannot be broken by what a cell holds', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary', maxLength: 20 }), (text) => {
+        const table = formatTable(['NAME', 'X'], [[text, 'y']]);
+        expect([...table].filter((char) => /[\p{Cc}\u2028\u2029]/u.test(char))).toEqual(['\n']);
+      }),
+    );
+    expect(plain('a\x1b[31mb\nc\u202e')).toBe('a?[31mb?c?');
+  });
+
+  test('leaves two places for wide characters', () => {
+    expect(displayWidth('日本')).toBe(4);
+    expect(
+      formatTable(
+        ['N', 'X'],
+        [
+          ['日本', 'a'],
+          ['b', 'c'],
+        ],
+      ).split('\n'),
+    ).toEqual(['N     X', '日本  a', 'b     c']);
+  });
+});
+
+test('status has the columns that SkyPilot’s users know', () => {
+  const now = Date.UTC(2026, 0, 2);
+  const cluster = {
+    workspace: 'default',
+    name: 'mine',
+    status: 'UP',
+    user: 'me',
+    launchedAt: now - 3 * 60_000,
+    resources: '1x(cpus=1, mem=12, local-1x)',
+    infra: 'local/local/local-a',
+    numNodes: 1,
+    autostop: { idleMinutes: 10, down: true, waitFor: 'jobs_and_ssh' },
+    headIp: '127.0.0.2',
+    lastUse: 'styx launch hello.yaml',
+    jobs: { live: 1, finished: 0 },
+    costPerHour: 0,
+    costSoFar: 0,
+    statusReason: '',
+    statusSince: now - 60_000,
+    progress: null,
+  } as const;
+  expect(
+    statusTable([cluster], false, now)
+      .split('\n')
+      .map((line) => line.split(/ {2,}/)),
+  ).toEqual([
+    ['NAME', 'INFRA', 'RESOURCES', 'STATUS', 'AUTOSTOP', 'LAUNCHED'],
+    ['mine', 'local (local-a)', '1x(cpus=1, mem=12, local-1x)', 'UP', '10m (down)', '3 mins ago'],
+  ]);
+  expect(statusTable([cluster], true, now).split('\n')[0]?.split(/ {2,}/).slice(6)).toEqual([
+    '$/HR',
+    'HEAD_IP',
+    'COMMAND',
+    'LAST_EVENT',
+  ]);
+});
+
+test.each([
+  [null, '-'],
+  [{ idleMinutes: 10, down: false, waitFor: 'jobs' } as const, '10m'],
+  [{ idleMinutes: 120, down: false, waitFor: 'jobs' } as const, '2h'],
+  [{ idleMinutes: 90, down: true, waitFor: 'none' } as const, '90m (down)'],
+])('autostop %j reads %s', (rule, text) => {
+  expect(formatAutostop(rule)).toBe(text);
+});
+
+test.each([
+  [0, 'just now'],
+  [1_000, '1 sec ago'],
+  [59_999, '59 secs ago'],
+  [60_000, '1 min ago'],
+  [3 * 3_600_000, '3 hrs ago'],
+  [8 * 86_400_000, '1 week ago'],
+  [-5_000, 'just now'],
+])('%i ms back reads %s', (ago, text) => {
+  expect(formatAge(1e12 - ago, 1e12)).toBe(text);
+});
+
+test('what has no time shows as a dash, and as null to programs', () => {
+  expect([formatAge(null), formatSpan(null, null), isoTime(null), isoTime(0)]).toEqual(['-', '-', null, null]);
+  expect(formatSpan(1_000, 66_000)).toBe('1m 5s');
+  expect(formatMoney(0.0042)).toBe('$ 0.0042');
+});
+
+test('colours appear on a terminal alone, and never with NO_COLOR', () => {
+  expect(usesColour({ isTTY: true }, {})).toBe(true);
+  expect(usesColour({ isTTY: true }, { NO_COLOR: '1' })).toBe(false);
+  expect(usesColour({ isTTY: true }, { TERM: 'dumb' })).toBe(false);
+  expect(usesColour({}, {})).toBe(false);
+  expect(colourStatus('UP    local  UP      -\nmine  local  STOPPED', true)).toBe(
+    'UP    local  \x1b[32mUP\x1b[0m      -\nmine  local  \x1b[33mSTOPPED\x1b[0m',
+  );
+});

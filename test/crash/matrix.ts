@@ -1,0 +1,159 @@
+/**
+ * The crash matrix: at every named crash point of every activity of launch, exec, cancel, stop, start and down, something dies by
+ * SIGKILL. The job runs exactly once, machines are exact, and nothing is left after `down`.
+ */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { CRASH_POINTS } from '../../activities/crash-points.ts';
+import { type Victim, World } from '../harness/world.ts';
+
+type Activity = keyof typeof CRASH_POINTS;
+
+/** The part of a cluster's life that passes an activity's points. */
+type Story = 'launch' | 'restart' | 'cancel' | 'autostop';
+
+const STORIES: Partial<Record<Activity, Story>> = {
+  plan: 'launch',
+  prepare: 'launch',
+  createMachines: 'launch',
+  bootstrap: 'launch',
+  startPhase: 'launch',
+  setLease: 'autostop',
+  watchNodes: 'launch',
+  terminateMachines: 'launch',
+  cancelJob: 'cancel',
+  stopMachines: 'restart',
+  startMachines: 'restart',
+};
+
+/** Not passed by a life: `describe` runs on a timer, and a watch's `after` when its lease is over or its cluster ends. */
+const NOT_PASSED = new Set(['describe.before', 'describe.after', 'describe.reported', 'watchNodes.after']);
+
+export interface Case {
+  readonly point: string;
+  readonly story: Story;
+  readonly victim: Victim;
+}
+
+function cases(victims: readonly Victim[]): Case[] {
+  return (Object.keys(CRASH_POINTS) as Activity[]).flatMap((activity) =>
+    CRASH_POINTS[activity]
+      .map((place) => `${activity}.${place}`)
+      .filter((point) => !NOT_PASSED.has(point))
+      .flatMap((point) => victims.map((victim) => ({ point, story: STORIES[activity] ?? 'launch', victim }))),
+  );
+}
+
+export const ALL_CASES: readonly Case[] = cases(['worker', 'server', 'host', 'server+host']);
+
+const HIT_MS = 20_000;
+
+/** Runs the cases whose index is `lane` modulo `lanes`. */
+export function crashLane(all: readonly Case[], lane: number, lanes: number): void {
+  const mine = all.filter((_, index) => index % lanes === lane);
+
+  describe(`crash matrix, lane ${lane + 1} of ${lanes}`, () => {
+    let world: World;
+    let tries = 0;
+    beforeAll(async () => {
+      world = await World.start();
+    }, 90_000);
+    afterAll(async () => {
+      console.log(`crash matrix lane ${lane + 1}: ${mine.length} points, ${world.kills} kills`);
+      await world.end();
+    }, 60_000);
+
+    it.each(mine)('$point, $victim killed: runs once, leaves nothing', { timeout: 120_000 }, async (one) => {
+      tries += 1;
+      await runCase(world, one, `c${all.indexOf(one)}-${tries}`);
+    });
+  });
+}
+
+async function runCase(world: World, { point, story, victim }: Case, name: string): Promise<void> {
+  const ledger = world.ledger(name);
+  const before = new Set((await world.machines()).map((instance) => instance.id));
+  world.arm(point);
+  let killed = false;
+  const killing = (async () => {
+    killed = await world.hit(point, HIT_MS);
+    if (killed) await world.killAt(point, victim);
+  })();
+  const expected = await STORY[story](world, name, ledger.path);
+  await killing;
+  expect(killed, `${point} was passed`).toBe(true);
+  expect(ledger.lines().toSorted()).toEqual(expected.toSorted());
+  const made = (await world.machines()).filter((instance) => !before.has(instance.id));
+  expect(made.map((instance) => instance.state)).toEqual(['terminated']);
+  expect(world.processesLeft()).toEqual([]);
+}
+
+type Tell = (world: World, name: string, ledger: string) => Promise<string[]>;
+
+async function launch(world: World, name: string, yaml: string): Promise<number> {
+  const { clusters } = world.styx;
+  const answer = await clusters.launch({ name, ...world.task(yaml) });
+  const end = await clusters.waitOperation(name, answer);
+  expect(end.outcome).toBe('succeeded');
+  return answer.jobId ?? 0;
+}
+
+async function down(world: World, name: string): Promise<void> {
+  const { clusters } = world.styx;
+  const end = await clusters.waitOperation(name, await clusters.down(name));
+  expect(end.outcome).toBe('succeeded');
+}
+
+async function jobEnds(world: World, name: string, jobId: number, status: string): Promise<void> {
+  const job = await world.styx.clusters.waitJob(name, jobId);
+  expect(job.status, job.reason ?? '').toBe(status);
+}
+
+const STORY: Readonly<Record<Story, Tell>> = {
+  async launch(world, name, ledger) {
+    const append = (word: string) => `echo ${word} >> ${ledger}`;
+    const job = await launch(world, name, `setup: ${append('setup')}\nrun: ${append('run')}; sleep 0.3\n`);
+    await jobEnds(world, name, job, 'SUCCEEDED');
+    await down(world, name);
+    return ['setup', 'run'];
+  },
+
+  async autostop(world, name, ledger) {
+    const { clusters } = world.styx;
+    const job = await launch(world, name, `resources: {autostop: 8}\nrun: echo run >> ${ledger}; sleep 0.3\n`);
+    await jobEnds(world, name, job, 'SUCCEEDED');
+    for (const until = Date.now() + 30_000; (await clusters.view(name, { budget: 60_000 })).status !== 'STOPPED'; ) {
+      if (Date.now() > until) throw new Error('the autostop rule did not act');
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    await down(world, name);
+    return ['run'];
+  },
+
+  async restart(world, name, ledger) {
+    const { clusters } = world.styx;
+    const job = await launch(world, name, `run: echo first >> ${ledger}\n`);
+    await jobEnds(world, name, job, 'SUCCEEDED');
+    const stopped = await clusters.waitOperation(name, await clusters.stop(name));
+    expect(stopped.outcome).toBe('succeeded');
+    const started = await clusters.waitOperation(name, await clusters.start(name));
+    expect(started.outcome).toBe('succeeded');
+    const { jobId } = await clusters.exec(name, world.task(`run: echo second >> ${ledger}\n`).task);
+    await jobEnds(world, name, jobId ?? 0, 'SUCCEEDED');
+    await down(world, name);
+    return ['first', 'second'];
+  },
+
+  async cancel(world, name, ledger) {
+    const { clusters } = world.styx;
+    const script = `echo began >> ${ledger}; setsid sleep 300 & sleep 300; echo never >> ${ledger}`;
+    const job = await launch(world, name, `run: '${script}'\n`);
+    for (const until = Date.now() + 30_000; !world.ledger(name).lines().includes('began'); ) {
+      if (Date.now() > until) throw new Error('the job did not begin');
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    await clusters.cancel(name, [job]);
+    await jobEnds(world, name, job, 'CANCELLED');
+    await down(world, name);
+    return ['began'];
+  },
+};

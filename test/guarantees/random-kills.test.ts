@@ -1,0 +1,133 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { TEST } from '../../model/timing.ts';
+import { type Victim, World } from '../harness/world.ts';
+import { Story, sorted } from './story.ts';
+
+const KILLS = Number(process.env.STYX_TEST_KILLS || 200);
+const SEED = Number(process.env.STYX_TEST_SEED || Date.now() % 1_000_000);
+/** Clusters at once. */
+const LANES = 5;
+const FIRST_PAUSE = 1_000;
+
+/** Numbers from 0 to 1 that follow from the seed (mulberry32). */
+function dice(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+let world: World;
+let story: Story & { close(): Promise<void> };
+beforeAll(async () => {
+  world = await World.start();
+  // Whoever is killed all the time needs longer, and is not out of budget for that.
+  story = await Story.timed(world, { ...TEST, createBudget: 300_000, bootstrapBudget: 300_000 });
+});
+afterAll(async () => {
+  await story.close();
+  await world.end();
+});
+
+const done: Record<string, number> = { launches: 0, jobs: 0, stops: 0, downs: 0, worker: 0, server: 0, host: 0 };
+const count = (what: string) => {
+  done[what] = (done[what] ?? 0) + 1;
+};
+
+/** Each comes when all is up again and at work: at most as long after that as a worker takes to start here. */
+async function killAll(roll: () => number): Promise<void> {
+  let longest = FIRST_PAUSE;
+  for (let kill = 0; kill < KILLS; kill++) {
+    await sleep(roll() * longest);
+    const dealt = roll();
+    const victim: Victim = dealt < 0.4 ? 'worker' : dealt < 0.7 ? 'server' : 'host';
+    count(victim);
+    if (victim === 'server') await world.killServer();
+    else if (victim === 'host') await world.killHost();
+    else {
+      await world.killWorker();
+      const start = performance.now();
+      await upAgain();
+      longest = performance.now() - start;
+    }
+  }
+}
+
+/** A worker gives up when it finds no server at its start; its supervisor starts another. */
+async function upAgain(): Promise<void> {
+  for (;;) {
+    try {
+      return await world.startWorker();
+    } catch {
+      await world.killWorker();
+    }
+  }
+}
+
+test(`${KILLS} random kills of worker, server and host: no job is lost or doubled and nothing is left (seed ${SEED})`, {
+  timeout: 20 * 60_000,
+}, async () => {
+  const ledger = world.ledger('all');
+  const expected: string[] = [];
+  const script = (id: string) => {
+    expected.push(id);
+    return `echo ${id} >> ${ledger.path}; sleep 0.3`;
+  };
+  let killing = true;
+
+  async function exec(name: string, id: string): Promise<void> {
+    const { jobId } = await story.exec(name, `run: ${script(id)}`);
+    count('jobs');
+    await story.jobEnds(name, jobId, 'SUCCEEDED');
+  }
+
+  async function life(name: string, roll: () => number): Promise<void> {
+    const nodes = roll() < 0.3 ? 2 : 1;
+    const first = await story.up(
+      name,
+      `num_nodes: ${nodes}\nrun: '[ $STYX_NODE_RANK = 0 ] || exit 0; ${script(`${name}-0`)}'`,
+    );
+    count('launches');
+    count('jobs');
+    await Promise.all([
+      story.jobEnds(name, first, 'SUCCEEDED'),
+      ...Array.from({ length: 1 + Math.floor(roll() * 3) }, (_, index) => exec(name, `${name}-${index + 1}`)),
+    ]);
+    if (roll() < 0.3) {
+      await story.stopAndStart(name);
+      count('stops');
+      await exec(name, `${name}-again`);
+    }
+    await story.down(name);
+    count('downs');
+  }
+
+  async function lane(lane: number): Promise<void> {
+    const roll = dice(SEED + 1 + lane);
+    for (let number = 1; killing; number++) await life(`k${lane}-${number}`, roll);
+  }
+
+  const lanes = Array.from({ length: LANES }, (_, index) => lane(index));
+  const kills = killAll(dice(SEED)).finally(() => {
+    killing = false;
+  });
+  await Promise.race([kills, Promise.all(lanes).then(() => kills)]);
+  await Promise.all(lanes);
+
+  const lines = ledger.lines();
+  const lost = expected.filter((id) => !lines.includes(id));
+  const doubled = lines.filter((id, index) => lines.indexOf(id) !== index);
+  const { launches, jobs, stops, worker, server, host } = done;
+  console.log(
+    `${KILLS} kills (${worker} worker, ${server} server, ${host} host; seed ${SEED}) over ${launches} launches, ${jobs} jobs, ` +
+      `${stops} stops and starts: ${lost.length} lost, ${doubled.length} doubled`,
+  );
+  expect({ lost, doubled }).toEqual({ lost: [], doubled: [] });
+  expect(sorted(lines)).toEqual(sorted(expected));
+  expect(launches).toBeGreaterThan(LANES);
+  await story.nothingLeft();
+});

@@ -1,0 +1,116 @@
+/**
+ * The steps of a cluster whose machines and jobs exist only as numbers, for tests of what workflows do over hours. An activity that
+ * runs holds the clock, so the watch fails at once and waits for its next try, and the test itself signals what it would see.
+ */
+import { ApplicationFailure } from '@temporalio/activity';
+import type { ActActivities, RankState, WatchActivities } from '../../activities/types.ts';
+import type { Instance, InstanceTypeOffer, Placement } from '../../model/machines.ts';
+
+const OFFER: InstanceTypeOffer = {
+  cloud: 'simulated',
+  region: 'r',
+  zone: 'z',
+  instanceType: 'm',
+  cpus: 4,
+  memory: 16,
+  accelerators: null,
+  useSpot: false,
+  hourlyCost: 2,
+};
+
+export interface SimulatedCluster {
+  readonly actions: string[];
+  readonly act: ActActivities;
+  readonly watch: WatchActivities;
+}
+
+function instance(placement: Placement, index: number): Instance {
+  return {
+    id: `i-${placement.key.slice(0, 8)}-${index}`,
+    placementKey: placement.key,
+    index,
+    state: 'running',
+    instanceType: placement.instanceType,
+    address: `10.0.0.${index + 1}`,
+    sshPort: 22,
+    user: 'u',
+    internalAddress: `10.0.0.${index + 1}`,
+    hostKey: 'ssh-ed25519 AAAA',
+    cpus: 4,
+    memory: 16,
+    accelerators: null,
+    createdAt: 0,
+    stateReason: null,
+  };
+}
+
+export function simulatedCluster(): SimulatedCluster {
+  const actions: string[] = [];
+  const note = (what: string) => {
+    actions.push(what);
+  };
+  const all = (placement: Placement) =>
+    Array.from({ length: placement.numNodes }, (_, index) => instance(placement, index));
+  return {
+    actions,
+    act: {
+      async plan() {
+        return [OFFER];
+      },
+      async prepare({ placement }) {
+        return { placement, authorizedKey: 'k', tags: {}, resolved: {} };
+      },
+      async createMachines({ request }) {
+        note('create');
+        return all(request.placement);
+      },
+      async startMachines({ placement }) {
+        note('start');
+        return all(placement);
+      },
+      async stopMachines() {
+        note('stop');
+      },
+      async terminateMachines() {
+        note('terminate');
+        return 'gone';
+      },
+      async bootstrap({ instances }) {
+        return instances.map((one) => ({
+          instanceId: one.id,
+          rank: one.index,
+          address: one.address ?? '',
+          port: 22,
+          user: 'u',
+          internalAddress: one.internalAddress ?? '',
+          hostKey: 'k',
+          cpus: 4,
+          memory: 16,
+          gpus: 0,
+          gpuName: null,
+        }));
+      },
+      async startPhase({ run, job, phase }) {
+        note(`${phase} ${job.jobId}`);
+        return run.nodes.map(
+          (_, rank): RankState => ({ rank, exitCode: null, lost: false, startedAt: 0, endedAt: null }),
+        );
+      },
+      async cancelJob({ job, node }) {
+        note(`cancel ${job.jobId} on ${node.rank}`);
+        return [];
+      },
+      async setLease() {
+        note('lease');
+      },
+      async describe({ workflowIds }) {
+        return Object.fromEntries(workflowIds.map((id) => [id, 'running' as const]));
+      },
+    },
+    watch: {
+      async watchNodes() {
+        throw ApplicationFailure.create({ message: 'nothing to see', type: 'transient', nextRetryDelay: '1000 days' });
+      },
+    },
+  };
+}

@@ -1,0 +1,78 @@
+/** Temporal's time-skipping test server, for rules that take hours. It is a Java program, fetched once into the cache by Maven. */
+import { execFile } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { TestWorkflowEnvironment } from '@temporalio/testing';
+import { SEARCH_ATTRIBUTES } from '../../model/search-attributes.ts';
+import { styxCache } from '../../system/home.ts';
+
+const run = promisify(execFile);
+const VERSION = '1.38.0';
+const FETCH_MS = 5 * 60_000;
+
+const POM = `<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>styx</groupId><artifactId>time-skipping</artifactId><version>1</version><packaging>pom</packaging>
+  <dependencies>
+    <dependency><groupId>io.temporal</groupId><artifactId>temporal-test-server</artifactId><version>${VERSION}</version></dependency>
+    <dependency><groupId>org.slf4j</groupId><artifactId>slf4j-nop</artifactId><version>2.0.17</version></dependency>
+  </dependencies>
+</project>
+`;
+
+/** The server's start script, fetched when absent. @returns why it cannot be had, when it cannot */
+export async function timeSkippingServer(): Promise<{ path: string } | { missing: string }> {
+  const directory = join(styxCache(), `temporal-test-server-${VERSION}`);
+  const script = join(directory, 'run.sh');
+  try {
+    await run('java', ['-version']);
+  } catch {
+    return { missing: 'no Java on the PATH' };
+  }
+  if (existsSync(script)) return { path: script };
+  const making = `${directory}.${process.pid}`;
+  try {
+    mkdirSync(making, { recursive: true });
+    writeFileSync(join(making, 'pom.xml'), POM);
+    const goal = ['-q', '-B', '-f', join(making, 'pom.xml'), 'dependency:copy-dependencies', '-DoutputDirectory=lib'];
+    await run('mvn', goal, { timeout: FETCH_MS });
+    const flags = '-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto';
+    const main = 'io.temporal.testserver.TestServer';
+    const lines = ['#!/bin/sh', 'cd "$(dirname "$0")" || exit 1', `exec java ${flags} -cp 'lib/*' ${main} "$@"`, ''];
+    writeFileSync(join(making, 'run.sh'), lines.join('\n'), { mode: 0o755 });
+    if (readdirSync(join(making, 'lib')).length === 0) throw new Error('Maven copied nothing');
+    if (!existsSync(script)) renameSync(making, directory);
+    return { path: script };
+  } catch (error) {
+    if (existsSync(script)) return { path: script };
+    return { missing: `Maven could not fetch the time-skipping server: ${(error as Error).message.slice(0, 300)}` };
+  } finally {
+    rmSync(making, { recursive: true, force: true });
+  }
+}
+
+const TYPES = { Text: 1, Keyword: 2, Int: 3, Double: 4, Bool: 5, Datetime: 6, KeywordList: 7 } as const;
+
+/** An environment whose clock jumps while a result is awaited and in `sleep`. */
+export async function startTimeSkipping(path: string): Promise<TestWorkflowEnvironment> {
+  const environment = await patiently(() =>
+    TestWorkflowEnvironment.createTimeSkipping({ server: { executable: { type: 'existing-path', path } } }),
+  );
+  const searchAttributes = Object.fromEntries(
+    Object.entries(SEARCH_ATTRIBUTES).map(([name, type]) => [name, TYPES[type]]),
+  );
+  await environment.connection.operatorService.addSearchAttributes({ namespace: 'default', searchAttributes });
+  return environment;
+}
+
+/** The SDK gives the server five seconds to come up, which a busy machine may not have. */
+async function patiently<T>(start: () => Promise<T>): Promise<T> {
+  for (let left = 5; ; left--) {
+    try {
+      return await start();
+    } catch (error) {
+      if (left === 0) throw error;
+    }
+  }
+}

@@ -1,0 +1,235 @@
+import * as fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { REMEMBERED_JOBS, REMEMBERED_OPERATIONS, REMEMBERED_REQUESTS, REMEMBERED_TRIES } from '../../model/budgets.ts';
+import type { ClusterState } from '../../model/cluster.ts';
+import { parseClusterState } from '../../model/cluster-schema.ts';
+import { generation } from '../../model/cluster-state.ts';
+import { applyCommand, type Command } from '../../model/cluster-transition.ts';
+import { isTerminalJob, type JobRow } from '../../model/job.ts';
+import { aCommand, NODE_CPUS } from './cluster-fixtures.ts';
+import { World } from './cluster-world.ts';
+import { holds } from './holds.ts';
+
+function stands(state: ClusterState): boolean {
+  return state.status === 'UP' || state.status === 'UNHEALTHY';
+}
+
+function idle(state: ClusterState): boolean {
+  return state.operation === null && state.waiting.length === 0;
+}
+
+/** What must be true after every step. */
+function lawful(world: World, before: ClusterState): void {
+  const { state } = world;
+  machinesAreKnown(world);
+  jobsAreLawful(state, before, world);
+  const ending = state.operation?.kind === 'stop' || state.operation?.kind === 'down';
+  expect(state.watch !== null && !state.watch.stopping).toBe(stands(state) && !ending);
+  expect(state.cost.since !== null || ending).toBe(stands(state) || ending);
+  expect(parseClusterState(JSON.parse(JSON.stringify(state)))).toEqual(state);
+  expect(state.operations.length).toBeLessThanOrEqual(REMEMBERED_OPERATIONS);
+  expect(state.tries.length).toBeLessThanOrEqual(REMEMBERED_TRIES);
+  expect(state.requests.length).toBeLessThanOrEqual(REMEMBERED_REQUESTS);
+  expect(state.jobs.filter((job) => isTerminalJob(job.status)).length).toBeLessThanOrEqual(REMEMBERED_JOBS);
+  for (const old of before.operations) {
+    const same = state.operations.find(({ id }) => id === old.id);
+    if (same !== undefined) expect(same).toEqual(old);
+  }
+}
+
+function machinesAreKnown(world: World): void {
+  const { state } = world;
+  const existing = world.existing();
+  const known = new Set(state.intents.map(({ key }) => key));
+  expect(existing.filter(({ placement }) => !known.has(placement.key))).toEqual([]);
+  expect(existing.filter((made) => !made.ending).length).toBeLessThanOrEqual(1);
+  const working = world.open().filter(({ kind, duty }) => !duty && (kind === 'provision' || kind === 'retire'));
+  expect(working.length).toBeLessThanOrEqual(1);
+  if (!idle(state)) return;
+  if (state.status === 'TERMINATED') expect(existing).toEqual([]);
+  if (state.status === 'STOPPED' && state.placement === null) expect(existing).toEqual([]);
+  if (state.status === 'STOPPED')
+    expect(existing.filter((made) => !made.ending && made.nodes.includes('running'))).toEqual([]);
+}
+
+function jobsAreLawful(state: ClusterState, before: ClusterState, world: World): void {
+  const used = new Map<number, number>();
+  const was = new Map<number, JobRow>(before.jobs.map((job) => [job.id, job]));
+  for (const job of state.jobs) {
+    const old = was.get(job.id);
+    if (old !== undefined && isTerminalJob(old.status)) expect(job).toEqual(old);
+    if (old?.allotment != null) expect(job.allotment).toEqual(old.allotment);
+    if (isTerminalJob(job.status)) continue;
+    expect(world.startedJobs.has(job.id)).toBe(true);
+    for (const rank of job.allotment?.nodes ?? []) {
+      used.set(rank, (used.get(rank) ?? 0) + job.demand.cpus);
+      const lost = state.lost.find((node) => node.rank === rank);
+      if (old?.allotment == null) expect(lost).toBeUndefined();
+      if (lost !== undefined && state.operation === null) expect(lost.gone).toBe(false);
+    }
+    expect(job.allotment === null || stands(state)).toBe(true);
+  }
+  for (const cpus of used.values()) expect(cpus).toBeLessThanOrEqual(NODE_CPUS);
+  for (const job of before.jobs) {
+    if (!isTerminalJob(job.status)) expect(state.jobs.some(({ id }) => id === job.id)).toBe(true);
+  }
+}
+
+const anyCommand = fc.oneof(
+  fc.record({ kind: fc.constant('launch' as const), nodes: fc.constantFrom(1, 2), retryUntilUp: fc.boolean() }),
+  fc.record({ kind: fc.constant('exec' as const), nodes: fc.constantFrom(1, 2), cpus: fc.constantFrom(1, 3) }),
+  fc.record({ kind: fc.constantFrom('cancel' as const, 'stop' as const, 'start' as const, 'down' as const) }),
+  fc.record({ kind: fc.constant('autostop' as const), down: fc.boolean() }),
+);
+const anyAct = fc.oneof(
+  { weight: 30, arbitrary: fc.record({ act: fc.constant('steps' as const), count: fc.integer({ min: 1, max: 25 }) }) },
+  { weight: 25, arbitrary: fc.record({ act: fc.constant('command' as const), command: anyCommand }) },
+  {
+    weight: 12,
+    arbitrary: fc.record({ act: fc.constantFrom('again', 'repeat', 'crash', 'describe', 'lose', 'due' as const) }),
+  },
+);
+type Act = typeof anyAct extends fc.Arbitrary<infer T> ? T : never;
+
+function toCommand(asked: typeof anyCommand extends fc.Arbitrary<infer T> ? T : never): Command {
+  switch (asked.kind) {
+    case 'exec':
+      return aCommand('exec', { nodes: asked.nodes, task: { demand: { cpus: asked.cpus, gpus: 0, memory: 0 } } });
+    case 'autostop':
+      return aCommand('autostop', { autostop: { idleMinutes: 5, down: asked.down, waitFor: 'jobs' } });
+    case 'launch':
+      return aCommand('launch', asked);
+    default:
+      return aCommand(asked.kind);
+  }
+}
+
+/** A world led through some acts, with a record of what was accepted. */
+class Run {
+  readonly world: World;
+  readonly ended = new Map<string, string>();
+  private readonly accepted = new Set<string>();
+  /** Of each launch, its job. */
+  private readonly launched = new Map<string, number>();
+  private readonly cancelled = new Set<number>();
+  private readonly sent: Command[] = [];
+
+  constructor(seed: number) {
+    let random = seed;
+    const choose = (n: number): number => {
+      random = (Math.imul(random, 1_103_515_245) + 12_345) >>> 0;
+      return n === 0 ? 0 : (random >>> 8) % n;
+    };
+    this.choose = choose;
+    this.world = new World(choose, (world, before) => {
+      lawful(world, before);
+      this.record(world.state);
+    });
+  }
+
+  private readonly choose: (n: number) => number;
+
+  private record(state: ClusterState): void {
+    for (const { id, outcome } of state.operations) this.ended.set(id, outcome ?? 'none');
+    const open = new Set([state.operation?.id, ...state.waiting.map(({ opId }) => opId)]);
+    for (const id of this.accepted) expect(this.ended.has(id) !== open.has(id)).toBe(true);
+  }
+
+  give(command: Command): void {
+    const before = JSON.stringify(this.world.state);
+    const answer = this.world.command(command);
+    if (answer === null) return expect(JSON.stringify(this.world.state)).toBe(before);
+    this.sent.push(command);
+    for (const id of answer.jobIds) this.cancelled.add(id);
+    if (answer.operationId === null) return;
+    this.accepted.add(answer.operationId);
+    if (command.kind === 'launch' && answer.jobId !== null) this.launched.set(answer.operationId, answer.jobId);
+    this.record(this.world.state);
+  }
+
+  do(act: Act): void {
+    const { world } = this;
+    if (act.act === 'steps') for (let step = 0; step < act.count && world.step(); step++);
+    else if (act.act === 'command') this.give(toCommand(act.command));
+    else if (act.act === 'again') this.again();
+    else if (act.act === 'due') world.event({ type: 'autostopDue' });
+    else world[act.act]();
+  }
+
+  private again(): void {
+    const command = this.sent[this.choose(this.sent.length)];
+    if (command === undefined) return;
+    const { state, effects } = applyCommand(this.world.state, command, this.world.now);
+    expect([state === this.world.state, effects]).toEqual([true, []]);
+  }
+
+  /** Nothing goes wrong any more, and all that is under way ends. */
+  rest(): void {
+    const { world } = this;
+    world.trouble = false;
+    for (let look = 0; look < 4; look++) {
+      world.describe();
+      world.settle();
+      world.calm();
+    }
+    world.settle();
+    expect(idle(world.state)).toBe(true);
+    for (const [opId, jobId] of this.launched) {
+      if (this.ended.get(opId) !== 'succeeded') expect(world.placedJobs.has(jobId)).toBe(false);
+      else if (!this.cancelled.has(jobId)) expect(world.startedJobs.has(jobId)).toBe(true);
+    }
+  }
+}
+
+const anyRun = fc.tuple(fc.integer({ min: 1, max: 2 ** 31 }), fc.array(anyAct, { minLength: 5, maxLength: 60 }));
+
+function run([seed, acts]: [number, Act[]]): Run {
+  const made = new Run(seed);
+  made.give(aCommand('launch', { nodes: 1 + (seed % 2) }));
+  for (const act of acts) made.do(act);
+  return made;
+}
+
+describe('whatever happens, in whatever order', () => {
+  test('a down ends in TERMINATED, with no machine, no child and no job left', () => {
+    const seen = new Set<string>();
+    const law = fc.property(anyRun, (given) => {
+      const made = run(given);
+      const { world } = made;
+      for (const { kind } of world.state.operations) seen.add(kind);
+      if (world.state.status !== 'TERMINATED' || !idle(world.state)) made.give(aCommand('down'));
+      made.rest();
+      expect(world.state.status).toBe('TERMINATED');
+      expect(world.existing()).toEqual([]);
+      if (!given[1].some(({ act }) => act === 'repeat')) expect(world.state.intents).toEqual([]);
+      expect(world.open().map(({ id }) => id)).toEqual([]);
+      expect(world.state.jobs.filter((job) => !isTerminalJob(job.status))).toEqual([]);
+    });
+    holds(law, 150);
+    expect(seen).toEqual(new Set(['launch', 'start', 'stop', 'down']));
+  });
+
+  test('left alone, a cluster comes to rest, and where all nodes are well every job has run', () => {
+    let wells = 0;
+    const law = fc.property(anyRun, (given) => {
+      const made = run(given);
+      made.rest();
+      const { state } = made.world;
+      const live = state.jobs.filter((job) => !isTerminalJob(job.status));
+      if (state.status === 'TERMINATED' || state.status === 'STOPPED') expect(live).toEqual([]);
+      if (state.status !== 'UP') return;
+      wells += 1;
+      expect(state.lost).toEqual([]);
+      expect(live).toEqual([]);
+      const standing = made.world.existing().map(({ placement }) => placement.key);
+      expect(standing).toEqual([state.placement?.key]);
+      // A recorded intent that comes again after its proof is kept until the next proof: to know too much loses nothing.
+      const repeated = given[1].some(({ act }) => act === 'repeat');
+      if (!repeated) expect(state.intents.map(({ key }) => key)).toEqual(standing);
+      const watches = made.world.open().map(({ id }) => id);
+      expect(watches).toEqual([`${generation(state)}/watch-${state.watch?.child}`]);
+    });
+    holds(law, 150);
+    expect(wells).toBeGreaterThan(10);
+  });
+});

@@ -1,0 +1,132 @@
+import { describe, expect, it, test } from 'vitest';
+import { parseTask } from '../../model/parse-task.ts';
+import { TaskError } from '../../model/task-error.ts';
+import type { TaskOverrides } from '../../model/task-overrides.ts';
+
+function parse(text: string, overrides: TaskOverrides = {}) {
+  return parseTask(text, { file: 'task.yaml', overrides });
+}
+
+function errorOf(text: string, overrides: TaskOverrides = {}): TaskError {
+  try {
+    parse(text, overrides);
+  } catch (error) {
+    if (error instanceof TaskError) return error;
+    throw error;
+  }
+  throw new Error(`parsed: ${text.slice(0, 200)}`);
+}
+
+describe('problems', () => {
+  test('are all told at once, each with its place', () => {
+    const error = errorOf('resources:\n  acelerators: A100\n  cpus: 0\nnum_nodes: none\nrun: 5\n');
+    expect(error.kind).toBe('invalid');
+    expect(error.message.split('\n')).toEqual([
+      'task.yaml:2:3: resources.acelerators: unknown field; did you mean "accelerators"?',
+      'task.yaml:3:9: resources.cpus: must be a number above 0, or such as "4+", not 0',
+      'task.yaml:4:12: num_nodes: must be a whole number from 1 to 10000, not "none"',
+      'task.yaml:5:6: run: must be text, not 5; put it in quotes',
+    ]);
+  });
+
+  it.each([
+    ['workdir: .\nrun: x', 'task.yaml:1:1: workdir: not supported yet by this version of Styx'],
+    ['run: x\nfile_mounts:\n  /a: b', 'task.yaml:2:1: file_mounts: not supported yet by this version of Styx'],
+    ['resources: {any_of: []}', 'task.yaml:1:13: resources.any_of: not supported yet by this version of Styx'],
+    [
+      'resources: {autostop: {hook: x}}',
+      'task.yaml:1:24: resources.autostop.hook: not supported yet by this version of Styx',
+    ],
+    ['cpus: 4', 'task.yaml:1:1: cpus: unknown field here; it belongs under "resources"'],
+    [
+      'resources: {num_nodes: 4}',
+      'task.yaml:1:13: resources.num_nodes: unknown field here; it belongs at the top of the task',
+    ],
+    ['__proto__: {}', 'task.yaml:1:1: __proto__: unknown field'],
+    ['zzzzzz: 4', 'task.yaml:1:1: zzzzzz: unknown field'],
+    ['run: a\nrun: b', 'task.yaml:2:1: duplicate key "run" (lines 1 and 2)'],
+    ['envs:\n  A: 1\n  A: 2', 'task.yaml:3:3: duplicate key "A" (lines 2 and 3)'],
+    [
+      'name: a\n---\nrun: x',
+      'task.yaml:2:1: a file of several documents (a pipeline or job group) is not supported yet by this version of Styx',
+    ],
+    ['', 'task.yaml:1:1: holds no task'],
+    ['# nothing\n', 'holds no task'],
+    ['- a', 'task.yaml:1:1: must be a map of fields, such as "run: echo hello"'],
+    ['resources: 5', 'task.yaml:1:12: resources: must be a map of fields'],
+    ['envs: [A]', 'task.yaml:1:7: envs: must be a map of names to values'],
+    ['envs: {A: }', "envs.A: Environment variable 'A' is None"],
+    ['envs: {1A: x}', 'cannot be the name of an environment variable'],
+    ['envs: {__proto__: x}', 'cannot be the name of an environment variable'],
+    ['envs: {A: [1]}', 'envs.A: must be text, not a list'],
+    ['run: "a\\0b"', 'task.yaml:1:6: run: must not hold NUL characters'],
+    ['run: !!python/object:os.system x', 'tags such as'],
+    ['a: &a [*a]', '"a" holds itself'],
+    ['run: *x', 'no anchor "x" above'],
+    ['resources: {infra: aws, region: r}', 'resources.region: cannot be given together with "infra"'],
+    ['resources: {infra: a/b/c/d}', 'must be cloud, cloud/region or cloud/region/zone'],
+    ['resources: {infra: "a b"}', 'is not a name of a place'],
+    ['resources: {accelerators: [A100, H100]}', 'resources.accelerators: a list of alternatives is not supported yet'],
+    [
+      'resources: {accelerators: {A100:1, H100:1}}',
+      'resources.accelerators: a set of alternatives is not supported yet',
+    ],
+    ['resources: {accelerators: 80GB+}', 'asking by memory or maker is not supported yet'],
+    ['resources: {accelerators: "H100:0"}', 'must be a whole number of GPUs'],
+    ['resources: {accelerators: "H100:1.5"}', 'must be a whole number of GPUs'],
+    ['resources: {accelerators: H100, gpus: H100}', 'resources.gpus: cannot be given together with "accelerators"'],
+    ['resources: {use_spot: "yes"}', 'resources.use_spot: must be true or false, not "yes"'],
+    ['resources: {priority: 1001}', 'resources.priority: must be a whole number from -1000 to 1000'],
+    ['resources: {autostop: -1}', 'resources.autostop: must be minutes from 0'],
+    ['resources: {autostop: {wait_for: x}}', 'resources.autostop.wait_for: must be jobs_and_ssh, jobs or none'],
+    ['resources: {memory: 4x}', 'resources.memory: must be GiB above 0'],
+    ['name: 1a', 'task.yaml:1:7: name: "1a" must begin with a letter'],
+    ['max_duration: 0', 'max_duration: must be seconds above 0'],
+    ['max_duration: soon', 'max_duration: must be seconds above 0'],
+    ['queue: lifo', 'queue: must be fifo or backfill'],
+    ['job_demand: {gpus: -1}', 'job_demand.gpus: must be a whole number of GPUs'],
+    ['num_nodes: .inf', 'num_nodes: must be a whole number'],
+    ['run: [', 'task.yaml:1:'],
+    ['run: x\n\tsetup: y', 'task.yaml:2:'],
+  ])('are named: %j', (text, wanted) => {
+    expect(errorOf(text).message).toContain(wanted);
+  });
+
+  test('of options name the option', () => {
+    const overrides = {
+      gpus: 'A100:x',
+      numNodes: '0',
+      cpus: 'many',
+      infra: 'a/b/c/d',
+      priority: 5000,
+      envs: { '1': 'x' },
+    };
+    const error = errorOf('run: x\nnme: y', overrides);
+    const named = error.problems.filter((problem) => problem.line === null).map((problem) => problem.path);
+    expect(named.sort()).toEqual(['--cpus', '--env', '--gpus', '--infra', '--num-nodes', '--priority']);
+    expect(error.message).toContain('\ntask.yaml:2:1: nme: unknown field; did you mean "name"?');
+    expect(error.message).toContain('--gpus: must be such as A100:8');
+  });
+
+  test('of a text above 256 kB are its size alone', () => {
+    expect(errorOf(`run: ${'é'.repeat(131_072)}`).message).toBe(
+      'task.yaml:1:1: the task is 257 kB; at most 256 kB are allowed',
+    );
+  });
+
+  test('of aliases that unfold to millions of values are an error', () => {
+    const lines = ['a0: &a0 [x, x, x, x, x, x, x, x, x]'];
+    for (let i = 1; i < 9; i++)
+      lines.push(
+        `a${i}: &a${i} [${Array(9)
+          .fill(`*a${i - 1}`)
+          .join(', ')}]`,
+      );
+    expect(errorOf(lines.join('\n')).message).toContain('holds more than 20000 values');
+  });
+
+  test('of aliases that unfold to a task above the limit are an error', () => {
+    const envs = Array.from({ length: 100 }, (_, i) => `  A${i}: *big`).join('\n');
+    expect(errorOf(`run: &big ${'x'.repeat(10_000)}\nenvs:\n${envs}`).message).toContain('at most 256 kB are allowed');
+  });
+});

@@ -1,0 +1,41 @@
+/**
+ * Records the histories of test/histories anew: `node test/replay/record.ts [NAME…]`. Only for shapes that are new; those that are
+ * there are a promise to clusters that live now.
+ */
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { Client, Connection } from '@temporalio/client';
+import protos, { type temporal } from '@temporalio/proto';
+import { World } from '../harness/world.ts';
+import { SHAPES } from './shapes.ts';
+
+const DIRECTORY = join(import.meta.dirname, '..', 'histories');
+const wanted = process.argv.slice(2);
+
+function encode(history: temporal.api.history.v1.IHistory): string {
+  return Buffer.from(protos.temporal.api.history.v1.History.encode(history).finish()).toString('base64');
+}
+
+mkdirSync(DIRECTORY, { recursive: true });
+const world = await World.start();
+const connection = await Connection.connect({ address: world.server.address });
+const client = new Client({ connection });
+for (const shape of SHAPES) {
+  const file = join(DIRECTORY, `${shape.name}.json.gz`);
+  if (wanted.length > 0 ? !wanted.includes(shape.name) : existsSync(file)) continue;
+  const cluster = `g-${shape.name}`;
+  await shape.run(world, cluster);
+  const histories: { workflowId: string; type: string; history: string }[] = [];
+  // The index is a moment behind.
+  await new Promise((resolve) => setTimeout(resolve, 2_000));
+  for await (const { workflowId, runId, type } of client.workflow.list()) {
+    if (workflowId !== `cluster/default/${cluster}` && !workflowId.startsWith(`cluster/default/${cluster}/`)) continue;
+    const history = await client.workflow.getHandle(workflowId, runId).fetchHistory();
+    histories.push({ workflowId, type, history: encode(history) });
+  }
+  writeFileSync(file, gzipSync(JSON.stringify(histories), { level: 9 }));
+  console.log(`${shape.name}: ${histories.length} histories`);
+}
+await connection.close();
+await world.end();

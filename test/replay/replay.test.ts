@@ -1,0 +1,57 @@
+/** Histories of real lives are replayed by the code of today: a cluster launched by an older version goes on under this one. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
+import protos, { type temporal } from '@temporalio/proto';
+import { Worker } from '@temporalio/worker';
+import { describe, expect, it } from 'vitest';
+import { workflowBundle } from '../../workers/bundle.ts';
+import { SHAPES } from './shapes.ts';
+
+const DIRECTORY = join(import.meta.dirname, '..', 'histories');
+
+interface Recorded {
+  readonly workflowId: string;
+  readonly type: string;
+  /** Protobuf, as base64. */
+  readonly history: string;
+}
+
+function recorded(name: string): Recorded[] {
+  return JSON.parse(gunzipSync(readFileSync(join(DIRECTORY, name))).toString()) as Recorded[];
+}
+
+function decode(history: string): temporal.api.history.v1.History {
+  return protos.temporal.api.history.v1.History.decode(Buffer.from(history, 'base64'));
+}
+
+describe('recorded histories', () => {
+  const files = readdirSync(DIRECTORY).filter((name) => name.endsWith('.json.gz'));
+
+  it('are there for every shape, with every kind of workflow among them', () => {
+    expect(files.toSorted()).toEqual(SHAPES.map(({ name }) => `${name}.json.gz`).toSorted());
+    const types = new Set(files.flatMap((file) => recorded(file).map(({ type }) => type)));
+    expect([...types].toSorted()).toEqual(['cluster', 'job', 'provision', 'retire', 'watch']);
+  });
+
+  it.each(files)('%s replays', { timeout: 60_000 }, async (file) => {
+    const { codePath } = await workflowBundle();
+    for (const { workflowId, history } of recorded(file)) {
+      const replay = Worker.runReplayHistory({ workflowBundle: { codePath } }, decode(history), workflowId);
+      await expect(replay, workflowId).resolves.toBeUndefined();
+    }
+  });
+
+  it('a history that does not fit the code is noticed', { timeout: 60_000 }, async () => {
+    const { codePath } = await workflowBundle();
+    const [first] = recorded(files[0] ?? '').filter(({ type }) => type === 'job');
+    if (first === undefined) throw new Error('no job among the histories');
+    const history = decode(first.history);
+    for (const event of history.events) {
+      const type = event.activityTaskScheduledEventAttributes?.activityType;
+      if (type?.name === 'startPhase') type.name = 'anotherStep';
+    }
+    const replay = Worker.runReplayHistory({ workflowBundle: { codePath } }, history, first.workflowId);
+    await expect(replay).rejects.toThrow();
+  });
+});

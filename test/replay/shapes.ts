@@ -1,0 +1,91 @@
+/**
+ * The lives whose histories are kept: each is run for real, and what its workflows wrote is replayed by every later version of the
+ * code. A change that breaks one needs a patch marker in the workflow, not a new recording.
+ */
+import type { World } from '../harness/world.ts';
+
+export interface Shape {
+  readonly name: string;
+  run(world: World, cluster: string): Promise<void>;
+}
+
+async function launch(world: World, cluster: string, yaml: string, wait = true): Promise<number> {
+  const { clusters } = world.styx;
+  const answer = await clusters.launch({ name: cluster, ...world.task(yaml) });
+  if (wait) await clusters.waitOperation(cluster, answer);
+  return answer.jobId ?? 0;
+}
+
+async function down(world: World, cluster: string): Promise<void> {
+  const { clusters } = world.styx;
+  await clusters.waitOperation(cluster, await clusters.down(cluster));
+}
+
+export const SHAPES: readonly Shape[] = [
+  {
+    name: 'launch-setup-run-down',
+    async run(world, cluster) {
+      const job = await launch(world, cluster, 'num_nodes: 2\nsetup: "true"\nrun: "true"\n');
+      await world.styx.clusters.waitJob(cluster, job);
+      await down(world, cluster);
+    },
+  },
+  {
+    name: 'stop-start-exec',
+    async run(world, cluster) {
+      const { clusters } = world.styx;
+      const job = await launch(world, cluster, 'run: "true"\n');
+      await clusters.waitJob(cluster, job);
+      await clusters.waitOperation(cluster, await clusters.stop(cluster));
+      await clusters.waitOperation(cluster, await clusters.start(cluster));
+      const { jobId } = await clusters.exec(cluster, world.task('run: exit 3\n').task);
+      await clusters.waitJob(cluster, jobId ?? 0);
+      await down(world, cluster);
+    },
+  },
+  {
+    name: 'cancel-and-fail',
+    async run(world, cluster) {
+      const { clusters } = world.styx;
+      const job = await launch(world, cluster, 'num_nodes: 2\nrun: sleep 100\n');
+      const second = await clusters.exec(cluster, world.task('run: sleep 100\nmax_duration: 1\n').task);
+      await clusters.cancel(cluster, [job]);
+      await clusters.waitJob(cluster, job);
+      await clusters.waitJob(cluster, second.jobId ?? 0);
+      const gang = 'num_nodes: 2\nrun: \'[ "$SKYPILOT_NODE_RANK" = 0 ] && exit 7; sleep 100\'\n';
+      const third = await clusters.exec(cluster, world.task(gang).task);
+      await clusters.waitJob(cluster, third.jobId ?? 0);
+      await down(world, cluster);
+    },
+  },
+  {
+    name: 'no-place-then-down',
+    async run(world, cluster) {
+      const { clusters } = world.styx;
+      world.limit(0);
+      const answer = await clusters.launch({ name: cluster, ...world.task('run: "true"\n'), retryUntilUp: true });
+      for (let tries = 0; tries < 2; ) {
+        tries = (await clusters.view(cluster, { budget: 60_000 })).tries.length;
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+      await down(world, cluster);
+      world.limit(1000);
+      void answer;
+    },
+  },
+  {
+    name: 'autostop-then-relaunch',
+    async run(world, cluster) {
+      const { clusters } = world.styx;
+      await launch(world, cluster, 'resources: {autostop: 1}\nrun: "true"\n');
+      for (let status = ''; status !== 'STOPPED'; ) {
+        status = (await clusters.view(cluster, { budget: 60_000 })).status;
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+      const job = await launch(world, cluster, 'run: "true"\n');
+      await clusters.waitJob(cluster, job);
+      await clusters.autostop(cluster, null);
+      await down(world, cluster);
+    },
+  },
+];

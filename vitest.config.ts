@@ -1,0 +1,34 @@
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { defineConfig } from 'vitest/config';
+
+/** Minutes of a whole machine each: asked for by STYX_TEST_LONG=1. */
+const LONG = ['random-kills', 'idle-watches', 'concurrency', 'continue-as-new', 'autostop'].map(
+  (name) => `test/guarantees/${name}.test.ts`,
+);
+const long = process.env.STYX_TEST_LONG === '1';
+if (!long) console.warn(`SKIPPED, set STYX_TEST_LONG=1 to run: ${LONG.join(', ')}`);
+
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts'],
+    exclude: ['**/node_modules/**', ...(long ? [] : LONG)],
+    pool: 'forks',
+    // Tests start servers and workers of their own; more at once than this only makes each slower.
+    maxWorkers: 3,
+    testTimeout: 30_000,
+    // A CI machine may stall for longer than any sensible timeout; a test that passes only on its second run is reported as such.
+    retry: process.env.CI ? 1 : 0,
+    hookTimeout: 60_000,
+    teardownTimeout: 30_000,
+    globalSetup: ['test/harness/global-setup.ts'],
+    // Nothing that the user's environment names may be touched by a test.
+    env: {
+      TEMPORAL_ADDRESS: '',
+      TEMPORAL_PROFILE: '',
+      TEMPORAL_NAMESPACE: '',
+      TEMPORAL_CONFIG_FILE: '/nonexistent/temporal.toml',
+      STYX_SSH_CONFIG: join(tmpdir(), `styx-test-ssh-config-${process.pid}`),
+    },
+  },
+});

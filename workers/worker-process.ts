@@ -1,0 +1,104 @@
+/** The life of the worker process: connect, make sure of the namespace, poll until told to stop. */
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { Client } from '@temporalio/client';
+import { DefaultLogger, type LogEntry, makeTelemetryFilterString, NativeConnection, Runtime } from '@temporalio/worker';
+import type { HostContext } from '../activities/context.ts';
+import { ERROR_POLICIES, StyxError } from '../model/errors.ts';
+import { ensurePrivateDir, styxHome, writeAtomically } from '../system/home.ts';
+import { self } from '../system/processes.ts';
+import { connectConfig, environmentConfig } from './connection.ts';
+import { ensureNamespace, type NamespaceInfo } from './namespace.ts';
+import { type ActivityMaps, createWorkers } from './worker.ts';
+
+export interface WorkerCode {
+  workflowBundle(): Promise<{ codePath: string }>;
+  createActivities(host: HostContext): ActivityMaps | Promise<ActivityMaps>;
+}
+
+const RETRY_FIRST_MS = 50;
+const RETRY_MAX_MS = 1_000;
+
+/**
+ * Runs until SIGTERM or SIGINT; rejects when the server is lost for good, so that a supervisor can start it again.
+ * `--ready-file F` is written when the worker polls.
+ */
+export async function runWorkerProcess(code: WorkerCode): Promise<void> {
+  const { values } = parseArgs({ options: { 'ready-file': { type: 'string' } } });
+  const stop = new AbortController();
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stop.abort());
+
+  const home = ensurePrivateDir(styxHome());
+  const logger = new DefaultLogger('INFO', writeEntry);
+  const logging = { forward: {}, filter: makeTelemetryFilterString({ core: 'WARN', other: 'ERROR' }) };
+  Runtime.install({ logger, shutdownSignals: [], telemetryOptions: { logging } });
+  const bundle = code.workflowBundle();
+  bundle.catch(() => {});
+  const connected = await connect(home, stop.signal, (message) => logger.info(message));
+  if (connected === null) return;
+  const { connection, namespace, info } = connected;
+  const client = new Client({ connection, namespace });
+  const activities = await code.createActivities({ styxHome: home, namespace: info, client });
+  const workers = await createWorkers({
+    connection,
+    namespace,
+    workflowBundle: await bundle,
+    activities,
+  });
+  const running = Promise.all(workers.map((worker) => worker.run()));
+  const shutDown = () => {
+    for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
+  };
+  stop.signal.addEventListener('abort', shutDown);
+  if (stop.signal.aborted) shutDown();
+  const ready = values['ready-file'];
+  if (ready !== undefined) writeAtomically(ready, JSON.stringify(self()));
+  logger.info(`worker polls after ${Math.round(performance.now())} ms`);
+  try {
+    await running;
+  } finally {
+    stop.abort();
+    await connection.close().catch(() => {});
+  }
+}
+
+interface Connected {
+  readonly connection: NativeConnection;
+  readonly namespace: string;
+  readonly info: NamespaceInfo;
+}
+
+/** Tries until the server is there; null when told to stop meanwhile. */
+async function connect(home: string, stop: AbortSignal, log: (message: string) => void): Promise<Connected | null> {
+  const embedded = (await environmentConfig()) === null;
+  let said = '';
+  for (let wait = RETRY_FIRST_MS; !stop.aborted; wait = Math.min(wait * 2, RETRY_MAX_MS)) {
+    let connection: NativeConnection | undefined;
+    try {
+      // Read anew each time: a supervisor may choose other ports.
+      const { connectionOptions, namespace } = await connectConfig(home);
+      connection = await NativeConnection.connect(connectionOptions);
+      return { connection, namespace, info: await ensureNamespace(connection, namespace, embedded) };
+    } catch (error) {
+      await connection?.close().catch(() => {});
+      if (error instanceof StyxError && !ERROR_POLICIES[error.kind].retried) throw error;
+      const message = (error as Error).message;
+      if (message !== said) log(`waiting for the Temporal server: ${message}`);
+      said = message;
+      await sleep(wait);
+    }
+  }
+  return null;
+}
+
+/** One line to stderr; without what a worker of one kind says about the kinds of tasks that it does not serve. */
+function writeEntry({ level, message, meta, timestampNanos }: LogEntry): void {
+  if (/^No .* registered, not polling/.test(message)) return;
+  const at = new Date(Number(timestampNanos / 1_000_000n)).toISOString();
+  const { sdkComponent: _, ...rest } = meta ?? {};
+  const error = (rest as { error?: unknown }).error;
+  const shown = error instanceof Error ? { ...rest, error: error.stack } : rest;
+  const details = Object.keys(shown).length === 0 ? '' : ` ${JSON.stringify(shown)}`;
+  process.stderr.write(`${at} ${level} ${message}${details}\n`);
+}

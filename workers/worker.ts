@@ -1,0 +1,55 @@
+import { type NativeConnection, Worker, type WorkflowBundleOption } from '@temporalio/worker';
+import { ACTIVITY_QUEUE, WATCH_QUEUE, WATCH_SLOTS, WORKFLOW_QUEUE } from '../model/queues.ts';
+
+type ActivityMap = object;
+
+export interface ActivityMaps {
+  readonly actQueue: ActivityMap;
+  readonly watchQueue: ActivityMap;
+}
+
+export interface WorkerSettings {
+  readonly connection: NativeConnection;
+  readonly namespace: string;
+  readonly workflowBundle: WorkflowBundleOption;
+  readonly activities: ActivityMaps;
+}
+
+/**
+ * Every workflow task replays its workflow. A query that is dispatched to a worker with the workflow in its cache brings along events
+ * that belong to no workflow task yet, and the cached run takes them in: what it then does is not what a replay does
+ * (docs/decisions/011-no-workflow-cache.md). Histories are kept short instead: `Timing.historyEvents`.
+ */
+const NO_CACHE = 0;
+const ACTIVITY_SLOTS = 100;
+/** Short steps are let finish; watches hand over at once. */
+const STEP_GRACE = '10s';
+const WATCH_GRACE = 0;
+const FORCE = '30s';
+
+export async function createWorkers(settings: WorkerSettings): Promise<Worker[]> {
+  const common = { connection: settings.connection, namespace: settings.namespace, shutdownForceTime: FORCE } as const;
+  return await Promise.all([
+    Worker.create({
+      ...common,
+      taskQueue: WORKFLOW_QUEUE,
+      workflowBundle: settings.workflowBundle,
+      shutdownGraceTime: STEP_GRACE,
+      maxCachedWorkflows: NO_CACHE,
+    }),
+    Worker.create({
+      ...common,
+      taskQueue: ACTIVITY_QUEUE,
+      activities: settings.activities.actQueue,
+      shutdownGraceTime: STEP_GRACE,
+      maxConcurrentActivityTaskExecutions: ACTIVITY_SLOTS,
+    }),
+    Worker.create({
+      ...common,
+      taskQueue: WATCH_QUEUE,
+      activities: settings.activities.watchQueue,
+      shutdownGraceTime: WATCH_GRACE,
+      maxConcurrentActivityTaskExecutions: WATCH_SLOTS,
+    }),
+  ]);
+}

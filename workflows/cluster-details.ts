@@ -1,0 +1,31 @@
+/** A cluster in Markdown for Temporal's Web UI: what is happening, since when, what next. */
+import { type ClusterState, displayStatus } from '../model/cluster.ts';
+import { infraText } from '../model/cluster-state.ts';
+import { isTerminalJob } from '../model/job.ts';
+
+function at(time: number): string {
+  return new Date(time).toISOString().slice(0, 19).replace('T', ' ');
+}
+
+export function clusterDetails(state: ClusterState, autostopDueAt: number | null): string {
+  const lines = [`**${displayStatus(state)}** since ${at(state.statusSince)} UTC`];
+  if (state.statusReason !== '') lines.push(state.statusReason);
+  if (state.operation !== null) {
+    const { kind, progress, progressSince } = state.operation;
+    lines.push(`\`${kind}\`: ${progress} (since ${at(progressSince)})`);
+  }
+  for (const { kind } of state.waiting) lines.push(`then \`${kind}\``);
+  if (state.placement !== null) {
+    const { numNodes, instanceType } = state.placement;
+    lines.push(`${numNodes}x ${instanceType} in ${infraText(state.placement)}`);
+  }
+  const live = state.jobs.filter((job) => !isTerminalJob(job.status));
+  lines.push(`jobs: ${live.length} live, ${state.finishedJobs} finished`);
+  for (const job of live.slice(0, 10)) lines.push(`- ${job.id} ${job.name ?? '-'}: ${job.status}`);
+  if (autostopDueAt !== null) {
+    lines.push(
+      `${state.autostop?.down === true ? 'goes down' : 'stops'} at ${at(autostopDueAt)} UTC if nothing happens`,
+    );
+  }
+  return lines.join('\n\n').slice(0, 15_000);
+}

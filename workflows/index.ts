@@ -1,0 +1,7 @@
+/** Every workflow type, under the name that clients and other workflows start it by. */
+export { cluster } from './cluster.ts';
+export { job } from './job.ts';
+export { provision } from './provision.ts';
+export { reap } from './reap.ts';
+export { retire } from './retire.ts';
+export { watch } from './watch.ts';

@@ -1,0 +1,80 @@
+/**
+ * One task run on a cluster: waits for its place, runs setup on all its nodes, then ranks 0…n−1 at once, and reports how it ended.
+ * Exits come as signals from the cluster's watch; a slow look at the nodes catches one that got lost.
+ */
+import { condition, setCurrentDetails, setHandler } from '@temporalio/workflow';
+import type { ClusterRef } from '../activities/types.ts';
+import type { RunJob } from '../model/commands.ts';
+import type { JobStatus } from '../model/job.ts';
+import type { Task } from '../model/task.ts';
+import type { Timing } from '../model/timing.ts';
+import { early, runPhase } from './job-phase.ts';
+import { type JobEnd, JobProgress, type Phase } from './job-progress.ts';
+import { abandonJobSignal, cancelJobSignal, jobChangedSignal, rankEndedSignal, runJobSignal } from './messages.ts';
+import { tell } from './parent.ts';
+
+export interface JobInput {
+  readonly version: 1;
+  readonly cluster: ClusterRef;
+  readonly jobId: number;
+  readonly taskId: string;
+  readonly user: string;
+  readonly task: Task;
+  readonly withSetup: boolean;
+  /** Its place, when it has one from the start. */
+  readonly run: RunJob | null;
+  readonly timing: Timing;
+}
+
+export async function job(input: JobInput): Promise<void> {
+  const progress = new JobProgress();
+  progress.run = input.run;
+  setHandler(runJobSignal, (run) => {
+    progress.run ??= run;
+  });
+  setHandler(cancelJobSignal, () => {
+    progress.cancelled = true;
+  });
+  setHandler(abandonJobSignal, (end) => {
+    progress.abandoned ??= end;
+  });
+  setHandler(rankEndedSignal, (ended) => progress.record(ended.phase, ended));
+  const end = await follow(input, progress);
+  await report(input, end.status, end.reason, end.exitCodes);
+}
+
+async function report(
+  input: JobInput,
+  status: JobStatus,
+  reason: string | null,
+  exitCodes: (number | null)[] | null = null,
+): Promise<void> {
+  setCurrentDetails(reason === null ? status : `${status}: ${reason}`);
+  await tell(input.cluster.workflowId, jobChangedSignal, {
+    generation: input.cluster.generation,
+    jobId: input.jobId,
+    status,
+    reason,
+    at: Date.now(),
+    exitCodes,
+  });
+}
+
+async function follow(input: JobInput, progress: JobProgress): Promise<JobEnd> {
+  await condition(() => progress.run !== null || progress.interrupted());
+  const { run } = progress;
+  if (run === null || progress.interrupted()) return early(input, progress);
+  const deadline = input.task.maxDuration === null ? null : Date.now() + input.task.maxDuration * 1_000;
+  const phases: Phase[] = [
+    ...(input.withSetup ? (['setup'] as const) : []),
+    ...(input.task.run === null ? [] : (['run'] as const)),
+  ];
+  for (const phase of phases) {
+    const reported = report(input, phase === 'setup' ? 'SETTING_UP' : 'RUNNING', null);
+    const end = await runPhase({ input, progress, run, phase, deadline });
+    await reported;
+    if (end !== null) return end;
+  }
+  const last = phases.at(-1) ?? 'run';
+  return { status: 'SUCCEEDED', reason: null, exitCodes: progress.codes(last, run.nodes.length) };
+}

@@ -1,0 +1,56 @@
+/** All updates, queries and signals, typed, under the names of `model/commands.ts`. */
+import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
+import {
+  type AbandonJob,
+  type ClusterView,
+  type CommandAnswer,
+  type CommandPayloads,
+  JOB_SIGNALS,
+  type JobChanged,
+  type Observed,
+  type OperationEnded,
+  type PlacementFailedSignal,
+  type PlacementGoneSignal,
+  type PlacingSignal,
+  type ProgressSignal,
+  QUERIES,
+  type RankEnded,
+  type RunJob,
+  SIGNALS,
+  UPDATES,
+  type WatchEnded,
+} from '../model/commands.ts';
+import type { AutostopRule } from '../model/task.ts';
+
+export const commandUpdates = {
+  launch: defineUpdate<CommandAnswer, [CommandPayloads['launch']]>(UPDATES.launch),
+  exec: defineUpdate<CommandAnswer, [CommandPayloads['exec']]>(UPDATES.exec),
+  cancel: defineUpdate<CommandAnswer, [CommandPayloads['cancel']]>(UPDATES.cancel),
+  stop: defineUpdate<CommandAnswer, [CommandPayloads['stop']]>(UPDATES.stop),
+  start: defineUpdate<CommandAnswer, [CommandPayloads['start']]>(UPDATES.start),
+  down: defineUpdate<CommandAnswer, [CommandPayloads['down']]>(UPDATES.down),
+  autostop: defineUpdate<CommandAnswer, [CommandPayloads['autostop']]>(UPDATES.autostop),
+} as const;
+
+export const viewQuery = defineQuery<ClusterView>(QUERIES.view);
+
+export const operationEndedSignal = defineSignal<[OperationEnded]>(SIGNALS.operationEnded);
+export const placingSignal = defineSignal<[PlacingSignal]>(SIGNALS.placing);
+export const progressSignal = defineSignal<[ProgressSignal]>(SIGNALS.progress);
+export const placementFailedSignal = defineSignal<[PlacementFailedSignal]>(SIGNALS.placementFailed);
+export const placementGoneSignal = defineSignal<[PlacementGoneSignal]>(SIGNALS.placementGone);
+export const jobChangedSignal = defineSignal<[JobChanged]>(SIGNALS.jobChanged);
+export const watchEndedSignal = defineSignal<[WatchEnded]>(SIGNALS.watchEnded);
+export const observedSignal = defineSignal<[Observed]>(SIGNALS.observed);
+
+export const runJobSignal = defineSignal<[RunJob]>(JOB_SIGNALS.run);
+export const cancelJobSignal = defineSignal(JOB_SIGNALS.cancel);
+export const abandonJobSignal = defineSignal<[AbandonJob]>(JOB_SIGNALS.abandon);
+export const rankEndedSignal = defineSignal<[RankEnded]>(JOB_SIGNALS.rankEnded);
+
+/** To provision and retire: end early. */
+export const abortSignal = defineSignal('abort');
+/** To a watch: the autostop rule changed. */
+export const autostopSignal = defineSignal<[AutostopRule | null]>('autostop');
+/** To a watch: end. */
+export const endWatchSignal = defineSignal('end');

@@ -1,0 +1,70 @@
+/** How workflows call activities: one place for queues, timeouts and retries. */
+import { ActivityCancellationType, proxyActivities } from '@temporalio/workflow';
+import type { ActActivities, WatchActivities } from '../activities/types.ts';
+import { ERROR_KINDS, ERROR_POLICIES } from '../model/errors.ts';
+import { ACTIVITY_QUEUE, WATCH_QUEUE } from '../model/queues.ts';
+import type { Timing } from '../model/timing.ts';
+
+const NEVER_RETRIED = ERROR_KINDS.filter((kind) => !ERROR_POLICIES[kind].retried);
+
+function retry(timing: Timing) {
+  return {
+    initialInterval: timing.retryFirst,
+    backoffCoefficient: 2,
+    maximumInterval: timing.retryMax,
+    nonRetryableErrorTypes: [...NEVER_RETRIED],
+  };
+}
+
+/** A short step without a heartbeat, retried until it is done (or `tries` times) or answers with a kind that is not retried. */
+export function step(timing: Timing, summary: string, tries = Number.POSITIVE_INFINITY) {
+  return proxyActivities<ActActivities>({
+    taskQueue: ACTIVITY_QUEUE,
+    startToCloseTimeout: timing.stepTimeout,
+    retry: { ...retry(timing), ...(Number.isFinite(tries) ? { maximumAttempts: tries } : {}) },
+    summary,
+  });
+}
+
+/** Failed tries of a step that waits for machines; about a quarter of an hour of them. */
+const LONG_TRIES = 40;
+
+/**
+ * A step that waits for machines. It gives up by itself when it has waited for `budget` (ms): what counts is the time that it ran, not
+ * the time during which no worker was there.
+ */
+export function longStep(timing: Timing, summary: string, budget: number) {
+  return proxyActivities<ActActivities>({
+    taskQueue: ACTIVITY_QUEUE,
+    startToCloseTimeout: budget * 2,
+    heartbeatTimeout: timing.heartbeatTimeout,
+    cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    retry: { ...retry(timing), maximumAttempts: LONG_TRIES },
+    summary,
+  });
+}
+
+/**
+ * A step that takes machines away: never given up, whatever the error (expired credentials come back). Only a stop may answer that
+ * these machines cannot be stopped.
+ */
+export function dutyStep(timing: Timing, summary: string, mode: 'stop' | 'terminate') {
+  return proxyActivities<ActActivities>({
+    taskQueue: ACTIVITY_QUEUE,
+    startToCloseTimeout: timing.createBudget,
+    heartbeatTimeout: timing.heartbeatTimeout,
+    retry: { ...retry(timing), nonRetryableErrorTypes: mode === 'stop' ? ['invalid'] : [] },
+    summary,
+  });
+}
+
+export function watchStep(timing: Timing, summary: string) {
+  return proxyActivities<WatchActivities>({
+    taskQueue: WATCH_QUEUE,
+    startToCloseTimeout: timing.watchLease * 2,
+    heartbeatTimeout: timing.heartbeatTimeout,
+    cancellationType: ActivityCancellationType.TRY_CANCEL,
+    retry: { initialInterval: timing.retryFirst, backoffCoefficient: 2, maximumInterval: timing.retryMax },
+    summary,
+  });
+}
