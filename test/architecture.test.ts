@@ -91,6 +91,20 @@ test('workflows import the model, the workflow API and types of activities, noth
   expect(others.map(show)).toEqual([]);
 });
 
+test('modules that workflows share hold no state', () => {
+  const STATE =
+    /^(?:export )?(?:let|var) |^(?:export )?const \w+(?:: [^=]+)? = (?:new (?:Weak)?(?:Map|Set)(?:<[^=]*>)?\(\)|\[\]|\{\});/;
+  const stateful = sources
+    .filter((file) => ['workflows', 'model'].includes(room(file)))
+    .flatMap((file) =>
+      text(file)
+        .split('\n')
+        .filter((line) => STATE.test(line))
+        .map((line) => `${file}: ${line}`),
+    );
+  expect(stateful).toEqual([]);
+});
+
 test('below the clouds only the model and the system are known to what reaches nodes', () => {
   const others = inner.filter(
     ({ from, to }) => room(from) === 'nodes' && !['nodes', 'agent', 'system', 'model'].includes(room(to)),

@@ -57,10 +57,14 @@ export async function workflowBundle(onProgress: (message: string) => void = () 
   throw new Error('unreachable');
 }
 
-/** Bundled code of a module that exports workflow functions. */
+/**
+ * Bundled code of a module that exports workflow functions. Its modules are evaluated once a worker and shared by all workflows, not
+ * once a workflow task, which took a third of a worker's CPU: they may hold no state (test/architecture.test.ts).
+ */
 export async function bundle(workflowsPath: string): Promise<string> {
   const { bundleWorkflowCode, DefaultLogger } = await import('@temporalio/worker');
-  const { code } = await bundleWorkflowCode({ workflowsPath, logger: new DefaultLogger('WARN') });
+  const logger = new DefaultLogger('WARN');
+  const { code } = await bundleWorkflowCode({ workflowsPath, logger, preloadModules: [workflowsPath] });
   return code;
 }
 
