@@ -75,8 +75,7 @@ function rootFailure(error: unknown): ApplicationFailure | undefined {
 
 function hintOf(failure: ApplicationFailure): string | undefined {
   const detail = failure.details?.[0];
-  if (typeof detail !== 'object' || detail === null || !('hint' in detail)) return undefined;
-  return typeof detail.hint === 'string' ? detail.hint : undefined;
+  return typeof detail === 'string' ? detail : undefined;
 }
 
 /** Any error of a call to Temporal as a StyxError; one that is already a StyxError stays as it is. */

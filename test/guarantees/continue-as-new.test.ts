@@ -141,7 +141,7 @@ test('a request that was answered before it gets the same answer after it', asyn
   await story.jobEnds('c4', first.jobId, 'SUCCEEDED');
   await continues('c4', 2);
   expect(await send()).toEqual(first);
-  expect((await story.clusters.view('c4')).jobs.length).toBe(1);
+  expect((await story.look('c4')).jobs.length).toBe(1);
   await story.down('c4');
 });
 
@@ -160,7 +160,7 @@ test(`${JOBS} jobs through one entity: every run is short and what it hands on i
   await continues('c5', 1);
   const input = await handedOn('c5');
   expect(jsonBytes(input)).toBeLessThan(STATE_TARGET_BYTES / 2);
-  const view = await story.clusters.view('c5');
+  const view = await story.look('c5');
   expect(view.jobs.length).toBe(50);
   const made = await runs('c5');
   console.log(
@@ -190,6 +190,6 @@ test(`${CYCLES} stops and starts of one cluster: its disk stays, and its history
   console.log(`${CYCLES} stops and starts: ${made.length} runs, ${bytes} bytes handed on`);
   expect(bytes).toBeLessThan(STATE_TARGET_BYTES / 4);
   for (const { events } of made) expect(events).toBeLessThan(TIMING.historyEvents * 2 + 500);
-  expect((await story.clusters.view('c6')).operations.length).toBeLessThanOrEqual(21);
+  expect((await story.look('c6')).operations.length).toBeLessThanOrEqual(21);
   await story.down('c6');
 });

@@ -57,7 +57,7 @@ test('runs setup on all nodes before any rank, and all ranks at once with their 
   expect(sorted(runs.map((line) => line.split(' ').slice(0, -1).join(' ')))).toEqual(
     [0, 1, 2].map((rank) => `run ${rank} ${rank} 3 3 0 3 same`),
   );
-  const { nodes } = await story.clusters.view('three');
+  const { nodes } = await story.look('three');
   const ips = nodes.map((node) => node.internalAddress).join(' ');
   expect(new Set(nodes.map((node) => node.internalAddress)).size).toBe(3);
   expect(sorted(said.filter((line) => line.startsWith('ip ')))).toEqual([0, 1, 2].map((rank) => `ip ${rank} ${ips}`));
@@ -144,7 +144,7 @@ test('a job of the whole cluster waits in the queue, and only what cannot delay 
   const wide = await run(`${THREE}${demand}`, 'say wide');
   const endless = await run(demand, 'say endless');
   const short = await run(`${demand}max_duration: 5\n`, 'say short');
-  const view = await story.clusters.view('three');
+  const view = await story.look('three');
   const row = (job: { id: number }) => view.jobs.find(({ id }) => id === job.id) as JobRow;
   expect(row(wide).status).toBe('PENDING');
   expect(view.waits[String(wide.id)]).toContain('1 CPU');

@@ -146,7 +146,7 @@ describe('on a cluster', () => {
     const commandLine = `styx exec h $(touch ${mark}) \`touch ${mark}\` 'a"b\n🚀 \x1b[31m`;
     const { jobId } = await story.clusters.exec('h', PLAIN, { commandLine });
     await story.jobEnds('h', jobId, 'SUCCEEDED');
-    expect((await story.clusters.view('h')).lastUse).toBe(commandLine);
+    expect((await story.look('h')).lastUse).toBe(commandLine);
     expect((await story.clusters.summary('h'))?.lastUse).toBe(commandLine);
     expect(existsSync(mark)).toBe(false);
   });

@@ -17,7 +17,7 @@ test('a cluster whose only machine the cloud took back ends by itself, and says 
     `run: echo began >> ${ledger.path}; setsid sleep 304 & sleep 304; echo never >> ${ledger.path}`,
   );
   await until('it runs', () => ledger.lines().includes('began'));
-  const { nodes } = await story.clusters.view('p1');
+  const { nodes } = await story.look('p1');
   await world.cloud.preempt(nodes[0]?.instanceId ?? '');
   const ended = await story.jobEnds('p1', job, 'FAILED_DRIVER');
   expect(ended.reason).toContain('preemption');
@@ -38,7 +38,7 @@ test('with a machine left the cluster is UNHEALTHY, jobs on the other go on, and
   // The least busy node with the lowest rank gets it: both hold half a CPU, so rank 0.
   const narrow = await story.exec('p2', `run: echo narrow >> ${ledger.path}; sleep 4; echo done >> ${ledger.path}`);
   await until('it runs too', () => ledger.lines().includes('narrow'));
-  const { nodes, jobs } = await story.clusters.view('p2');
+  const { nodes, jobs } = await story.look('p2');
   const on = jobs.find(({ id }) => id === narrow.jobId)?.allotment?.nodes[0];
   const victim = nodes.find(({ rank }) => rank !== on);
   await world.cloud.preempt(victim?.instanceId ?? '');
@@ -55,7 +55,7 @@ test('with a machine left the cluster is UNHEALTHY, jobs on the other go on, and
 
 test('start repairs nothing that is gone: it fails, says so, and the machine that is left stays for down', async () => {
   await story.up('p3', 'num_nodes: 2\n');
-  const { nodes } = await story.clusters.view('p3');
+  const { nodes } = await story.look('p3');
   await world.cloud.preempt(nodes[1]?.instanceId ?? '');
   await story.status('p3', 'UNHEALTHY');
   const start = await story.clusters.waitOperation('p3', await story.clusters.start('p3'));
@@ -69,7 +69,7 @@ test('start repairs nothing that is gone: it fails, says so, and the machine tha
 test('a machine that somebody stopped outside leaves the cluster STOPPED, and start brings it back with its disk', async () => {
   await story.up('p4', 'run: echo kept > ~/kept');
   await story.jobEnds('p4', 1, 'SUCCEEDED');
-  const { nodes, placement } = await story.clusters.view('p4');
+  const { nodes, placement } = await story.look('p4');
   if (placement === null) throw new Error('no placement');
   await world.cloud.stop(placement, [nodes[0]?.instanceId ?? '']);
   await story.status('p4', 'STOPPED');

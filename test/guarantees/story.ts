@@ -83,12 +83,17 @@ export class Story {
     return job;
   }
 
+  /** The cluster's view, however long a busy machine takes to give it. */
+  look(name: string): Promise<ClusterView> {
+    return this.clusters.view(name, BUDGET);
+  }
+
   /** Waits until the view of the cluster is as `fits` says. */
   view(name: string, what: string, fits: (view: ClusterView) => boolean, ms?: number): Promise<ClusterView> {
     return until(
       `${name} ${what}`,
       async () => {
-        const view = await this.clusters.view(name, { budget: 60_000 });
+        const view = await this.look(name);
         return fits(view) ? view : null;
       },
       ms,

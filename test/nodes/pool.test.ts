@@ -303,7 +303,8 @@ describe('a connection', () => {
     machine.freeze();
     const began = Date.now();
     const results = await Promise.allSettled([node.stats(), node.contact(), logOf(node, '1.1'), exitOf(node, '1.1')]);
-    expect(Date.now() - began).toBeLessThan(2_500);
+    // Not by the timeout of a request, which is 30 s.
+    expect(Date.now() - began).toBeLessThan(20_000);
     for (const result of results) expect(result).toMatchObject({ status: 'rejected', reason: { kind: 'unreachable' } });
     await expect(pool.node(machine.address)).rejects.toMatchObject({ kind: 'unreachable' });
   });

@@ -3,19 +3,25 @@ import { randomUUID } from 'node:crypto';
 import type { WorkflowHandle } from '@temporalio/client';
 import { WithStartWorkflowOperation } from '@temporalio/client';
 import type { TestWorkflowEnvironment } from '@temporalio/testing';
-import { Worker } from '@temporalio/worker';
+import type { Worker } from '@temporalio/worker';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ClusterInput, ClusterView, LaunchCommand } from '../../model/commands.ts';
 import { clusterWorkflowId } from '../../model/identity.ts';
 import { commandTask } from '../../model/parse-task.ts';
-import { ACTIVITY_QUEUE, WATCH_QUEUE, WORKFLOW_QUEUE } from '../../model/queues.ts';
+import { WORKFLOW_QUEUE } from '../../model/queues.ts';
 import { resourcesText } from '../../model/resources-text.ts';
 import type { AutostopRule } from '../../model/task.ts';
 import { NORMAL } from '../../model/timing.ts';
 import { workflowBundle } from '../../workers/bundle.ts';
+import { createWorkers } from '../../workers/worker.ts';
 import { type SimulatedCluster, simulatedCluster } from '../harness/simulated-steps.ts';
-import { startTimeSkipping, timeSkippingServer } from '../harness/time-skipping.ts';
+import { skipTime, startTimeSkipping, timeSkippingServer } from '../harness/time-skipping.ts';
 
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+/** The safety looks of every ten minutes would be most of what is replayed here. */
+const TIMING = { ...NORMAL, describeOpsEvery: HOUR, historyEvents: 100 };
 const server = await timeSkippingServer();
 if ('missing' in server) console.warn(`SKIPPED: tests of hours with skipped time: ${server.missing}`);
 
@@ -27,12 +33,12 @@ describe.skipIf('missing' in server)('a cluster over hours', () => {
     environment = await startTimeSkipping('path' in server ? server.path : '');
     const { codePath } = await workflowBundle();
     const cluster = simulatedCluster();
-    const connection = environment.nativeConnection;
-    const all = await Promise.all([
-      Worker.create({ connection, taskQueue: WORKFLOW_QUEUE, workflowBundle: { codePath } }),
-      Worker.create({ connection, taskQueue: ACTIVITY_QUEUE, activities: cluster.act }),
-      Worker.create({ connection, taskQueue: WATCH_QUEUE, activities: cluster.watch }),
-    ]);
+    const all = await createWorkers({
+      connection: environment.nativeConnection,
+      namespace: 'default',
+      workflowBundle: { codePath },
+      activities: { actQueue: cluster.act, watchQueue: cluster.watch },
+    });
     workers = { running: all.map((worker) => worker.run()), all, cluster };
   }, 60_000);
 
@@ -56,7 +62,7 @@ describe.skipIf('missing' in server)('a cluster over hours', () => {
       noSetup: false,
       commandLine: 'test',
     };
-    const input: ClusterInput = { version: 1, workspace: 'default', name, installation: 'test', timing: NORMAL };
+    const input: ClusterInput = { version: 1, workspace: 'default', name, installation: 'test', timing: TIMING };
     const startWorkflowOperation = new WithStartWorkflowOperation('cluster', {
       workflowId: id,
       taskQueue: WORKFLOW_QUEUE,
@@ -79,63 +85,63 @@ describe.skipIf('missing' in server)('a cluster over hours', () => {
   });
 
   it('a job that runs for twelve hours is not killed, and the idle hour counts from its end', {
-    timeout: 60_000,
+    timeout: 240_000,
   }, async () => {
     const cluster = await launch('long', hour(false));
-    await environment.sleep('12 hours');
+    await skipTime(environment, 12 * HOUR);
     const running = await cluster.view();
     expect(running.status).toBe('UP');
     expect(running.jobs[0]?.status).toBe('RUNNING');
     expect(workers.cluster.actions).not.toContain('cancel 1 on 0');
     await cluster.endJob(running);
-    await environment.sleep('55 minutes');
+    await skipTime(environment, 55 * MINUTE);
     expect((await cluster.view()).status).toBe('UP');
-    await environment.sleep('10 minutes');
+    await skipTime(environment, 10 * MINUTE);
     await cluster.until((view) => view.status === 'STOPPED');
     expect(workers.cluster.actions).toContain('stop');
     expect(workers.cluster.actions).not.toContain('terminate');
   });
 
-  it('an SSH session holds the cluster, and its end starts the hour', { timeout: 60_000 }, async () => {
+  it('an SSH session holds the cluster, and its end starts the hour', { timeout: 240_000 }, async () => {
     const cluster = await launch('session', hour(true));
     await cluster.endJob(await cluster.view());
     await cluster.sessions(1);
-    await environment.sleep('5 hours');
+    await skipTime(environment, 5 * HOUR);
     expect((await cluster.view()).status).toBe('UP');
     await cluster.sessions(0);
-    await environment.sleep('50 minutes');
+    await skipTime(environment, 50 * MINUTE);
     expect((await cluster.view()).status).toBe('UP');
-    await environment.sleep('15 minutes');
+    await skipTime(environment, 15 * MINUTE);
     expect(await cluster.handle.result()).toBeUndefined();
     expect(workers.cluster.actions).toContain('terminate');
   });
 
-  it('with wait_for jobs a session does not hold it', { timeout: 60_000 }, async () => {
+  it('with wait_for jobs a session does not hold it', { timeout: 240_000 }, async () => {
     const cluster = await launch('jobs-only', hour(false, 'jobs'));
     await cluster.endJob(await cluster.view());
     await cluster.sessions(1);
-    await environment.sleep('65 minutes');
+    await skipTime(environment, 65 * MINUTE);
     await cluster.until((view) => view.status === 'STOPPED');
   });
 
-  it('with wait_for none the hour runs while a job runs', { timeout: 60_000 }, async () => {
+  it('with wait_for none the hour runs while a job runs', { timeout: 240_000 }, async () => {
     const cluster = await launch('timer', hour(false, 'none'));
-    await environment.sleep('65 minutes');
+    await skipTime(environment, 65 * MINUTE);
     await cluster.until((view) => view.status === 'STOPPED');
     expect((await cluster.view()).jobs[0]?.status).toBe('CANCELLED');
   });
 
   it('without a rule it stands for two days, costs what it costs, and its history stays bounded', {
-    timeout: 120_000,
+    timeout: 240_000,
   }, async () => {
     const cluster = await launch('days', null);
     await cluster.endJob(await cluster.view());
     const firstRun = (await cluster.handle.describe()).runId;
-    await environment.sleep('2 days');
+    await skipTime(environment, 2 * DAY);
     await cluster.until((view) => view.status === 'UP');
     const { historyLength, runId } = await cluster.handle.describe();
     expect(runId, 'it continued as new').not.toBe(firstRun);
-    expect(historyLength).toBeLessThan(2 * NORMAL.historyEvents);
+    expect(historyLength).toBeLessThan(2 * TIMING.historyEvents);
     await cluster.sessions(0);
     await cluster.poke();
     const { costSoFar } = await cluster.view();
@@ -159,7 +165,7 @@ class Cluster {
 
   /** Real milliseconds: the clock stands while nobody awaits a result. */
   async until(condition: (view: ClusterView) => boolean): Promise<void> {
-    for (const end = Date.now() + 20_000; ; await new Promise((resolve) => setTimeout(resolve, 50))) {
+    for (const end = Date.now() + 60_000; ; await new Promise((resolve) => setTimeout(resolve, 50))) {
       const view = await this.view();
       if (condition(view)) return;
       if (Date.now() > end) throw new Error(`still ${view.status}, jobs ${JSON.stringify(view.jobs)}`);
