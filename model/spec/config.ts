@@ -1,11 +1,11 @@
 /** `config`: what a task says over the configuration of the user. */
 import { z } from 'zod';
 import { hooks } from './autostop.ts';
-import { doc, isMap, mapOf } from './field.ts';
+import { doc, isMap, jsonValue, mapOf } from './field.ts';
 
 /** Plugins of SkyPilot add fields of their own. */
 const OPEN = { 'x-open': true };
-const anyMap = z.record(z.string(), z.unknown());
+const anyMap = z.record(z.string(), jsonValue);
 const timeText = z.union([z.string().regex(/^[0-9]+(m|h|d|w|M|H|D|W)?$/), z.int()], {
   error: 'must be minutes, or such as "30m" or "2h"',
 });

@@ -41,6 +41,30 @@ export function attempt<T>(ctx: z.core.$RefinementCtx, parse: () => T): T {
   }
 }
 
+/** Of a union, the problems of the one form that was meant: the one whose kind of value it is. */
+export function flatIssues(issues: readonly z.core.$ZodIssue[]): z.core.$ZodIssue[] {
+  return issues.flatMap((issue) => {
+    if (issue.code !== 'invalid_union') return [issue];
+    const kind = (one: z.core.$ZodIssue) => one.path.length === 0 && /^invalid_(?:type|value)$/.test(one.code);
+    const meant = issue.errors.filter((branch) => !branch.some(kind));
+    const [only] = meant;
+    if (only === undefined || meant.length > 1) return [issue];
+    return flatIssues(only).map((one) => ({ ...one, path: [...issue.path, ...one.path] }));
+  });
+}
+
+/** Any value that JSON has: free maps are passed on as they are, and a date of YAML cannot be. */
+export const jsonValue = z.unknown().superRefine((value, ctx) => {
+  const visit = (held: unknown, path: readonly string[]) => {
+    if (held instanceof Date) {
+      ctx.addIssue({ code: 'custom', message: 'must be text, not a date; put it in quotes', path: [...path] });
+    } else if (typeof held === 'object' && held !== null) {
+      for (const [name, item] of Object.entries(held)) visit(item, [...path, name]);
+    }
+  };
+  visit(value, []);
+});
+
 /** Runs `parse`; what it throws is about what stands at `steps` below. */
 export function within<T>(steps: readonly (string | number)[], parse: () => T): T {
   try {
@@ -60,7 +84,7 @@ export function nested<T>(
 ): T | null {
   const parsed = schema.safeParse(value, { error: issueText });
   if (parsed.success) return parsed.data;
-  for (const issue of parsed.error.issues) {
+  for (const issue of flatIssues(parsed.error.issues)) {
     const params = issue.code === 'custom' ? issue.params : undefined;
     const path = [...steps, ...issue.path];
     ctx.addIssue({ code: 'custom', message: issue.message, path, ...(params === undefined ? {} : { params }) });
@@ -117,10 +141,14 @@ export function mapOf<S extends z.ZodRawShape>(
   const map = z
     .object(shape, { error: (issue) => (issue.code === 'invalid_type' ? `must be ${what}` : undefined) })
     .catchall(unknownKeys(Object.keys(shape)));
-  const dropping = (value: unknown) =>
-    isMap(value) ? Object.fromEntries(Object.entries(value).filter(([, held]) => held !== null)) : value;
-  const schema = nulls === 'absent' ? z.preprocess(dropping, map) : map;
-  return schema as unknown as z.ZodType<z.output<z.ZodObject<S>>, unknown>;
+  const known = (value: Record<string, unknown>) =>
+    Object.fromEntries(Object.entries(value).filter(([name, held]) => held !== null || !Object.hasOwn(shape, name)));
+  // To zod a date is a map.
+  const prepared = (value: unknown) => {
+    if (value instanceof Date) return value.toISOString();
+    return nulls === 'absent' && isMap(value) ? known(value) : value;
+  };
+  return z.preprocess(prepared, map) as unknown as z.ZodType<z.output<z.ZodObject<S>>, unknown>;
 }
 
 /** Texts for the issues that zod finds by itself. */

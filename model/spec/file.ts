@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import type { TaskProblem } from '../task-error.ts';
 import { type Position, plainValue, type YamlNode } from '../yaml.ts';
-import { FieldError, field, isMap, issueText, shown } from './field.ts';
+import { FieldError, field, flatIssues, isMap, issueText, shown } from './field.ts';
 import { contradictions, problemOf } from './problems.ts';
 import { substituted } from './substitute.ts';
 import { type TaskSpec, taskSpec } from './task.ts';
@@ -117,7 +117,7 @@ export function readTask(root: YamlNode, given: GivenValues, problems: TaskProbl
   const seen = new Set<string>();
   for (const problem of [
     ...contradictions(root),
-    ...(parsed.error?.issues ?? []).map((issue) => problemOf(issue, root)),
+    ...flatIssues(parsed.error?.issues ?? []).map((issue) => problemOf(issue, root)),
   ]) {
     const key = `${problem.path} ${problem.message}`;
     if (!seen.has(key)) problems.push(problem);

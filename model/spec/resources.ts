@@ -167,12 +167,19 @@ export const writtenResourcesFields = {
 
 export const writtenResources = mapOf(writtenResourcesFields, { nulls: 'absent' });
 
-/** Alternatives, and the hook of the older form. */
-export const resources = writtenResources.transform((written, ctx): { resources: Resources; hook: Hook | null } =>
-  attempt(ctx, () => expand(written)),
+export interface ReadResources {
+  readonly resources: Resources;
+  /** The hook of the older form. */
+  readonly hook: Hook | null;
+  /** Does an alternative name disks of its own, which those of `file_mounts` do not replace? */
+  readonly ownVolumes: readonly boolean[];
+}
+
+export const resources = writtenResources.transform(
+  (written, ctx): ReadResources => attempt(ctx, () => expand(written)),
 );
 
-function expand(written: z.infer<typeof writtenResources>): { resources: Resources; hook: Hook | null } {
+function expand(written: z.infer<typeof writtenResources>): ReadResources {
   const { any_of: anyOf = [], ordered = [], hooks: _, ...base } = written;
   const group = ordered.length > 0 ? 'ordered' : 'any_of';
   const overrides: readonly WrittenAlternative[] = ordered.length > 0 ? ordered : anyOf;
@@ -186,11 +193,14 @@ function expand(written: z.infer<typeof writtenResources>): { resources: Resourc
     const path = overrides.length === 0 ? [] : [group, index];
     return eachAccelerator(one, path);
   });
+  const each = alternatives.length / merged.length;
   const [first, ...others] = alternatives;
   if (first === undefined) throw new FieldError('holds no alternative');
-  for (const [index, other] of others.entries()) {
-    if (other.priority !== null && first.priority !== null && other.priority !== first.priority)
-      throw new FieldError('must be the same in all alternatives', [group, index + 1, 'priority']);
+  const priorities = alternatives.map(({ priority }) => priority);
+  const [priority] = priorities.filter((one) => one !== null);
+  const differing = priorities.findIndex((one) => one !== null && one !== priority);
+  if (differing >= 0) {
+    throw new FieldError('must be the same in all alternatives', [group, Math.floor(differing / each), 'priority']);
   }
   const inOrder = ordered.length > 0 || (overrides.length === 0 && listed?.order === 'listed');
   return {
@@ -199,6 +209,7 @@ function expand(written: z.infer<typeof writtenResources>): { resources: Resourc
       alternatives: [first, ...others],
     },
     hook: merged.find((one) => one.autostop?.hook)?.autostop?.hook ?? null,
+    ownVolumes: alternatives.map((_, index) => overrides[Math.floor(index / each)]?.volumes !== undefined),
   };
 }
 
@@ -251,12 +262,13 @@ export function alternative(written: WrittenAlternative, accelerators: Accelerat
   };
 }
 
-/** An image without a region is that of the region asked for; Kubernetes knows containers alone. */
+/** An image without a region is that of the region asked for; Kubernetes, and so a pool of SSH hosts, knows containers alone. */
 function placedImages(written: Images | null, { cloud, region }: Place): Images | null {
   if (written === null) return null;
+  const containersOnly = cloud === 'kubernetes' || cloud === 'ssh';
   const images = written.images.map((one) => ({
     region: one.region ?? region,
-    image: cloud === 'kubernetes' && !one.image.startsWith('docker:') ? `docker:${one.image}` : one.image,
+    image: containersOnly && !one.image.startsWith('docker:') ? `docker:${one.image}` : one.image,
   }));
   return { ...written, images };
 }

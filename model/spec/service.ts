@@ -1,6 +1,6 @@
 /** `service` and `pool`: how many replicas or workers, when they are ready, and how requests are shared among them. */
 import { z } from 'zod';
-import { attempt, doc, FieldError, field, isMap, mapOf, nested, shown } from './field.ts';
+import { attempt, doc, FieldError, field, isMap, jsonValue, mapOf, nested, shown } from './field.ts';
 import { amountField, text, textField, wholeField, word, wordField } from './values.ts';
 
 export interface ReadinessProbe {
@@ -56,7 +56,10 @@ function targetQps(value: unknown): ReplicaPolicy['targetQpsPerReplica'] {
 }
 
 function postData(value: unknown): unknown {
-  if (isMap(value)) return value;
+  if (isMap(value)) {
+    if (!jsonValue.safeParse(value).success) throw new FieldError('must be JSON; put dates in quotes');
+    return value;
+  }
   try {
     return JSON.parse(text(value));
   } catch (error) {

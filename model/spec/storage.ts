@@ -183,9 +183,14 @@ function storageOf(written: WrittenStorage): StorageSpec {
     persistent: written.persistent ?? true,
     mode,
     type,
-    mountCached: mount_cached,
-    mount: plain,
+    mountCached: saying(mount_cached),
+    mount: saying(plain),
   };
+}
+
+/** A map that says nothing is as good as none. */
+function saying<T extends object>(map: T | null): T | null {
+  return map === null || Object.keys(map).length === 0 ? null : map;
 }
 
 function checkSource(name: string | null, from: StorageSpec['source'], mode: StorageSpec['mode']): void {

@@ -3,8 +3,9 @@ import { z } from 'zod';
 import type { Hook } from './autostop.ts';
 import { type ConfigOverrides, configFields } from './config.ts';
 import { attempt, doc, FieldError, field, isMap, mapOf, shown } from './field.ts';
+import type { LegacyVolume } from './machine-fields.ts';
 import { type PoolSpec, pool } from './pool.ts';
-import { type Resources, resources } from './resources.ts';
+import { type ReadResources, type Resources, resources } from './resources.ts';
 import { envs, managedSecrets, type SecretRef, secrets } from './secrets.ts';
 import { type ServiceSpec, service } from './service.ts';
 import { type FileMount, fileMounts } from './storage.ts';
@@ -150,7 +151,7 @@ function specOf(written: z.infer<typeof writtenTask>): TaskSpec {
   return {
     name: written.name ?? null,
     numNodes: written.num_nodes ?? 1,
-    resources: disks.length === 0 ? asked.resources : withVolumes(asked.resources, disks),
+    resources: disks.length === 0 ? asked.resources : withVolumes(asked, disks),
     workdir: written.workdir ?? null,
     fileMounts: mounts,
     volumes: written.volumes ?? {},
@@ -173,8 +174,10 @@ function specOf(written: z.infer<typeof writtenTask>): TaskSpec {
   };
 }
 
-function withVolumes(asked: Resources, volumesOf: Resources['alternatives'][0]['volumes']): Resources {
-  const [first, ...others] = asked.alternatives.map((one) => ({ ...one, volumes: volumesOf }));
+function withVolumes({ resources: asked, ownVolumes }: ReadResources, disks: readonly LegacyVolume[]): Resources {
+  const [first, ...others] = asked.alternatives.map((one, index) =>
+    ownVolumes[index] ? one : { ...one, volumes: disks },
+  );
   return first === undefined ? asked : { ...asked, alternatives: [first, ...others] };
 }
 

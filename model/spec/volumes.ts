@@ -1,6 +1,6 @@
 /** `volumes`: what is mounted by the name of a volume, made for the task, or bound from the host. */
 import { z } from 'zod';
-import { attempt, doc, FieldError, field, mapOf, shown, within } from './field.ts';
+import { attempt, doc, FieldError, field, jsonValue, mapOf, shown, within } from './field.ts';
 import { isAddress } from './storage.ts';
 import { text, textField, wholeGib, wordField } from './values.ts';
 
@@ -39,7 +39,7 @@ const writtenVolume = mapOf({
   size: doc(field({ type: ['integer', 'string'] }, size), 'GiB of a volume that lives as long as the cluster'),
   type: doc(wordField(['k8s-pvc']), 'kind of a volume that lives as long as the cluster', 'by the cloud'),
   labels: doc(z.record(z.string(), z.string()), 'its labels'),
-  config: doc(z.record(z.string(), z.unknown()), 'what its kind takes'),
+  config: doc(z.record(z.string(), jsonValue), 'what its kind takes'),
   host_path: doc(textField(), 'on Slurm: a directory of the host'),
   mode: doc(wordField(['ro', 'rw']), 'of a directory of the host: `ro` or `rw`', '`ro`'),
 });
