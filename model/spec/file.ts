@@ -108,17 +108,23 @@ function checkExecution(root: MapNode, problems: TaskProblem[]): void {
   problems.push({ ...entry.value.at, path: 'execution', message });
 }
 
+/** Nobody reads more, and each takes a search for its place and the nearest word. */
+const MAX_ISSUES = 500;
+
 /** null: there are problems. */
 export function readTask(root: YamlNode, given: GivenValues, problems: TaskProblem[]): TaskSpec | null {
   const before = problems.length;
   const values = new Map<string, string>();
   const plain = plainTask(root, given, values);
-  const parsed = taskSpec.safeParse(substituted(plain, values), { error: issueText });
+  const filled = substituted(plain, values);
+  if (filled === null) {
+    problems.push({ ...root.at, path: '', message: 'holds more than a megabyte when its variables are put in' });
+    return null;
+  }
+  const parsed = taskSpec.safeParse(filled, { error: issueText });
+  const issues = flatIssues(parsed.error?.issues ?? []).slice(0, MAX_ISSUES);
   const seen = new Set<string>();
-  for (const problem of [
-    ...contradictions(root),
-    ...flatIssues(parsed.error?.issues ?? []).map((issue) => problemOf(issue, root)),
-  ]) {
+  for (const problem of [...contradictions(root), ...issues.map((issue) => problemOf(issue, root))]) {
     const key = `${problem.path} ${problem.message}`;
     if (!seen.has(key)) problems.push(problem);
     seen.add(key);

@@ -1,6 +1,6 @@
 /** Fields of `resources` that say what a machine has besides processors: ports, disks, image, recovery. */
 import { z } from 'zod';
-import { attempt, doc, FieldError, isMap, mapOf, shown } from './field.ts';
+import { attempt, doc, FieldError, isMap, mapOf, shown, within } from './field.ts';
 import { diskSize, flagField, pythonFloat, text, textField, wholeField, word, wordField } from './values.ts';
 
 export const DISK_TIERS = ['low', 'medium', 'high', 'ultra', 'best'] as const;
@@ -13,39 +13,36 @@ export const PORTS_FORM = {
   items: { type: ['string', 'integer'] },
 };
 
+type Range = readonly [from: number, to: number];
+
 /** Sorted ranges that do not touch: `['80', '8000-8002']`; null for none. Takes `80`, `'80-90'`, `'80,90'` and lists of them. */
 export function ports(value: unknown): string[] | null {
   if (value === null) return null;
-  const open = new Set<number>();
+  const ranges: Range[] = [];
   for (const [index, item] of (Array.isArray(value) ? value : [value]).entries()) {
     const path = Array.isArray(value) ? [index] : [];
     if (typeof item !== 'string' && !(typeof item === 'number' && Number.isInteger(item))) {
       throw new FieldError(`must be a port such as 8080 or a range such as 8080-8090, not ${shown(item)}`, path);
     }
-    for (const token of String(item).split(',')) addPorts(open, token.trim(), path);
-  }
-  const ranges: string[] = [];
-  let [first, last] = [Number.NaN, Number.NaN];
-  for (const port of [...[...open].sort((a, b) => a - b), Number.NaN]) {
-    if (port === last + 1) {
-      last = port;
-      continue;
+    for (const token of String(item).split(',')) {
+      if (token.trim() !== '') ranges.push(within(path, () => portRange(token.trim())));
     }
-    if (!Number.isNaN(first)) ranges.push(first === last ? `${first}` : `${first}-${last}`);
-    [first, last] = [port, port];
   }
-  return ranges.length === 0 ? null : ranges;
+  const merged: Range[] = [];
+  for (const [from, to] of ranges.sort(([a], [b]) => a - b)) {
+    const last = merged.at(-1);
+    if (last === undefined || from > last[1] + 1) merged.push([from, to]);
+    else merged[merged.length - 1] = [last[0], Math.max(last[1], to)];
+  }
+  return merged.length === 0 ? null : merged.map(([from, to]) => (from === to ? `${from}` : `${from}-${to}`));
 }
 
-function addPorts(open: Set<number>, token: string, path: readonly number[]): void {
-  if (token === '') return;
+function portRange(token: string): Range {
   const match = /^(\d{1,9})(?:-(\d{1,9}))?$/.exec(token);
   const from = Number(match?.[1]);
   const to = Number(match?.[2] ?? match?.[1]);
-  if (!(from >= 1 && to <= MAX_PORT && from <= to)) {
-    throw new FieldError(`must be ports from 1 to ${MAX_PORT}, such as 8080 or 8080-8090, not ${shown(token)}`, path);
-  }
-  for (let port = from; port <= to; port++) open.add(port);
+  if (from >= 1 && to <= MAX_PORT && from <= to) return [from, to];
+  throw new FieldError(`must be ports from 1 to ${MAX_PORT}, such as 8080 or 8080-8090, not ${shown(token)}`);
 }
 
 export interface LocalDisk {

@@ -3,7 +3,7 @@ import type { TaskProblem } from '../task-error.ts';
 import { accelerator } from './accelerators.ts';
 import { FieldError, issueText } from './field.ts';
 import { DISK_TIERS, imageId, localDisk, NETWORK_TIERS, ports } from './machine-fields.ts';
-import { cloudName, infra, infraText, type Place, placeName } from './place.ts';
+import { cloudName, infra, type Place, placeName } from './place.ts';
 import { type Alternative, alternative, writtenAlternative } from './resources.ts';
 import { alternativeConfig } from './resources-config.ts';
 import { envName, envValue } from './secrets.ts';
@@ -91,8 +91,7 @@ export function readOverrides(overrides: TaskOverrides, problems: TaskProblem[])
 type Written = Record<string, unknown>;
 
 function overridden(one: Alternative, place: Partial<Place>, machine: Written, problems: TaskProblem[]): Alternative {
-  const { cloud, region, zone } = { ...one, ...place };
-  const config: Written = { ...alternativeConfig(one), infra: infraText({ cloud, region, zone }), ...machine };
+  const config: Written = { ...alternativeConfig({ ...one, ...place }), ...machine };
   const given = Object.fromEntries(Object.entries(config).filter(([, value]) => value !== null));
   const parsed = writtenAlternative.safeParse(given, { error: issueText });
   const refuse = (message: string, path: readonly PropertyKey[]) => {

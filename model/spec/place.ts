@@ -56,9 +56,15 @@ export function infra(value: unknown): Place {
   };
 }
 
-/** The shortest `infra` for the place; null for anywhere. */
-export function infraText({ cloud, region, zone }: Place): string | null {
+/** The fields that say where, as short as they can be: `infra`, or the three older ones for what it cannot say. */
+export function placeConfig({ cloud, region, zone }: Place): Record<string, string> {
+  const contexts = cloud !== null && CONTEXT_CLOUDS.has(cloud);
+  const simple = (name: string | null) => name === null || (!name.includes('/') && name !== '*');
+  if (contexts ? zone !== null || region === '*' : !simple(region) || !simple(zone)) {
+    const given = Object.entries({ cloud, region, zone }).filter(([, value]) => value !== null);
+    return Object.fromEntries(given) as Record<string, string>;
+  }
   const parts = [cloud ?? '*', region ?? '*', zone ?? '*'];
   while (parts.at(-1) === '*') parts.pop();
-  return parts.length === 0 ? null : parts.join('/');
+  return parts.length === 0 ? {} : { infra: parts.join('/') };
 }

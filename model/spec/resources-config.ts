@@ -2,7 +2,7 @@
 import { acceleratorText } from './accelerators.ts';
 import { autostopConfig } from './autostop.ts';
 import { type Images, type JobRecovery, legacyVolumeConfig, localDiskText } from './machine-fields.ts';
-import { infraText } from './place.ts';
+import { placeConfig } from './place.ts';
 import type { Alternative, Resources } from './resources.ts';
 import { sizeText } from './values.ts';
 
@@ -15,7 +15,7 @@ export function resourcesConfig({ order, alternatives }: Resources): Config {
 
 export function alternativeConfig(one: Alternative): Config {
   const config: Config = {
-    infra: infraText(one),
+    ...placeConfig(one),
     instance_type: one.instanceType,
     cpus: one.cpus === null ? null : sizeText(one.cpus),
     memory: one.memory === null ? null : sizeText(one.memory),
@@ -42,8 +42,10 @@ export function alternativeConfig(one: Alternative): Config {
 function imageConfig({ images, docker }: Images, region: string | null): unknown {
   const [first, ...others] = images;
   if (docker === null && others.length === 0 && first !== undefined && first.region === region) return first.image;
+  // Beside a container image the others are of machines; that of Kubernetes is made one of a container while it is read.
+  const written = (image: string) => (docker === null ? image : image.replace(/^docker:/, ''));
   return {
-    ...Object.fromEntries(images.map((one) => [one.region ?? '', one.image])),
+    ...Object.fromEntries(images.map((one) => [one.region ?? '', written(one.image)])),
     ...(docker === null ? {} : { docker }),
   };
 }

@@ -62,6 +62,8 @@ export interface Resources {
 }
 
 const DEFAULT_DISK_GIB = 256;
+/** A list of alternatives multiplies with a map of accelerators. */
+const MAX_ALTERNATIVES = 1000;
 
 const acceleratorArgs = mapOf({
   runtime_version: doc(textField(), "version of a TPU's software", 'by the TPU'),
@@ -189,18 +191,18 @@ function expand(written: z.infer<typeof writtenResources>): ReadResources {
     if (listed.order === 'listed') throw new FieldError('cannot be a list together with "any_of"', ['accelerators']);
   }
   const merged = overrides.length === 0 ? [base] : overrides.map((override) => over(base, override));
-  const alternatives = merged.flatMap((one, index) => {
-    const path = overrides.length === 0 ? [] : [group, index];
-    return eachAccelerator(one, path);
+  const most = Math.max(1, ...merged.map((one) => (one.accelerators ?? one.gpus)?.options.length ?? 1));
+  if (merged.length * most > MAX_ALTERNATIVES) throw new FieldError(`has more than ${MAX_ALTERNATIVES} alternatives`);
+  const expanded = merged.flatMap((one, origin) => {
+    const path = overrides.length === 0 ? [] : [group, origin];
+    return eachAccelerator(one, path).map((made) => ({ made, origin }));
   });
-  const each = alternatives.length / merged.length;
-  const [first, ...others] = alternatives;
+  const [first, ...others] = expanded.map(({ made }) => made);
   if (first === undefined) throw new FieldError('holds no alternative');
-  const priorities = alternatives.map(({ priority }) => priority);
-  const [priority] = priorities.filter((one) => one !== null);
-  const differing = priorities.findIndex((one) => one !== null && one !== priority);
-  if (differing >= 0) {
-    throw new FieldError('must be the same in all alternatives', [group, Math.floor(differing / each), 'priority']);
+  const [priority] = expanded.flatMap(({ made }) => made.priority ?? []);
+  const differing = expanded.find(({ made }) => made.priority !== null && made.priority !== priority);
+  if (differing !== undefined) {
+    throw new FieldError('must be the same in all alternatives', [group, differing.origin, 'priority']);
   }
   const inOrder = ordered.length > 0 || (overrides.length === 0 && listed?.order === 'listed');
   return {
@@ -209,7 +211,7 @@ function expand(written: z.infer<typeof writtenResources>): ReadResources {
       alternatives: [first, ...others],
     },
     hook: merged.find((one) => one.autostop?.hook)?.autostop?.hook ?? null,
-    ownVolumes: alternatives.map((_, index) => overrides[Math.floor(index / each)]?.volumes !== undefined),
+    ownVolumes: expanded.map(({ origin }) => overrides[origin]?.volumes !== undefined),
   };
 }
 
@@ -310,7 +312,7 @@ function tpuArgs(
   if (usesTpuVm && instanceType !== null && instanceType !== 'TPU-VM') {
     throw new FieldError('cannot be given together with a TPU: its machine comes with it', ['instance_type']);
   }
-  return { ...args, runtime_version: args.runtime_version ?? defaultRuntime(tpu, usesTpuVm) };
+  return { runtime_version: defaultRuntime(tpu, usesTpuVm), ...args };
 }
 
 function defaultRuntime(tpu: string, usesTpuVm: boolean): string {

@@ -208,7 +208,8 @@ function checkSource(name: string | null, from: StorageSpec['source'], mode: Sto
   for (const one of typeof from === 'string' ? [from] : from) checkOneSource(one, from, name, mode);
   if (typeof from !== 'string') {
     const names = from.map((one) => one.slice(one.lastIndexOf('/') + 1));
-    const twice = names.find((one, index) => names.indexOf(one) !== index);
+    const seen = new Set<string>();
+    const twice = names.find((one) => seen.size === seen.add(one).size);
     if (twice !== undefined) throw new FieldError(`cannot hold two of the name ${shown(twice)}`, ['source']);
   }
 }
