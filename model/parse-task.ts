@@ -118,6 +118,7 @@ function placeOf(path: string, root: YamlNode | null, overrides: ReadOverrides):
 function* spellings(steps: readonly string[], root: YamlNode): Generator<readonly string[]> {
   yield steps;
   const [head, name = ''] = steps;
+  if (head === 'managed_secrets') yield ['secrets'];
   if (head === 'config' && name === 'hooks') yield ['resources', 'autostop', 'hook'];
   if (head !== 'resources') return;
   if (name === 'accelerators') yield ['resources', 'gpus'];

@@ -1,7 +1,7 @@
 /** `service` and `pool`: how many replicas or workers, when they are ready, and how requests are shared among them. */
 import { z } from 'zod';
 import { attempt, doc, FieldError, field, isMap, jsonValue, mapOf, nested, shown } from './field.ts';
-import { amountField, text, textField, wholeField, word, wordField } from './values.ts';
+import { amountField, text, textField, wholeField, wordField } from './values.ts';
 
 export interface ReadinessProbe {
   readonly path: string;
@@ -144,7 +144,7 @@ export const writtenService = mapOf(
     replica_policy: doc(policyFields, 'a map of the fields below'),
     ports: doc(wholeField(1, 65_535), 'port that the service listens on', 'that of `resources.ports`'),
     load_balancing_policy: doc(
-      field({ enum: POLICIES }, (value) => word(value, POLICIES)),
+      z.enum(POLICIES),
       '`round_robin`, `least_load`, `instance_aware_least_load`',
       '`least_load`',
     ),

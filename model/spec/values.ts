@@ -56,7 +56,13 @@ export function word<const W extends string>(value: unknown, words: readonly W[]
 }
 
 export const wordField = <const W extends string>(words: readonly W[]) =>
-  field({ enum: words }, (value) => word(value, words));
+  field({ type: 'string', anyOf: [{ enum: words }, { pattern: anyCase(words) }] }, (value) => word(value, words));
+
+/** For JSON Schema, whose patterns cannot be told to ignore case. */
+function anyCase(words: readonly string[]): string {
+  const letter = (one: string) => `[${one.toLowerCase()}${one.toUpperCase()}]`;
+  return `^(${words.map((one) => one.replace(/[a-z]/gi, letter)).join('|')})$`;
+}
 
 const FLOAT = /^\s*[-+]?(?:\d+(?:_\d+)*\.?(?:\d+(?:_\d+)*)?|\.\d+(?:_\d+)*)(?:[eE][-+]?\d+)?\s*$/;
 

@@ -41,7 +41,7 @@ const writtenVolume = mapOf({
   labels: doc(z.record(z.string(), z.string()), 'its labels'),
   config: doc(z.record(z.string(), jsonValue), 'what its kind takes'),
   host_path: doc(textField(), 'on Slurm: a directory of the host'),
-  mode: doc(wordField(['ro', 'rw']), 'of a directory of the host: `ro` or `rw`', '`ro`'),
+  mode: doc(z.enum(['ro', 'rw']), 'of a directory of the host: `ro` or `rw`', '`ro`'),
 });
 
 export const volumes = z

@@ -296,7 +296,7 @@ const service: Make = (random) => {
   const fields: Fields = {
     readiness_probe: (r) => (r.chance(0.4) ? '/ready' : probe(r)),
     ports: oneOf(8080, 1),
-    load_balancing_policy: oneOf('round_robin', 'least_load'),
+    load_balancing_policy: oneOf('round_robin', 'least_load', 'Round_Robin'),
     load_balancer: oneOf(Mapping.of({ stream_timeout_seconds: 9 }), Mapping.of({})),
     tls: oneOf(Mapping.of({ keyfile: 'k', certfile: 'c' })),
   };
