@@ -1,6 +1,6 @@
 /** `resources.autostop`, and the hooks that run before machines go away. */
 import { z } from 'zod';
-import { attempt, doc, FieldError, field, isMap, mapOf, nested, shown } from './field.ts';
+import { attempt, doc, FieldError, field, isMap, mapOf, nested, shown, wordProblem } from './field.ts';
 import { flagField, textField, timeSeconds, wholeField, wordField } from './values.ts';
 
 export interface Autostop {
@@ -83,8 +83,7 @@ const hookEvents = field({ type: 'array', items: { enum: HOOK_EVENTS }, minItems
     throw new FieldError(`must be a list of some of ${HOOK_EVENTS.join(', ')}, each once, not ${shown(value)}`);
   }
   for (const [index, event] of value.entries()) {
-    if (!HOOK_EVENTS.includes(event))
-      throw new FieldError(`must be ${HOOK_EVENTS.join(', ')}, not ${shown(event)}`, [index]);
+    if (!HOOK_EVENTS.includes(event)) throw new FieldError(wordProblem(event, HOOK_EVENTS), [index]);
   }
   return value as HookEvent[];
 });

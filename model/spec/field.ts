@@ -1,5 +1,6 @@
 /** How a field of a task file is read: zod schemas whose messages say what was expected, and whose JSON Schema editors can use. */
 import { z } from 'zod';
+import { nearestWord } from '../spelling.ts';
 
 /** Says what the value must be, to follow the field's path: `must be …`. */
 export class FieldError extends Error {
@@ -159,7 +160,7 @@ export function issueText(issue: z.core.$ZodRawIssue): string {
       if (issue.input === undefined) return 'is missing';
       return `must be ${WORDS[issue.expected] ?? issue.expected}${not}${quoteHint(issue.expected, issue.input)}`;
     case 'invalid_value':
-      return `must be ${issue.values.map(String).join(' or ')}${not}`;
+      return wordProblem(issue.input, issue.values.map(String));
     case 'too_small':
       return `must ${bound(issue.origin, 'at least', issue.inclusive === false ? `more than ${issue.minimum}` : issue.minimum)}${sizeNot(issue)}`;
     case 'too_big':
@@ -169,6 +170,13 @@ export function issueText(issue: z.core.$ZodRawIssue): string {
     default:
       return issue.message ?? 'is not valid';
   }
+}
+
+/** `must be low, medium or high, not "hgh"; did you mean "high"?` */
+export function wordProblem(value: unknown, words: readonly string[]): string {
+  const listed = words.length === 1 ? words[0] : `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`;
+  const near = typeof value === 'string' ? nearestWord(value, words) : null;
+  return `must be ${listed}, not ${shown(value)}${near === null ? '' : `; did you mean "${near}"?`}`;
 }
 
 const WORDS: Readonly<Record<string, string>> = {

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import type { TaskProblem } from '../task-error.ts';
 import { type Position, plainValue, type YamlNode } from '../yaml.ts';
-import { FieldError, field, flatIssues, isMap, issueText, shown } from './field.ts';
+import { FieldError, field, flatIssues, isMap, issueText, mapOf, shown } from './field.ts';
 import { contradictions, problemOf } from './problems.ts';
 import { substituted } from './substitute.ts';
 import { type TaskSpec, taskSpec } from './task.ts';
@@ -171,6 +171,7 @@ function textsOf(node: YamlNode | undefined): Record<string, unknown> | null {
 
 const GROUP_NAME = /^[A-Za-z0-9_-]+$/;
 const groupName = (value: unknown) => {
+  if (value === undefined) throw new FieldError('is missing: a group has one');
   if (GROUP_NAME.test(text(value))) return value as string;
   throw new FieldError(`must hold only letters, digits, "-" and "_", not ${shown(value)}`);
 };
@@ -181,20 +182,15 @@ const delay = (value: unknown) => {
   return seconds;
 };
 
-const groupHeader = z.strictObject(
+const groupHeader = mapOf(
   {
     name: field({ type: 'string' }, groupName),
     execution: z.literal('parallel'),
-    primary_tasks: z.array(z.string()).nullish(),
-    termination_delay: field({}, (value) => (isMap(value) ? value : value === null ? null : delay(value))).optional(),
-    inter_connection: z.boolean().nullish(),
+    primary_tasks: z.array(z.string()).optional(),
+    termination_delay: field({}, (value) => (isMap(value) ? value : delay(value))).optional(),
+    inter_connection: z.boolean().optional(),
   },
-  {
-    error: (issue) =>
-      issue.code === 'unrecognized_keys'
-        ? `unknown field ${issue.keys.map((key) => `"${key}"`).join(', ')}`
-        : undefined,
-  },
+  { nulls: 'absent' },
 );
 
 function readGroup(
@@ -239,8 +235,7 @@ function readGroup(
     file: {
       kind: 'group',
       name,
-      primaryTasks:
-        primary_tasks === undefined || primary_tasks === null || primary_tasks.length === 0 ? null : primary_tasks,
+      primaryTasks: primary_tasks === undefined || primary_tasks.length === 0 ? null : primary_tasks,
       terminationDelay: delays as TaskGroup['terminationDelay'],
       interConnection: inter_connection ?? null,
       tasks: tasks.filter((task) => task !== null),

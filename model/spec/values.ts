@@ -1,6 +1,6 @@
 /** Scalars that several fields of a task share, in the forms that SkyPilot's parser takes. Each gives the normal form or throws FieldError. */
 import type { Amount } from '../machines.ts';
-import { FieldError, field, shown } from './field.ts';
+import { FieldError, field, shown, wordProblem } from './field.ts';
 
 const MAX_COUNT = 1e9;
 
@@ -49,10 +49,7 @@ export function word<const W extends string>(value: unknown, words: readonly W[]
   const wanted = typeof value === 'string' ? value.toLowerCase() : value;
   const found = words.find((candidate) => candidate.toLowerCase() === wanted);
   if (found !== undefined) return found;
-  const last = words.at(-1);
-  throw new FieldError(
-    `must be ${words.length === 1 ? last : `${words.slice(0, -1).join(', ')} or ${last}`}, not ${shown(value)}`,
-  );
+  throw new FieldError(wordProblem(value, words));
 }
 
 export const wordField = <const W extends string>(words: readonly W[]) =>

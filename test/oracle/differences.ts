@@ -54,7 +54,7 @@ export const REFUSED_HERE: readonly RefusedHere[] = [
     /^resources\./,
     /is not (?:a name of a place or machine|the name of an accelerator)$|^must be such as A100/,
   ),
-  refused('headers of groups that are warned of there', /^$/, /^unknown field "/),
+  refused('headers of groups that are warned of there', /^[a-z_]+$/, /^unknown field/),
   refused('keys of a service that hold nothing', /^service\./, /^unknown field/),
 ];
 
