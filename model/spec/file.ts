@@ -58,6 +58,10 @@ export function readTaskFile(
   if (first === undefined || problems.length > before) return null;
   const header = headerOf(first, documents.length);
   const roots = header === null || others.length === 0 ? maps : others;
+  if (header === 'pipeline' && others.length === 0 && documents.length > 1) {
+    problems.push({ ...first.at, path: '', message: 'holds no task below its header' });
+    return null;
+  }
   if (header === 'group') return readGroup(first, others, given, problems);
   const tasks = roots.map((root) =>
     readTask(header === 'pipeline' && root === first ? withoutHeader(root) : root, given, problems),

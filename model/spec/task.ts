@@ -148,6 +148,7 @@ function specOf(written: z.infer<typeof writtenTask>): TaskSpec {
     ]);
   }
   checkDockerLogin(written.envs ?? {}, values);
+  checkAccessModes(written.volumes ?? {}, written.num_nodes ?? 1);
   return {
     name: written.name ?? null,
     numNodes: written.num_nodes ?? 1,
@@ -179,6 +180,17 @@ function withVolumes({ resources: asked, ownVolumes }: ReadResources, disks: rea
     ownVolumes[index] ? one : { ...one, volumes: disks },
   );
   return first === undefined ? asked : { ...asked, alternatives: [first, ...others] };
+}
+
+const ONE_NODE_MODES = ['ReadWriteOnce', 'ReadWriteOncePod'];
+
+function checkAccessModes(volumesOf: TaskSpec['volumes'], numNodes: number): void {
+  if (numNodes === 1) return;
+  for (const [target, use] of Object.entries(volumesOf)) {
+    const mode = use.kind === 'ephemeral' ? use.config?.access_mode : undefined;
+    if (typeof mode !== 'string' || !ONE_NODE_MODES.includes(mode)) continue;
+    throw new FieldError(`${mode} is for one node alone`, ['volumes', target, 'config', 'access_mode']);
+  }
 }
 
 /** All of the login to a registry, in one place. */

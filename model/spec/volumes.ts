@@ -83,6 +83,10 @@ function useOf(written: string | z.infer<typeof writtenVolume>): VolumeUse {
   }
   if (gib !== undefined) {
     const { type = null, labels = null, config = null } = written;
+    const mode = config?.access_mode;
+    if (mode !== undefined && typeof mode !== 'string') {
+      throw new FieldError(`must be text, not ${shown(mode)}`, ['config', 'access_mode']);
+    }
     return { kind: 'ephemeral', size: gib, type, labels, config };
   }
   if (name !== undefined) return { kind: 'named', name, subPath: written.sub_path ?? null };

@@ -45,9 +45,18 @@ function alternatives(order: unknown, list: readonly unknown[]): unknown {
 
 function oursOf(one: Alternative): Json {
   const { accelerators: asked, imageId: image } = one;
-  const { image_id: _, ...config } = alternativeConfig(one);
+  const config = Object.fromEntries(
+    Object.entries(alternativeConfig(one)).filter(
+      ([key]) => !['image_id', 'infra', 'cloud', 'region', 'zone'].includes(key),
+    ),
+  );
   return {
     ...config,
+    infra:
+      [one.cloud, one.region, one.zone]
+        .map((part) => part ?? '*')
+        .join('/')
+        .replace(/(?:\/?\*)+$/, '') || null,
     cpus: one.cpus === null ? null : [one.cpus.count, one.cpus.atLeast],
     memory: one.memory === null ? null : [one.memory.count, one.memory.atLeast],
     accelerators:

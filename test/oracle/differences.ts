@@ -41,6 +41,7 @@ export const REFUSED_HERE: readonly RefusedHere[] = [
     /^file_mounts\..*\.config\./,
     /^unknown field/,
   ),
+  refused('a config of a volume that is no map', /^file_mounts\..*\.config$/, /^must be a map/),
   refused('negative times', /^(?:service|pool)\..*(?:seconds|timeout)$/, /^must be a number from 0/),
   refused('negative replicas', /^service\.replicas$/, /^must be a whole number from 0/),
   refused(
@@ -71,6 +72,12 @@ const more = (why: string, error: RegExp, text = /^/): MoreHere => ({
 /** Rejected there. */
 export const MORE_HERE: readonly MoreHere[] = [
   more(
+    'a probe that holds nothing, which crashes there',
+    /'NoneType' object is not subscriptable/,
+    /readiness_probe: null/,
+  ),
+  more('sizes of disks of GCP with units, which crash there', /doesn't define __round__/),
+  more(
     'variables that hold nothing, though all other fields may',
     /'NoneType' object has no attribute 'items'/,
     /^envs: null$/m,
@@ -97,6 +104,10 @@ export function withChoices(value: unknown, text: string): unknown {
     if (key === 'autostop' && (held as Json).idle_minutes === 0 && !saysZero(held as Json, text)) {
       return [key, { ...(held as Json), idle_minutes: 5 }];
     }
+    // A field that holds nothing is absent, there as well, but for this one.
+    if (key === 'api' && held === false && /^api_server_access: null$/m.test(text)) return [key, true];
+    // On Kubernetes an image is that of a container, there as well, but not where a TPU is what says that it is Kubernetes.
+    if (key === 'image_id' && ofGke(value as Json)) return [key, containers(held as Json)];
     return [key, withChoices(held, text)];
   });
   return Object.fromEntries(entries);
@@ -105,4 +116,17 @@ export function withChoices(value: unknown, text: string): unknown {
 /** Only a written 0 of the generator comes with `wait_for`. */
 function saysZero(autostop: Json, text: string): boolean {
   return /idle_minutes"?: 0/.test(text) && autostop.wait_for !== undefined;
+}
+
+function ofGke({ infra, accelerators }: Json): boolean {
+  return (
+    infra === 'kubernetes' &&
+    Object.keys((accelerators as Json | undefined) ?? {}).some((name) => /^tpu-v4-podslice/.test(name))
+  );
+}
+
+function containers(images: Json): Json {
+  const container = (name: string, image: unknown) =>
+    name === 'docker' || String(image).startsWith('docker:') ? image : `docker:${image}`;
+  return Object.fromEntries(Object.entries(images).map(([name, image]) => [name, container(name, image)]));
 }

@@ -242,6 +242,7 @@ const volumes: Make = (random) =>
         Mapping.of({ name: 'vol', sub_path: 'a/b' }),
         Mapping.of({ size: '10Gi' }),
         Mapping.of({ size: 5, type: 'k8s-pvc' }),
+        Mapping.of({ size: 5, config: Mapping.of({ access_mode: 'ReadWriteOnce' }) }),
         Mapping.of({
           size: '1TB',
           labels: Mapping.of({ a: 'b' }),
