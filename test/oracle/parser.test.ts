@@ -18,7 +18,7 @@ const python = skypilotPython();
 if ('reason' in python) console.warn(`SKIPPED test/oracle: ${python.reason}`);
 
 const here = process.cwd();
-const home = mkdtempSync(join(tmpdir(), 'styx-oracle-'));
+let home = '';
 const texts = Array.from({ length: FILES }, (_, seed) => taskFile(seed));
 let answers: Answer[] = [];
 
@@ -34,6 +34,7 @@ function verdict(text: string): TaskFile | readonly TaskProblem[] {
 describe.skipIf('reason' in python)('as SkyPilot 0.14.1', () => {
   beforeAll(() => {
     if ('reason' in python) return;
+    home = mkdtempSync(join(tmpdir(), 'styx-oracle-'));
     process.chdir(home);
     mkdirSync(join(home, 'src'));
     writeFileSync(join(home, 'data.csv'), '');
