@@ -13,11 +13,12 @@ import { latency } from './latency.ts';
 import { idleMemory, memoryWith } from './memory.ts';
 import { met, type Report, table } from './report.ts';
 import { status } from './status.ts';
+import { validate } from './validate.ts';
 
 const USAGE = `Usage: npm run bench -- [OPTIONS]
   --clusters N   clusters that are up at once for the memory figures; 0 for none (default 100)
   --rounds N     times that each command is run (default 7)
-  --only NAMES   of latency, status, history, accept, memory; separated by commas (default all)
+  --only NAMES   of validate, latency, status, history, accept, memory; separated by commas (default all)
   --sky PATH     the sky program of SkyPilot, to compare with (default: the one on PATH)
   --json FILE    where the JSON goes (default: a file below the system's temporary directory)`;
 
@@ -28,7 +29,7 @@ function number(text: string, least: number): number {
   return value;
 }
 
-const SUBJECTS = ['latency', 'status', 'history', 'accept', 'memory'];
+const SUBJECTS = ['validate', 'latency', 'status', 'history', 'accept', 'memory'];
 const { values: options } = parseArgs({
   options: {
     clusters: { type: 'string', default: '100' },
@@ -51,42 +52,11 @@ for (const name of wanted) if (!SUBJECTS.includes(name)) throw new Error(`there 
 const say = (text: string) => console.error(`bench: ${text}`);
 const report: Report = { figures: [], skips: [] };
 const before = loadavg();
-say('starting a server');
-const lab = await Lab.start();
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => {
-    say('interrupted, cleaning up');
-    // Calls that were on their way fail in the timers of their retries.
-    process.on('uncaughtException', () => {});
-    void lab.end().finally(() => process.exit(130));
-  });
+if (wanted.has('validate')) {
+  say('validate');
+  validate(report, rounds);
 }
-try {
-  if (wanted.has('memory')) await idleMemory(lab, report);
-  if (wanted.has('latency')) {
-    say('launch and exec');
-    await latency(lab, report, rounds);
-  }
-  if (wanted.has('status')) {
-    say('status');
-    await status(lab, report, rounds, options.sky);
-  }
-  if (wanted.has('history')) {
-    say('history');
-    await history(lab, report);
-  }
-  if (wanted.has('accept')) {
-    say('acceptance of launches');
-    await accept(lab, report);
-  }
-  if (wanted.has('memory')) {
-    say(`${clusters} clusters at once`);
-    await memoryWith(lab, report, clusters, say);
-  }
-} finally {
-  say('cleaning up');
-  await lab.end();
-}
+if (SUBJECTS.some((subject) => subject !== 'validate' && wanted.has(subject))) await withServer();
 
 const machine = { cpus: availableParallelism(), model: cpus()[0]?.model ?? '', memoryGiB: totalmem() / 1024 ** 3 };
 const result = {
@@ -103,3 +73,42 @@ console.log(
 );
 console.log(table(report));
 console.log(`\nJSON: ${file}`);
+
+async function withServer(): Promise<void> {
+  say('starting a server');
+  const lab = await Lab.start();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => {
+      say('interrupted, cleaning up');
+      // Calls that were on their way fail in the timers of their retries.
+      process.on('uncaughtException', () => {});
+      void lab.end().finally(() => process.exit(130));
+    });
+  }
+  try {
+    if (wanted.has('memory')) await idleMemory(lab, report);
+    if (wanted.has('latency')) {
+      say('launch and exec');
+      await latency(lab, report, rounds);
+    }
+    if (wanted.has('status')) {
+      say('status');
+      await status(lab, report, rounds, options.sky);
+    }
+    if (wanted.has('history')) {
+      say('history');
+      await history(lab, report);
+    }
+    if (wanted.has('accept')) {
+      say('acceptance of launches');
+      await accept(lab, report);
+    }
+    if (wanted.has('memory')) {
+      say(`${clusters} clusters at once`);
+      await memoryWith(lab, report, clusters, say);
+    }
+  } finally {
+    say('cleaning up');
+    await lab.end();
+  }
+}

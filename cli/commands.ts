@@ -26,6 +26,7 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./commands/ssh.ts'),
   },
   { name: 'check', summary: 'Check the credentials of clouds', load: () => import('./commands/check.ts') },
+  { name: 'validate', summary: 'Check task files, touching nothing', load: () => import('./commands/validate.ts') },
   { name: 'server', summary: 'Start, stop and inspect the Styx server', load: () => import('./commands/server.ts') },
   { name: 'version', summary: 'Show the version', load: () => import('./commands/version.ts') },
   {

@@ -3,28 +3,53 @@ import { readFileSync } from 'node:fs';
 import { type Command, Option } from 'commander';
 import { StyxError } from '../model/errors.ts';
 import { commandTask, parseTask } from '../model/parse-task.ts';
+import type { TaskOverrides } from '../model/spec/overrides.ts';
 import type { AutostopRule, Task } from '../model/task.ts';
-import type { TaskOverrides } from '../model/task-overrides.ts';
 import { collect, wholeNumber } from './options.ts';
 
 export interface TaskOptions {
   readonly name?: string;
+  readonly workdir?: string;
+  readonly gitUrl?: string;
+  readonly gitRef?: string;
   readonly infra?: string;
+  readonly cloud?: string;
+  readonly region?: string;
+  readonly zone?: string;
   readonly numNodes?: string;
   readonly cpus?: string;
   readonly memory?: string;
   readonly gpus?: string;
   readonly instanceType?: string;
   readonly useSpot?: boolean;
+  readonly imageId?: string;
+  readonly diskSize?: string;
+  readonly diskTier?: string;
+  readonly networkTier?: string;
+  readonly localDisk?: string;
+  readonly ports?: readonly string[];
   readonly env?: readonly string[];
   readonly envFile?: string;
+  readonly secret?: readonly string[];
+  readonly secretFile?: string;
   readonly priority?: string;
+}
+
+/** An option of older times, left out of help. */
+function legacy(flags: string, description: string): Option {
+  return new Option(flags, description).hideHelp();
 }
 
 export function taskOptions(command: Command): Command {
   return command
     .option('-n, --name <name>', 'name of the job')
+    .option('--workdir <dir>', 'directory that is brought to the nodes')
+    .option('--git-url <url>', 'git repository as the workdir')
+    .option('--git-ref <ref>', 'its branch, tag or commit')
     .option('--infra <infra>', 'where: cloud, cloud/region or cloud/region/zone; * for any')
+    .addOption(legacy('--cloud <cloud>', 'a cloud'))
+    .addOption(legacy('--region <region>', 'a region'))
+    .addOption(legacy('--zone <zone>', 'a zone'))
     .option('--num-nodes <n>', 'number of nodes')
     .option('--cpus <n>', 'vCPUs of each node: 4, or 4+ for at least 4')
     .option('--memory <GB>', 'memory of each node: 16, or 16+ for at least 16')
@@ -32,9 +57,17 @@ export function taskOptions(command: Command): Command {
     .option('-t, --instance-type <type>', 'instance type of the cloud')
     .option('--use-spot', 'use spot instances')
     .option('--no-use-spot', 'use on-demand instances')
+    .option('--image-id <image>', 'image of the machines, docker:IMAGE for a container')
+    .option('--disk-size <GB>', 'size of the disk: 100, 500GB, 1TB')
+    .option('--disk-tier <tier>', 'speed of the disk: low, medium, high, ultra, best')
+    .option('--network-tier <tier>', 'speed of the network: standard, best')
+    .option('--local-disk <disk>', "the machine's own disk: nvme, 500+, nvme:1000+, ssd:500")
+    .option('--ports <ports>', 'ports that are reachable: 8080, 8080-8090; may be repeated', collect)
     .option('--env <K=V>', 'environment variable; K alone takes the value from here; may be repeated', collect)
     .option('--env-file <file>', 'file of K=V lines; --env goes before it')
-    .option('--priority <n>', 'from -1000 to 1000; higher first');
+    .option('--secret <K=V>', 'the same, kept out of logs; may be repeated', collect)
+    .option('--secret-file <file>', 'file of K=V lines of secrets; --secret goes before it')
+    .option('--priority <n>', 'from -1000 to 1000, higher first; or the name of a class');
 }
 
 export interface AutostopOptions {
@@ -66,20 +99,17 @@ export function autostopRule(options: AutostopOptions, base: AutostopRule | null
 
 /** A YAML file (`-`: stdin), a shell command of one or more words, or nothing (machines only). @throws invalid */
 export function readTask(entrypoint: readonly string[], options: TaskOptions): Task {
+  const { env, envFile, secret, secretFile, ...plain } = options;
+  const fromFile = envFile === undefined ? {} : readEnvFile(envFile, 'env file');
+  const secretsFromFile = secretFile === undefined ? {} : readEnvFile(secretFile, 'secret file');
   const overrides: TaskOverrides = {
-    name: options.name,
-    infra: options.infra,
-    numNodes: options.numNodes,
-    cpus: options.cpus,
-    memory: options.memory,
-    gpus: options.gpus,
-    instanceType: options.instanceType,
-    useSpot: options.useSpot,
-    priority: options.priority,
-    envs: readEnvs(options),
+    ...plain,
+    envs: { ...fromFile, ...readVariables('--env', env) },
+    secrets: { ...secretsFromFile, ...readVariables('--secret', secret) },
+    secretDefaults: fromFile,
   };
   const [first] = entrypoint;
-  if (first === undefined) return parseTask('{}', { file: 'command line', overrides });
+  if (first === undefined) return commandTask(null, overrides);
   if (entrypoint.length === 1 && (first === '-' || /\.ya?ml$/i.test(first))) {
     const file = first === '-' ? 'stdin' : first;
     return parseTask(readText(first === '-' ? 0 : first, `task file ${file}`), { file, overrides });
@@ -87,7 +117,8 @@ export function readTask(entrypoint: readonly string[], options: TaskOptions): T
   return commandTask(entrypoint.join(' '), overrides);
 }
 
-function readText(file: string | number, what: string): string {
+/** @throws invalid */
+export function readText(file: string | number, what: string): string {
   try {
     return readFileSync(file, 'utf8');
   } catch (error) {
@@ -98,25 +129,26 @@ function readText(file: string | number, what: string): string {
   }
 }
 
-function readEnvs(options: TaskOptions): Record<string, string> {
-  const envs: [string, string][] = [];
-  if (options.envFile !== undefined) {
-    envs.push(...parseEnvFile(readText(options.envFile, `env file ${options.envFile}`), options.envFile));
-  }
-  for (const given of options.env ?? []) {
-    const equals = given.indexOf('=');
-    if (equals > 0) envs.push([given.slice(0, equals), given.slice(equals + 1)]);
+function readEnvFile(file: string, what: string): Record<string, string> {
+  return Object.fromEntries(parseEnvFile(readText(file, `${what} ${file}`), file));
+}
+
+function readVariables(option: string, given: readonly string[] = []): Record<string, string> {
+  const variables: [string, string][] = [];
+  for (const one of given) {
+    const equals = one.indexOf('=');
+    if (equals > 0) variables.push([one.slice(0, equals), one.slice(equals + 1)]);
     else {
-      const value = process.env[given];
+      const value = process.env[one];
       if (equals === 0 || value === undefined) {
-        throw new StyxError('invalid', `--env ${given}: no such variable is set here`, {
-          hint: 'Write --env NAME=VALUE.',
+        throw new StyxError('invalid', `${option} ${one}: no such variable is set here`, {
+          hint: `Write ${option} NAME=VALUE.`,
         });
       }
-      envs.push([given, value]);
+      variables.push([one, value]);
     }
   }
-  return Object.fromEntries(envs);
+  return Object.fromEntries(variables);
 }
 
 /** Lines `K=V`, `export K=V`; values may be in single or double quotes; `#` begins a comment line. @throws invalid */
@@ -139,10 +171,10 @@ export function commandLineText(argv: readonly string[]): string {
   const shown: string[] = [];
   let hidesNext = false;
   for (const arg of argv) {
-    const secret = hidesNext || arg.startsWith('--env=');
-    const text = secret ? arg.replace(/^((?:--env=)?[^=]*=)[\s\S]*$/, '$1...') : arg;
+    const secret = hidesNext || /^--(?:env|secret)=/.test(arg);
+    const text = secret ? arg.replace(/^((?:--(?:env|secret)=)?[^=]*=)[\s\S]*$/, '$1...') : arg;
     shown.push(/^[\w@%+=:,./*-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
-    hidesNext = arg === '--env';
+    hidesNext = arg === '--env' || arg === '--secret';
   }
   return `styx ${shown.join(' ')}`;
 }

@@ -1,161 +1,148 @@
-/** Task YAML, or a shell command, to a normalised Task. */
+/** Task YAML, or a shell command, to what it says and to what can be carried out. */
 import { jsonBytes, TASK_BYTES } from './budgets.ts';
-import { nearestWord } from './spelling.ts';
-import type { JobDemand, Task } from './task.ts';
+import { executableTask, obstacles } from './executable.ts';
+import { readTask, readTaskFile, type TaskFile } from './spec/file.ts';
+import { type ReadOverrides, readOverrides, type TaskOverrides } from './spec/overrides.ts';
+import type { TaskSpec } from './spec/task.ts';
+import type { Task } from './task.ts';
 import { TaskError, type TaskProblem } from './task-error.ts';
-import { type ReadOverrides, readOverrides, type TaskOverrides } from './task-overrides.ts';
-import { KNOWN_FIELDS, UNSUPPORTED_FIELDS, type YamlTask, yamlTask } from './task-schema.ts';
-import { plainValue, positionAt, readYaml, type YamlNode } from './yaml.ts';
+import { positionAt, readYaml, type YamlNode } from './yaml.ts';
 
-const DEFAULT_DEMAND_CPUS = 0.5;
 const START = { line: 1, column: 1 };
 
+/** Something wrong with a task that only its surroundings show, such as a directory that is not there. */
+export interface Finding {
+  /** `['file_mounts', '/data']`. */
+  readonly path: readonly string[];
+  readonly message: string;
+}
+
 /**
- * The task that `text` describes; `file` names it in messages. Throws TaskError with all problems at once, and nothing else.
- * Substitutes nothing: `$NAME` in a script is the shell's.
+ * What a task file says, this version carrying it out or not; `file` names it in messages, `check` looks at each task that is right
+ * by itself. Throws TaskError with all problems at once.
+ */
+export function parseTaskFile(
+  text: string,
+  options: { file: string; check?: (task: TaskSpec) => readonly Finding[] },
+): TaskFile {
+  const { file, check = () => [] } = options;
+  const problems: TaskProblem[] = [];
+  const read = readText(text, file, readOverrides({}, problems), problems);
+  if (read === null || problems.length > 0) throw new TaskError(file, problems);
+  for (const [index, task] of tasksOf(read.file).entries()) {
+    for (const { path, message } of check(task)) {
+      const root = read.roots[index];
+      const at = root === undefined ? START : positionAt(root, path);
+      problems.push({ ...at, path: path.join('.'), message });
+    }
+  }
+  if (problems.length > 0) throw new TaskError(file, problems);
+  return read.file;
+}
+
+export function tasksOf(file: TaskFile): readonly TaskSpec[] {
+  return file.kind === 'task' ? [file.task] : file.tasks;
+}
+
+/**
+ * The task that `text` describes, with the command line's options over it. Throws TaskError with all problems at once, also when it
+ * says something that this version does not carry out. Nothing is substituted in scripts: `$NAME` there is the shell's.
  */
 export function parseTask(text: string, options: { file: string; overrides?: TaskOverrides }): Task {
   const { file } = options;
-  const bytes = new TextEncoder().encode(text).length;
-  if (bytes > TASK_BYTES) throw new TaskError(file, [{ ...START, path: '', message: tooLarge(bytes) }]);
   const problems: TaskProblem[] = [];
   const overrides = readOverrides(options.overrides ?? {}, problems);
+  const read = readText(text, file, overrides, problems);
+  if (read === null || problems.length > 0) throw new TaskError(file, problems);
+  const [root = null, second] = read.roots;
+  if (read.file.kind !== 'task') {
+    const what = read.file.kind === 'group' ? 'a job group' : 'a pipeline of several tasks';
+    const at = (second ?? root)?.at ?? START;
+    throw new TaskError(file, [{ ...at, path: '', message: `${what} is not supported yet by this version of Styx` }]);
+  }
+  return carriedOut(overrides.apply(read.file.task, problems), { file, root, overrides, problems });
+}
+
+/** A task whose `run` is a shell command; null: machines only. Throws TaskError. */
+export function commandTask(command: string | null, options: TaskOverrides = {}): Task {
+  const problems: TaskProblem[] = [];
+  const overrides = readOverrides(options, problems);
+  const problem = (message: string) => problems.push({ line: null, column: null, path: 'command', message });
+  if (command?.trim() === '') problem('is empty');
+  if (command?.includes('\0')) problem('must not hold NUL characters');
+  const empty: YamlNode = { kind: 'map', at: START, entries: [] };
+  const spec = readTask(empty, overrides, problems);
+  if (spec === null || problems.length > 0) throw new TaskError('command', problems);
+  const task: TaskSpec = { ...spec, run: command };
+  return carriedOut(overrides.apply(task, problems), { file: 'command', root: null, overrides, problems });
+}
+
+function readText(text: string, file: string, overrides: ReadOverrides, problems: TaskProblem[]) {
+  const bytes = new TextEncoder().encode(text).length;
+  if (bytes > TASK_BYTES) throw new TaskError(file, [{ ...START, path: '', message: tooLarge(bytes) }]);
   const yaml = readYaml(text);
   for (const { line, column, message } of yaml.problems) problems.push({ line, column, path: '', message });
-  const { root } = yaml;
-  if (yaml.problems.length === 0 && (root === null || root.kind !== 'map')) {
-    const empty = root === null || (root.kind === 'scalar' && root.value === null);
-    const message = empty ? 'holds no task' : 'must be a map of fields, such as "run: echo hello"';
-    problems.push({ ...(root?.at ?? START), path: '', message });
-  }
-  if (root === null || root.kind !== 'map') throw new TaskError(file, problems);
-  const parsed = yamlTask.safeParse(plainTask(root, overrides.envs));
-  for (const issue of parsed.error?.issues ?? []) problems.push(...problemsOf(issue, root));
-  problems.push(...contradictions(root));
-  if (!parsed.success || problems.length > 0) throw new TaskError(file, problems);
-  const task = normalised(parsed.data, overrides);
-  if (jsonBytes(task) > TASK_BYTES) problems.push({ ...START, path: '', message: tooLarge(jsonBytes(task)) });
+  if (yaml.documents.length === 0 && yaml.problems.length > 0) return null;
+  return readTaskFile(yaml.documents, overrides, problems);
+}
+
+interface Source {
+  readonly file: string;
+  readonly root: YamlNode | null;
+  readonly overrides: ReadOverrides;
+  readonly problems: TaskProblem[];
+}
+
+function carriedOut(spec: TaskSpec, { file, root, overrides, problems }: Source): Task {
+  for (const { path, message } of obstacles(spec)) problems.push({ ...placeOf(path, root, overrides), message });
   if (problems.length > 0) throw new TaskError(file, problems);
+  const task = executableTask(spec);
+  const bytes = jsonBytes(task);
+  const place = root === null ? { line: null, column: null, path: 'command' } : { ...START, path: '' };
+  if (bytes > TASK_BYTES) throw new TaskError(file, [{ ...place, message: tooLarge(bytes) }]);
   return task;
 }
 
-/** A task whose `run` is a shell command. Throws TaskError. */
-export function commandTask(command: string, overrides: TaskOverrides = {}): Task {
-  const problems: TaskProblem[] = [];
-  const read = readOverrides(overrides, problems);
-  const problem = (message: string) => problems.push({ line: null, column: null, path: 'command', message });
-  if (command.trim() === '') problem('is empty');
-  if (command.includes('\0')) problem('must not hold NUL characters');
-  const task = normalised({ run: command }, read);
-  if (jsonBytes(task) > TASK_BYTES) problem(tooLarge(jsonBytes(task)));
-  if (problems.length > 0) throw new TaskError('command', problems);
-  return task;
+/** Where a field of the task came from: an option, or the place in the file that says it. */
+function placeOf(path: string, root: YamlNode | null, overrides: ReadOverrides): Omit<TaskProblem, 'message'> {
+  const option = overrides.options.get(path);
+  if (option !== undefined) return { line: null, column: null, path: option };
+  if (root === null) return { line: null, column: null, path };
+  for (const steps of spellings(path.split('.'), root)) {
+    if (nodeAt(root, steps) !== null) return { ...positionAt(root, steps, 'key'), path: steps.join('.') };
+  }
+  return { ...root.at, path };
+}
+
+/** Paths under which a field may be written. */
+function* spellings(steps: readonly string[], root: YamlNode): Generator<readonly string[]> {
+  yield steps;
+  const [head, name = ''] = steps;
+  if (head === 'managed_secrets') yield ['secrets'];
+  if (head === 'config' && name === 'hooks') yield ['resources', 'autostop', 'hook'];
+  if (head !== 'resources') return;
+  if (name === 'accelerators') yield ['resources', 'gpus'];
+  if (name === 'any_of' || name === 'ordered') {
+    yield ['resources', 'accelerators'];
+    yield ['resources', 'gpus'];
+  }
+  if (name === 'volumes') yield ['file_mounts'];
+  for (const group of ['any_of', 'ordered']) {
+    const list = nodeAt(root, ['resources', group]);
+    const count = list?.kind === 'list' ? list.items.length : 0;
+    for (let index = 0; index < count; index++) yield ['resources', group, String(index), ...steps.slice(1)];
+  }
+}
+
+function nodeAt(root: YamlNode, steps: readonly string[]): YamlNode | null {
+  let node: YamlNode | undefined = root;
+  for (const step of steps) {
+    if (node?.kind === 'map') node = node.entries.find(({ key }) => key === step)?.value;
+    else node = node?.kind === 'list' ? node.items[Number(step)] : undefined;
+  }
+  return node ?? null;
 }
 
 function tooLarge(bytes: number): string {
   return `the task is ${Math.ceil(bytes / 1024)} kB; at most ${TASK_BYTES / 1024} kB are allowed`;
-}
-
-/** The document as plain values; variables as Python prints them, without those that the command line gives. */
-function plainTask(root: YamlNode & { kind: 'map' }, given: Readonly<Record<string, string>>): Record<string, unknown> {
-  const task = plainValue(root) as Record<string, unknown>;
-  const envs = root.entries.find((entry) => entry.key === 'envs')?.value;
-  if (envs?.kind !== 'map') return task;
-  const values: Record<string, unknown> = Object.create(null);
-  for (const { key, value } of envs.entries) {
-    if (Object.hasOwn(given, key)) continue;
-    values[key] = value.kind === 'scalar' && value.value !== null ? value.text : plainValue(value);
-  }
-  return { ...task, envs: values };
-}
-
-interface Issue {
-  readonly code?: string | undefined;
-  readonly message: string;
-  readonly path: readonly PropertyKey[];
-  readonly keys?: readonly string[];
-}
-
-function problemsOf(issue: Issue, root: YamlNode): TaskProblem[] {
-  if (issue.code === 'unrecognized_keys') {
-    return (issue.keys ?? []).map((key) => unknownField(key, issue.path.map(String), root));
-  }
-  return [{ ...positionAt(root, issue.path), path: issue.path.map(String).join('.'), message: issue.message }];
-}
-
-function unknownField(key: string, holder: readonly string[], root: YamlNode): TaskProblem {
-  const holderPath = holder.join('.');
-  const path = [...holder, key.length > 60 ? `${key.slice(0, 60)}…` : key].join('.');
-  const place = { ...positionAt(root, [...holder, key], 'key'), path };
-  const unsupported = UNSUPPORTED_FIELDS[holderPath] ?? [];
-  if (unsupported.includes(key)) return { ...place, message: 'not supported yet by this version of Styx' };
-  const known = KNOWN_FIELDS[holderPath] ?? [];
-  for (const [elsewhere, names] of Object.entries(KNOWN_FIELDS)) {
-    if (!names.includes(key) || elsewhere === 'resources.autostop') continue;
-    const where = elsewhere === '' ? 'at the top of the task' : `under "${elsewhere}"`;
-    return { ...place, message: `unknown field here; it belongs ${where}` };
-  }
-  const suggestion = nearestWord(key, [...known, ...unsupported]);
-  return { ...place, message: 'unknown field', ...(suggestion === null ? {} : { suggestion }) };
-}
-
-/** Fields that cannot stand together. */
-function contradictions(root: YamlNode & { kind: 'map' }): TaskProblem[] {
-  const problems: TaskProblem[] = [];
-  const resources = root.entries.find((entry) => entry.key === 'resources')?.value;
-  if (resources?.kind !== 'map') return problems;
-  const given = new Map(resources.entries.map((entry) => [entry.key, entry]));
-  const refuse = (name: string, besides: string) => {
-    const entry = given.get(name);
-    const other = given.get(besides);
-    if (entry === undefined || other === undefined || isNull(entry.value) || isNull(other.value)) return;
-    problems.push({ ...entry.at, path: `resources.${name}`, message: `cannot be given together with "${besides}"` });
-  };
-  for (const name of ['cloud', 'region', 'zone']) refuse(name, 'infra');
-  refuse('gpus', 'accelerators');
-  return problems;
-}
-
-function isNull(node: YamlNode): boolean {
-  return node.kind === 'scalar' && node.value === null;
-}
-
-function normalised(yaml: YamlTask, overrides: ReadOverrides): Task {
-  const resources = yaml.resources ?? {};
-  const accelerators = firstGiven(overrides.accelerators, resources.accelerators, resources.gpus);
-  const numNodes = overrides.numNodes ?? yaml.num_nodes ?? 1;
-  const place = overrides.place ?? resources.infra ?? resources;
-  const demand: JobDemand = {
-    cpus: yaml.job_demand?.cpus ?? DEFAULT_DEMAND_CPUS,
-    gpus: yaml.job_demand?.gpus ?? accelerators?.count ?? 0,
-    memory: yaml.job_demand?.memory ?? 0,
-  };
-  return {
-    name: overrides.name ?? yaml.name ?? null,
-    resources: {
-      cloud: place.cloud ?? null,
-      region: place.region ?? null,
-      zone: place.zone ?? null,
-      instanceType: firstGiven(overrides.instanceType, resources.instance_type),
-      cpus: firstGiven(overrides.cpus, resources.cpus),
-      memory: firstGiven(overrides.memory, resources.memory),
-      accelerators,
-      useSpot: overrides.useSpot ?? resources.use_spot ?? false,
-      numNodes,
-    },
-    numNodes,
-    envs: { ...yaml.envs, ...overrides.envs },
-    setup: yaml.setup ?? null,
-    run: yaml.run ?? null,
-    autostop: resources.autostop ?? null,
-    priority: overrides.priority ?? resources.priority ?? 0,
-    demand,
-    maxDuration: yaml.max_duration ?? null,
-    queue: yaml.queue ?? null,
-  };
-}
-
-/** The first that is not undefined; null is a value. */
-function firstGiven<T>(...values: readonly (T | null | undefined)[]): T | null {
-  return values.find((value) => value !== undefined) ?? null;
 }

@@ -1,157 +1,15 @@
-/** The shapes of a task: as written in YAML (this version's fields) and normalised. */
+/** The shape of a task that can be carried out, checked where one comes over a boundary. */
 import { z } from 'zod';
 import { StyxError } from './errors.ts';
 import type { ResourceRequest } from './machines.ts';
-import type { AutostopRule, Task } from './task.ts';
-import * as fields from './task-fields.ts';
-
-/** A zod schema of a field's own parser, so that YAML and command-line options are read by the same code. */
-function field<T>(parse: (value: unknown) => T) {
-  return z.unknown().transform((value, ctx): T => {
-    try {
-      return parse(value);
-    } catch (error) {
-      if (!(error instanceof fields.FieldError)) throw error;
-      ctx.addIssue({ code: 'custom', message: error.message, path: [...error.path] });
-      return z.NEVER;
-    }
-  });
-}
-
-function isMap(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-/** A map that knows its fields; `null` is as good as absent. */
-function fieldsOf<S extends z.ZodRawShape>(shape: S) {
-  return z.preprocess(
-    (value) => (isMap(value) ? Object.fromEntries(Object.entries(value).filter(([, held]) => held !== null)) : value),
-    z.strictObject(shape, {
-      error: (issue) => (issue.code === 'invalid_type' ? 'must be a map of fields' : undefined),
-    }),
-  );
-}
-
-const autostopFields = fieldsOf({
-  idle_minutes: field(fields.idleMinutes).optional(),
-  down: field(fields.flag).optional(),
-  wait_for: field(fields.waitFor).optional(),
-});
-
-/** `false` is null: no autostop. */
-const autostop = z.unknown().transform((value, ctx): AutostopRule | null => {
-  if (value === false) return null;
-  if (value === true) return fields.DEFAULT_AUTOSTOP;
-  const parsed = (isMap(value) ? autostopFields : z.object({ idle_minutes: field(fields.idleMinutes) })).safeParse(
-    isMap(value) ? value : { idle_minutes: value },
-  );
-  if (!parsed.success) {
-    for (const { path, ...issue } of parsed.error.issues) ctx.addIssue({ ...issue, path: isMap(value) ? path : [] });
-    return z.NEVER;
-  }
-  const { idle_minutes, down, wait_for } = parsed.data as z.infer<typeof autostopFields>;
-  return {
-    idleMinutes: idle_minutes ?? fields.DEFAULT_AUTOSTOP.idleMinutes,
-    down: down ?? fields.DEFAULT_AUTOSTOP.down,
-    waitFor: wait_for ?? fields.DEFAULT_AUTOSTOP.waitFor,
-  };
-});
-
-const resourceShape = {
-  infra: field(fields.infra).optional(),
-  cloud: field(fields.cloudName).optional(),
-  region: field(fields.placeName).optional(),
-  zone: field(fields.placeName).optional(),
-  cpus: field(fields.cpus).optional(),
-  memory: field(fields.memory).optional(),
-  accelerators: field(fields.accelerators).optional(),
-  gpus: field(fields.accelerators).optional(),
-  instance_type: field(fields.placeName).optional(),
-  use_spot: field(fields.flag).optional(),
-  autostop: autostop.optional(),
-  priority: field(fields.priority).optional(),
-};
-
-const demandShape = {
-  cpus: field(fields.demandAmount).optional(),
-  gpus: field((value) => fields.gpuCount(value, 'none')).optional(),
-  memory: field(fields.demandAmount).optional(),
-};
-
-const envs = z.unknown().transform((map, ctx): Record<string, string> => {
-  if (!isMap(map)) {
-    ctx.addIssue({ code: 'custom', message: 'must be a map of names to values' });
-    return z.NEVER;
-  }
-  const values: [string, string][] = [];
-  for (const [name, value] of Object.entries(map)) {
-    try {
-      values.push([fields.envName(name), fields.envValue(name, value)]);
-    } catch (error) {
-      if (!(error instanceof fields.FieldError)) throw error;
-      ctx.addIssue({ code: 'custom', message: error.message, path: [name] });
-    }
-  }
-  return Object.fromEntries(values);
-});
-
-const taskShape = {
-  name: field(fields.taskName).optional(),
-  resources: fieldsOf(resourceShape).optional(),
-  num_nodes: field(fields.numNodes).optional(),
-  envs: envs.optional(),
-  setup: field(fields.text).optional(),
-  run: field(fields.text).optional(),
-  max_duration: field(fields.maxDuration).optional(),
-  job_demand: fieldsOf(demandShape).optional(),
-  queue: field(fields.queueDiscipline).optional(),
-};
-
-/** One document of task YAML as plain values, the values of `envs` as text or null. */
-export const yamlTask = fieldsOf(taskShape);
-export type YamlTask = z.infer<typeof yamlTask>;
-
-/** Fields by the path of the map that holds them. */
-export const KNOWN_FIELDS: Readonly<Record<string, readonly string[]>> = {
-  '': Object.keys(taskShape),
-  resources: Object.keys(resourceShape),
-  'resources.autostop': ['idle_minutes', 'down', 'wait_for'],
-  job_demand: Object.keys(demandShape),
-};
-
-/** Fields that SkyPilot has and this version does not. */
-export const UNSUPPORTED_FIELDS: Readonly<Record<string, readonly string[]>> = {
-  '': [
-    ...['workdir', 'file_mounts', 'volumes', 'secrets', 'managed_secrets', 'service', 'pool', 'inputs', 'outputs'],
-    ...[
-      'event_callback',
-      'config',
-      'api_server_access',
-      'api_access',
-      'execution',
-      'primary_tasks',
-      'termination_delay',
-    ],
-    ...['inter_connection', 'file_mounts_mapping', 'volume_mounts', '_metadata', 'experimental', 'storage_mounts'],
-  ],
-  resources: [
-    ...[
-      'job_recovery',
-      'spot_recovery',
-      'disk_size',
-      'disk_tier',
-      'network_tier',
-      'local_disk',
-      'max_hourly_cost',
-      'ports',
-    ],
-    ...['labels', 'image_id', 'accelerator_args', 'priority_class', 'volumes', 'any_of', 'ordered', 'hooks'],
-  ],
-  'resources.autostop': ['hook', 'hook_timeout'],
-};
+import { FieldError, field } from './spec/field.ts';
+import { envName } from './spec/secrets.ts';
+import { gpuCount } from './spec/styx-fields.ts';
+import { taskName } from './spec/values.ts';
+import type { Task } from './task.ts';
 
 const finite = z.number().min(0);
-const name = z.string().min(1).max(100).nullable();
+const name = z.string().min(1).max(253).nullable();
 const accelerators = z.object({ name: z.string().min(1), count: z.number().positive() }).nullable();
 const amount = z.object({ count: z.number().positive(), atLeast: z.boolean() }).nullable();
 const script = z.string().nullable();
@@ -168,9 +26,15 @@ const resourceRequest: z.ZodType<ResourceRequest> = z.object({
   numNodes: z.int().min(1).max(10_000),
 });
 
+function shortName(value: unknown): string {
+  const short = taskName(value);
+  if (short.length > 100) throw new FieldError('must have at most 100 characters');
+  return short;
+}
+
 const taskSchema: z.ZodType<Task> = z
   .object({
-    name: field(fields.taskName).nullable(),
+    name: field({}, shortName).nullable(),
     resources: resourceRequest,
     numNodes: z.int().min(1).max(10_000),
     envs: z.record(z.string(), z.string()),
@@ -180,7 +44,7 @@ const taskSchema: z.ZodType<Task> = z
       .object({ idleMinutes: z.int().min(1), down: z.boolean(), waitFor: z.enum(['jobs_and_ssh', 'jobs', 'none']) })
       .nullable(),
     priority: z.int().min(-1000).max(1000),
-    demand: z.object({ cpus: finite, gpus: field((value) => fields.gpuCount(value, 'none')), memory: finite }),
+    demand: z.object({ cpus: finite, gpus: field({}, gpuCount), memory: finite }),
     maxDuration: z.number().positive().nullable(),
     queue: z.enum(['fifo', 'backfill']).nullable(),
   })
@@ -190,9 +54,9 @@ const taskSchema: z.ZodType<Task> = z
     }
     for (const key of Object.keys(task.envs)) {
       try {
-        fields.envName(key);
+        envName(key);
       } catch (error) {
-        if (!(error instanceof fields.FieldError)) throw error;
+        if (!(error instanceof FieldError)) throw error;
         ctx.addIssue({ code: 'custom', message: error.message, path: ['envs', key] });
       }
     }

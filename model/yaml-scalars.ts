@@ -1,6 +1,8 @@
 /** Plain YAML 1.1 scalars as PyYAML reads them, so that task files mean here what they mean to SkyPilot. */
 
-export type ScalarValue = string | number | boolean | null;
+import { timestamp } from './yaml-timestamps.ts';
+
+export type ScalarValue = string | number | boolean | Date | null;
 
 export interface Scalar {
   readonly value: ScalarValue;
@@ -14,6 +16,7 @@ const FALSE = /^(?:no|No|NO|false|False|FALSE|off|Off|OFF)$/;
 const INTEGER = /^[-+]?(?:0b[01_]+|0x[0-9a-fA-F_]+|0[0-7_]*|[1-9][0-9_]*)$/;
 const SEXAGESIMAL = /^[-+]?[1-9][0-9_]*(?::[0-5]?[0-9])+$/;
 const FLOAT = /^(?:[-+]?[0-9][0-9_]*\.[0-9_]*(?:[eE][-+][0-9]+)?|\.[0-9][0-9_]*(?:[eE][-+][0-9]+)?)$/;
+const SEXAGESIMAL_FLOAT = /^[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+\.[0-9_]*$/;
 const INFINITE = /^[-+]?\.(?:inf|Inf|INF)$/;
 const NOT_A_NUMBER = /^\.(?:nan|NaN|NAN)$/;
 /** Longer digits than these are nobody's number, and BigInt takes quadratic time. */
@@ -30,13 +33,19 @@ export function plainScalar(source: string): Scalar {
     const value = Number(source.replaceAll('_', ''));
     if (!Number.isNaN(value)) return { value, text: floatText(value) };
   }
+  if (SEXAGESIMAL_FLOAT.test(source)) {
+    const parts = source.replace(/^[-+]/, '').replaceAll('_', '').split(':').map(Number);
+    const size = parts.reduce((sum, part) => sum * 60 + part, 0);
+    const value = source.startsWith('-') ? -size : size;
+    return { value, text: floatText(value) };
+  }
   if (INFINITE.test(source)) {
     return source.startsWith('-')
       ? { value: Number.NEGATIVE_INFINITY, text: '-inf' }
       : { value: Number.POSITIVE_INFINITY, text: 'inf' };
   }
   if (NOT_A_NUMBER.test(source)) return { value: Number.NaN, text: 'nan' };
-  return { value: source, text: source };
+  return timestamp(source) ?? { value: source, text: source };
 }
 
 function integerOf(source: string): bigint | null {

@@ -1,4 +1,4 @@
-/** YAML text to a tree in which every key and value knows its line and column. One document, no tags, bounded aliases. */
+/** YAML text to trees in which every key and value knows its line and column. One tree a document, no tags, bounded aliases. */
 import {
   Composer,
   CST,
@@ -42,6 +42,7 @@ export const MAX_PROBLEMS = 50;
 const MAX_NODES = 20_000;
 const TOO_MANY = `holds more than ${MAX_NODES} values`;
 const MAX_DEPTH = 50;
+const MAX_DOCUMENTS = 200;
 const MAX_ANCHORS = 1000;
 const TOO_DEEP = 'is nested too deeply';
 const ZERO_WIDTH: ReadonlySet<string> = new Set([CST.DOCUMENT, CST.FLOW_END, CST.SCALAR]);
@@ -49,26 +50,27 @@ const PLAIN_TAGS = new Set(['tag:yaml.org,2002:str', 'tag:yaml.org,2002:map', 't
 const SET_TAG = 'tag:yaml.org,2002:set';
 
 /**
- * Never throws: what is wrong is in `problems`. `root` is null for an empty document, and whenever there is a problem of syntax.
- * Duplicate keys are problems that name both lines.
+ * Never throws: what is wrong is in `problems`. An empty document is a scalar of nothing; there are no documents at all when there
+ * is a problem of syntax. Duplicate keys are problems that name both lines.
  */
-export function readYaml(text: string): { root: YamlNode | null; problems: YamlProblem[] } {
+export function readYaml(text: string): { documents: YamlNode[]; problems: YamlProblem[] } {
   const lines = new LineCounter();
   const problems: YamlProblem[] = [];
   const at = (offset: number): Position => {
     const { line, col } = lines.linePos(offset);
     return { line: Math.max(line, 1), column: Math.max(col, 1) };
   };
-  let root: YamlNode | null = null;
+  let documents: YamlNode[] = [];
   try {
-    const contents = compose(text, lines, problems, at);
-    if (contents !== null && problems.length === 0) root = new TreeBuilder(problems, at).node(contents, 0);
+    const composed = compose(text, lines, problems, at);
+    const builder = new TreeBuilder(problems, at);
+    if (problems.length === 0) documents = composed.map((contents) => builder.document(contents));
   } catch (error) {
     if (error instanceof TooMuch) problems.push({ ...error.at, message: error.message });
     else if (error instanceof RangeError) problems.push({ line: 1, column: 1, message: TOO_DEEP });
     else throw error;
   }
-  return { root, problems };
+  return { documents, problems };
 }
 
 class TooMuch extends Error {
@@ -110,12 +112,18 @@ function* tokens(text: string, lines: LineCounter, at: (offset: number) => Posit
   yield* parser.end();
 }
 
+interface Composed {
+  readonly offset: number;
+  /** null: an empty document. */
+  readonly contents: Node | null;
+}
+
 function compose(
   text: string,
   lines: LineCounter,
   problems: YamlProblem[],
   at: (offset: number) => Position,
-): Node | null {
+): Composed[] {
   const composer = new Composer({
     schema: 'failsafe',
     uniqueKeys: false,
@@ -123,26 +131,25 @@ function compose(
     prettyErrors: false,
     logLevel: 'silent',
   });
-  let contents: Node | null = null;
-  let documents = 0;
+  const composed: Composed[] = [];
   for (const document of composer.compose(tokens(text, lines, at))) {
-    documents++;
     for (const error of document.errors.slice(0, MAX_PROBLEMS - problems.length)) {
       problems.push({ ...at(error.pos[0]), message: error.message });
     }
-    if (documents === 1) contents = document.contents as Node | null;
-    else if (document.contents !== null && !isEmptyScalar(document.contents)) {
-      const message =
-        'a file of several documents (a pipeline or job group) is not supported yet by this version of Styx';
-      problems.push({ ...at(document.range[0]), message });
-    }
-    if (documents > 1 || problems.length > 0) break;
+    const contents = document.contents as Node | null;
+    composed.push({
+      offset: document.range[0],
+      contents: contents === null || isEmptyScalar(contents) ? null : contents,
+    });
+    if (problems.length > 0) break;
+    if (composed.length > MAX_DOCUMENTS)
+      throw new TooMuch(at(document.range[0]), `holds more than ${MAX_DOCUMENTS} documents`);
   }
-  return contents;
+  return composed;
 }
 
-function isEmptyScalar(node: unknown): boolean {
-  return isScalar(node) && (node.source ?? '') === '';
+function isEmptyScalar(node: Node): boolean {
+  return isScalar(node) && (node.source ?? '') === '' && node.type === 'PLAIN' && (node.tag ?? '') === '';
 }
 
 class TreeBuilder {
@@ -155,6 +162,14 @@ class TreeBuilder {
   constructor(problems: YamlProblem[], position: (offset: number) => Position) {
     this.#problems = problems;
     this.#position = position;
+  }
+
+  /** Anchors hold in their document alone; the budget is that of the whole text. */
+  document({ offset, contents }: Composed): YamlNode {
+    this.#anchors.clear();
+    return contents === null
+      ? { kind: 'scalar', at: this.#position(offset), value: null, text: 'None' }
+      : this.node(contents, 0);
   }
 
   /** Aliases become copies of what they name, so each counts as much as it holds. */
@@ -202,6 +217,10 @@ class TreeBuilder {
       const name = (isScalar(pair.key) ? pair.key.source : undefined) ?? key.text;
       if (name === '<<') {
         merged.push(...this.#mergedEntries(value));
+        continue;
+      }
+      if (name === '__proto__') {
+        this.#problem(at, 'the key "__proto__" is not allowed');
         continue;
       }
       const first = firstAt.get(name);

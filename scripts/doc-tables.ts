@@ -3,8 +3,9 @@ import { CLUSTER_STATUSES, type OperationKind } from '../model/cluster.ts';
 import { WHEN_IDLE, WHILE_RUNNING } from '../model/cluster-commands.ts';
 import { UPDATES } from '../model/commands.ts';
 import { ERROR_KINDS, ERROR_POLICIES } from '../model/errors.ts';
+import { NOT_EXECUTED_FIELDS } from '../model/executable.ts';
 import { JOB_STATUSES, JOB_TRANSITIONS } from '../model/job.ts';
-import { UNSUPPORTED_FIELDS } from '../model/task-schema.ts';
+import { fieldDocs, taskJsonSchema } from '../model/spec/json-schema.ts';
 
 const COMMANDS = Object.keys(UPDATES) as (keyof typeof UPDATES)[];
 const OPERATIONS = Object.keys(WHILE_RUNNING) as OperationKind[];
@@ -42,12 +43,11 @@ export const DOC_TABLES: Readonly<Record<string, Readonly<Record<string, string>
     ),
   },
   'docs/task-yaml.md': {
-    refused: Object.entries(UNSUPPORTED_FIELDS)
-      .map(([holder, names]) => {
-        const shown = names.map((name) => code(holder === '' ? name : `${holder}.${name}`));
-        return `- ${holder === '' ? 'at the top' : `under ${code(holder)}`}: ${shown.join(', ')}`;
-      })
-      .join('\n'),
+    refused: NOT_EXECUTED_FIELDS.map(code).join(', '),
+    fields: table(
+      ['field', 'value', 'default'],
+      fieldDocs().map(({ path, description, initial }) => [code(path), description.replaceAll('|', '\\|'), initial]),
+    ),
   },
 };
 
@@ -59,3 +59,8 @@ export function withTables(text: string, tables: Readonly<Record<string, string>
     return whole.replace(place, (_, begin: string, end: string) => `${begin}\n${made}\n\n${end}`);
   }, text);
 }
+
+/** Whole files of docs/ that are made from the code, by their path below the root. */
+export const DOC_FILES: Readonly<Record<string, string>> = {
+  'docs/task.schema.json': `${JSON.stringify(taskJsonSchema(), null, 2)}\n`,
+};

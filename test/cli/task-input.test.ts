@@ -57,6 +57,20 @@ describe('variables', () => {
   });
 });
 
+describe('secrets', () => {
+  test('of a file are refused by name until they can be carried out', () => {
+    const file = join(dir, 'secrets');
+    writeFileSync(file, 'TOKEN=abc\n');
+    expect(() => readTask(['true'], { secretFile: file })).toThrow('--secret: not supported yet');
+  });
+
+  test('are not what --env-file gives, unless the task asks for one', () => {
+    const env = join(dir, 'more-env');
+    writeFileSync(env, 'TOKEN=abc\n');
+    expect(readTask(['true'], { envFile: env }).envs).toEqual({ TOKEN: 'abc' });
+  });
+});
+
 describe('autostop options', () => {
   const base: AutostopRule = { idleMinutes: 30, down: false, waitFor: 'jobs' };
 
@@ -80,6 +94,9 @@ describe('autostop options', () => {
 });
 
 test('the recorded command line can be pasted into a shell and shows no values of variables', () => {
+  expect(commandLineText(['exec', 'c', '--secret', 'K=v', '--secret=L=w'])).toBe(
+    'styx exec c --secret K=... --secret=L=...',
+  );
   expect(commandLineText(['exec', 'c', '--env', 'TOKEN=abc', '--env=K=v\nw', "echo 'hi there'; $X"])).toBe(
     `styx exec c --env TOKEN=... --env=K=... 'echo '\\''hi there'\\''; $X'`,
   );

@@ -1,7 +1,7 @@
 import { describe, expect, it, test } from 'vitest';
 import { commandTask, parseTask } from '../../model/parse-task.ts';
 import { resourcesText } from '../../model/resources-text.ts';
-import type { TaskOverrides } from '../../model/task-overrides.ts';
+import type { TaskOverrides } from '../../model/spec/overrides.ts';
 import { validateTask } from '../../model/task-schema.ts';
 
 function parse(text: string, overrides: TaskOverrides = {}) {
@@ -50,7 +50,7 @@ resources:
   accelerators: {A100: 8}
   instance_type: local-2x
   use_spot: yes
-  autostop: {idle_minutes: 10h, down: true, wait_for: jobs}
+  autostop: {idle_minutes: 600, down: true, wait_for: jobs}
   priority: -3
 envs: {A: 1}
 setup: pip install x
@@ -111,7 +111,8 @@ queue: fifo
     ['memory: 16', 16, false],
     ['memory: 1TB', 1024, false],
     ['memory: 512mb+', 0.5, true],
-    ['memory: 8 GiB', 8, false],
+    ['memory: 8 GB', 8, false],
+    ['memory: 8Gi', 8, false],
   ])('reads %s', (yaml, count, atLeast) => {
     const read = resources(`{${yaml}}`);
     expect(read.cpus ?? read.memory).toEqual({ count, atLeast });
@@ -124,7 +125,8 @@ queue: fifo
     ['7', { idleMinutes: 7, down: false, waitFor: 'jobs_and_ssh' }],
     ["'7'", { idleMinutes: 7, down: false, waitFor: 'jobs_and_ssh' }],
     ['10h', { idleMinutes: 600, down: false, waitFor: 'jobs_and_ssh' }],
-    ['90s', { idleMinutes: 2, down: false, waitFor: 'jobs_and_ssh' }],
+    ['90m', { idleMinutes: 90, down: false, waitFor: 'jobs_and_ssh' }],
+    ['2D', { idleMinutes: 2880, down: false, waitFor: 'jobs_and_ssh' }],
     ['{down: true}', { idleMinutes: 5, down: true, waitFor: 'jobs_and_ssh' }],
     ['{idle_minutes: 3, wait_for: none}', { idleMinutes: 3, down: false, waitFor: 'none' }],
   ])('reads autostop: %s', (yaml, wanted) => {

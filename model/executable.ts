@@ -1,0 +1,126 @@
+/** What of a task file this version carries out. The one table that says so; what it lists is refused by name at launch. */
+import { type ConfigOverrides, configPaths } from './spec/config.ts';
+import { FieldError } from './spec/field.ts';
+import type { Alternative } from './spec/resources.ts';
+import { gpuCount } from './spec/styx-fields.ts';
+import type { TaskSpec } from './spec/task.ts';
+import type { JobDemand, Task } from './task.ts';
+
+/** Fields that are read and checked and not carried out, with how one sees that a task uses them. */
+const NOT_EXECUTED = {
+  workdir: (task) => task.workdir !== null,
+  file_mounts: (task) => Object.keys(task.fileMounts).length > 0,
+  volumes: (task) => Object.keys(task.volumes).length > 0,
+  secrets: (task) => Object.keys(task.secrets).length > 0,
+  managed_secrets: (task) => task.managedSecrets.length > 0,
+  service: (task) => task.service !== null,
+  pool: (task) => task.pool !== null,
+  inputs: (task) => task.inputs !== null,
+  outputs: (task) => task.outputs !== null,
+  event_callback: (task) => task.eventCallback !== null,
+  config: (task) => Object.keys(task.config).length > 0,
+  'config.hooks': (task) => task.hooks.length > 0,
+  api_server_access: (task) => task.apiServerAccess === true,
+  'resources.accelerator_args': some((one) => one.acceleratorArgs !== null),
+  'resources.job_recovery': some((one) => one.jobRecovery !== null),
+  'resources.disk_size': some((one) => one.diskSize !== null),
+  'resources.disk_tier': some((one) => one.diskTier !== null),
+  'resources.network_tier': some((one) => one.networkTier !== null),
+  'resources.local_disk': some((one) => one.localDisk !== null),
+  'resources.max_hourly_cost': some((one) => one.maxHourlyCost !== null),
+  'resources.ports': some((one) => one.ports !== null),
+  'resources.labels': some((one) => Object.keys(one.labels).length > 0),
+  'resources.image_id': some((one) => one.imageId !== null),
+  'resources.priority_class': some((one) => one.priorityClass !== null),
+  'resources.volumes': some((one) => one.volumes.length > 0),
+  'resources.any_of': (task) => task.resources.alternatives.length > 1 && task.resources.order === 'any_of',
+  'resources.ordered': (task) => task.resources.alternatives.length > 1 && task.resources.order === 'ordered',
+} as const satisfies Record<string, (task: TaskSpec) => boolean>;
+
+export const NOT_EXECUTED_FIELDS: readonly string[] = Object.keys(NOT_EXECUTED);
+
+const NOT_YET = 'not supported yet by this version of Styx';
+const DEFAULT_DEMAND_CPUS = 0.5;
+const MAX_NODES = 10_000;
+const MAX_NAME = 100;
+
+function some(used: (one: Alternative) => boolean): (task: TaskSpec) => boolean {
+  return (task) => task.resources.alternatives.some(used);
+}
+
+/** A field of a task that stands in the way of carrying it out. */
+export interface Obstacle {
+  /** `resources.disk_size`. */
+  readonly path: string;
+  readonly message: string;
+}
+
+/** All that stands in the way; empty when `executableTask` can be called. */
+export function obstacles(task: TaskSpec): Obstacle[] {
+  const found: Obstacle[] = [];
+  for (const [path, used] of Object.entries(NOT_EXECUTED)) {
+    if (!used(task)) continue;
+    for (const held of path === 'config' ? configFieldPaths(task.config) : [path])
+      found.push({ path: held, message: NOT_YET });
+  }
+  const [{ accelerators }] = task.resources.alternatives;
+  if (accelerators?.kind === 'memory') {
+    found.push({ path: 'resources.accelerators', message: `asking by memory or maker is ${NOT_YET}` });
+  } else if (accelerators !== null) {
+    try {
+      gpuCount(accelerators.count);
+    } catch (error) {
+      if (!(error instanceof FieldError)) throw error;
+      found.push({ path: 'resources.accelerators', message: error.message });
+    }
+  }
+  if (task.numNodes > MAX_NODES)
+    found.push({ path: 'num_nodes', message: `must be at most ${MAX_NODES}, not ${task.numNodes}` });
+  if ((task.name?.length ?? 0) > MAX_NAME)
+    found.push({ path: 'name', message: `must have at most ${MAX_NAME} characters` });
+  return found;
+}
+
+function configFieldPaths(config: ConfigOverrides): string[] {
+  return configPaths(config).map((path) => `config.${path}`);
+}
+
+/** What the workflows take, of a task without obstacles. */
+export function executableTask(spec: TaskSpec): Task {
+  const [asked] = spec.resources.alternatives;
+  const accelerators = asked.accelerators?.kind === 'named' ? asked.accelerators : null;
+  const demand: JobDemand = {
+    cpus: spec.jobDemand.cpus ?? DEFAULT_DEMAND_CPUS,
+    gpus: spec.jobDemand.gpus ?? accelerators?.count ?? 0,
+    memory: spec.jobDemand.memory ?? 0,
+  };
+  return {
+    name: spec.name,
+    resources: {
+      cloud: asked.cloud,
+      region: asked.region,
+      zone: asked.zone,
+      instanceType: asked.instanceType,
+      cpus: asked.cpus,
+      memory: asked.memory?.count === 0 ? null : asked.memory,
+      accelerators: accelerators === null ? null : { name: accelerators.name, count: accelerators.count },
+      useSpot: asked.useSpot,
+      numNodes: spec.numNodes,
+    },
+    numNodes: spec.numNodes,
+    envs: spec.envs,
+    setup: spec.setup,
+    run: spec.run,
+    autostop: autostopOf(asked.autostop),
+    priority: asked.priority ?? 0,
+    demand,
+    maxDuration: spec.maxDuration,
+    queue: spec.queue,
+  };
+}
+
+function autostopOf(asked: Alternative['autostop']): Task['autostop'] {
+  if (asked === null || asked === false) return null;
+  const { idleMinutes, down, waitFor } = asked;
+  return { idleMinutes: Math.max(1, idleMinutes), down, waitFor: waitFor ?? 'jobs_and_ssh' };
+}
