@@ -27,6 +27,11 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   { name: 'check', summary: 'Check the credentials of clouds', load: () => import('./commands/check.ts') },
   { name: 'server', summary: 'Start, stop and inspect the Styx server', load: () => import('./commands/server.ts') },
+  {
+    name: 'keys',
+    summary: 'Show, change and copy the keys that seal data',
+    load: () => import('./commands/keys.ts'),
+  },
   { name: 'version', summary: 'Show the version', load: () => import('./commands/version.ts') },
   {
     name: 'completion',
