@@ -50,7 +50,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Styx> {
       ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
     });
   }
-  const link = await Link.open(() => connectConfig(home));
+  const link = await Link.open(() => connectConfig(home), home);
   const user = options.user ?? userName();
   const timing = process.env.STYX_TIMING === 'test' ? TEST : NORMAL;
   const clusters = new Clusters({ link, workspace, user, timing });

@@ -8,6 +8,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } fr
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { styxCache, writeAtomically } from '../system/home.ts';
+import { FAILURE_CONVERTER } from './sealing.ts';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const SOURCES = ['model', 'workflows'];
@@ -57,10 +58,15 @@ export async function workflowBundle(onProgress: (message: string) => void = () 
   throw new Error('unreachable');
 }
 
-/** Bundled code of a module that exports workflow functions. */
+/** Bundled code of a module that exports workflow functions, with what seals and opens their messages. */
 export async function bundle(workflowsPath: string): Promise<string> {
   const { bundleWorkflowCode, DefaultLogger } = await import('@temporalio/worker');
-  const { code } = await bundleWorkflowCode({ workflowsPath, logger: new DefaultLogger('WARN') });
+  const { code } = await bundleWorkflowCode({
+    workflowsPath,
+    workflowInterceptorModules: [join(ROOT, 'workflows', 'interceptors.ts')],
+    failureConverterPath: FAILURE_CONVERTER,
+    logger: new DefaultLogger('WARN'),
+  });
   return code;
 }
 

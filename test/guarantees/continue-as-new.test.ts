@@ -22,7 +22,7 @@ let link: Link;
 let story: Story;
 beforeAll(async () => {
   world = await World.start();
-  link = await Link.open(() => connectConfig(world.home));
+  link = await Link.open(() => connectConfig(world.home), world.home);
   story = new Story(world, new Clusters({ link, workspace: 'default', user: 'tester', timing: TIMING }));
 });
 afterAll(async () => {
