@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { type Command, Option } from 'commander';
 import { StyxError } from '../model/errors.ts';
 import { commandTask, parseTask } from '../model/parse-task.ts';
-import type { AutostopRule, Task } from '../model/task.ts';
+import type { AutostopRule, WrittenTask } from '../model/task.ts';
 import type { TaskOverrides } from '../model/task-overrides.ts';
 import { collect, wholeNumber } from './options.ts';
 
@@ -18,6 +18,8 @@ export interface TaskOptions {
   readonly useSpot?: boolean;
   readonly env?: readonly string[];
   readonly envFile?: string;
+  readonly secret?: readonly string[];
+  readonly secretFile?: string;
   readonly priority?: string;
 }
 
@@ -34,6 +36,8 @@ export function taskOptions(command: Command): Command {
     .option('--no-use-spot', 'use on-demand instances')
     .option('--env <K=V>', 'environment variable; K alone takes the value from here; may be repeated', collect)
     .option('--env-file <file>', 'file of K=V lines; --env goes before it')
+    .option('--secret <K=V>', 'like --env, for a value that nobody else sees; K alone keeps it out of `ps`', collect)
+    .option('--secret-file <file>', 'file of K=V lines; --secret goes before it')
     .option('--priority <n>', 'from -1000 to 1000; higher first');
 }
 
@@ -65,7 +69,7 @@ export function autostopRule(options: AutostopOptions, base: AutostopRule | null
 }
 
 /** A YAML file (`-`: stdin), a shell command of one or more words, or nothing (machines only). @throws invalid */
-export function readTask(entrypoint: readonly string[], options: TaskOptions): Task {
+export function readTask(entrypoint: readonly string[], options: TaskOptions): WrittenTask {
   const overrides: TaskOverrides = {
     name: options.name,
     infra: options.infra,
@@ -76,7 +80,8 @@ export function readTask(entrypoint: readonly string[], options: TaskOptions): T
     instanceType: options.instanceType,
     useSpot: options.useSpot,
     priority: options.priority,
-    envs: readEnvs(options),
+    envs: readVariables('env', options.env, options.envFile),
+    secrets: readVariables('secret', options.secret, options.secretFile),
   };
   const [first] = entrypoint;
   if (first === undefined) return parseTask('{}', { file: 'command line', overrides });
@@ -98,25 +103,28 @@ function readText(file: string | number, what: string): string {
   }
 }
 
-function readEnvs(options: TaskOptions): Record<string, string> {
-  const envs: [string, string][] = [];
-  if (options.envFile !== undefined) {
-    envs.push(...parseEnvFile(readText(options.envFile, `env file ${options.envFile}`), options.envFile));
-  }
-  for (const given of options.env ?? []) {
-    const equals = given.indexOf('=');
-    if (equals > 0) envs.push([given.slice(0, equals), given.slice(equals + 1)]);
+function readVariables(
+  option: 'env' | 'secret',
+  given: readonly string[] = [],
+  file: string | undefined,
+): Record<string, string> {
+  const variables: [string, string][] = [];
+  if (file !== undefined) variables.push(...parseEnvFile(readText(file, `${option} file ${file}`), file));
+  for (const entry of given) {
+    const equals = entry.indexOf('=');
+    if (equals > 0) variables.push([entry.slice(0, equals), entry.slice(equals + 1)]);
     else {
-      const value = process.env[given];
+      const value = process.env[entry];
       if (equals === 0 || value === undefined) {
-        throw new StyxError('invalid', `--env ${given}: no such variable is set here`, {
-          hint: 'Write --env NAME=VALUE.',
+        const shown = equals === 0 ? '=...' : entry;
+        throw new StyxError('invalid', `--${option} ${shown}: no such variable is set here`, {
+          hint: `Write --${option} NAME=VALUE.`,
         });
       }
-      envs.push([given, value]);
+      variables.push([entry, value]);
     }
   }
-  return Object.fromEntries(envs);
+  return Object.fromEntries(variables);
 }
 
 /** Lines `K=V`, `export K=V`; values may be in single or double quotes; `#` begins a comment line. @throws invalid */
@@ -139,10 +147,10 @@ export function commandLineText(argv: readonly string[]): string {
   const shown: string[] = [];
   let hidesNext = false;
   for (const arg of argv) {
-    const secret = hidesNext || arg.startsWith('--env=');
-    const text = secret ? arg.replace(/^((?:--env=)?[^=]*=)[\s\S]*$/, '$1...') : arg;
+    const secret = hidesNext || /^--(?:env|secret)=/.test(arg);
+    const text = secret ? arg.replace(/^((?:--(?:env|secret)=)?[^=]*=)[\s\S]*$/, '$1...') : arg;
     shown.push(/^[\w@%+=:,./*-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
-    hidesNext = arg === '--env';
+    hidesNext = arg === '--env' || arg === '--secret';
   }
   return `styx ${shown.join(' ')}`;
 }

@@ -64,7 +64,9 @@ export async function connect(options: ConnectOptions = {}): Promise<Styx> {
     async *logs(name, logOptions = {}) {
       pool ??= openPool();
       const look = (budget: number) => clusters.view(name, { budget });
-      yield* jobLogs({ workspace, name, look, pool: await pool, secret: installationSecret(home) }, logOptions);
+      const secretValues = (generation: string, jobId: number) => clusters.secretValues(name, generation, jobId);
+      const secret = installationSecret(home);
+      yield* jobLogs({ workspace, name, look, pool: await pool, secret, secretValues }, logOptions);
     },
     async close() {
       await (await pool)?.close();

@@ -1,6 +1,7 @@
 /** The connection to Temporal of one client: made on first use, and made anew when the server comes back at another address. */
 import { Connection, WorkflowClient } from '@temporalio/client';
 import { StyxError } from '../model/errors.ts';
+import { Keyring } from '../system/keyring.ts';
 import type { ConnectConfig } from '../workers/connection.ts';
 import { sealedClient } from '../workers/sealing.ts';
 import { isConnectionLoss, toStyxError } from './errors.ts';
@@ -17,6 +18,8 @@ interface Open {
 export class Link {
   readonly #resolve: () => Promise<ConnectConfig>;
   readonly #home: string;
+  /** The keys of this data directory. */
+  readonly keyring: Keyring;
   #open: Open;
   #installation: string | undefined;
   #closed = false;
@@ -24,6 +27,7 @@ export class Link {
   private constructor(resolve: () => Promise<ConnectConfig>, home: string, open: Open) {
     this.#resolve = resolve;
     this.#home = home;
+    this.keyring = new Keyring(home);
     this.#open = open;
   }
 

@@ -1,7 +1,7 @@
 /** Task YAML, or a shell command, to a normalised Task. */
 import { jsonBytes, TASK_BYTES } from './budgets.ts';
 import { nearestWord } from './spelling.ts';
-import type { JobDemand, Task } from './task.ts';
+import type { JobDemand, WrittenTask } from './task.ts';
 import { TaskError, type TaskProblem } from './task-error.ts';
 import { type ReadOverrides, readOverrides, type TaskOverrides } from './task-overrides.ts';
 import { KNOWN_FIELDS, UNSUPPORTED_FIELDS, type YamlTask, yamlTask } from './task-schema.ts';
@@ -14,7 +14,7 @@ const START = { line: 1, column: 1 };
  * The task that `text` describes; `file` names it in messages. Throws TaskError with all problems at once, and nothing else.
  * Substitutes nothing: `$NAME` in a script is the shell's.
  */
-export function parseTask(text: string, options: { file: string; overrides?: TaskOverrides }): Task {
+export function parseTask(text: string, options: { file: string; overrides?: TaskOverrides }): WrittenTask {
   const { file } = options;
   const bytes = new TextEncoder().encode(text).length;
   if (bytes > TASK_BYTES) throw new TaskError(file, [{ ...START, path: '', message: tooLarge(bytes) }]);
@@ -29,7 +29,7 @@ export function parseTask(text: string, options: { file: string; overrides?: Tas
     problems.push({ ...(root?.at ?? START), path: '', message });
   }
   if (root === null || root.kind !== 'map') throw new TaskError(file, problems);
-  const parsed = yamlTask.safeParse(plainTask(root, overrides.envs));
+  const parsed = yamlTask.safeParse(plainTask(root, overrides));
   for (const issue of parsed.error?.issues ?? []) problems.push(...problemsOf(issue, root));
   problems.push(...contradictions(root));
   if (!parsed.success || problems.length > 0) throw new TaskError(file, problems);
@@ -40,7 +40,7 @@ export function parseTask(text: string, options: { file: string; overrides?: Tas
 }
 
 /** A task whose `run` is a shell command. Throws TaskError. */
-export function commandTask(command: string, overrides: TaskOverrides = {}): Task {
+export function commandTask(command: string, overrides: TaskOverrides = {}): WrittenTask {
   const problems: TaskProblem[] = [];
   const read = readOverrides(overrides, problems);
   const problem = (message: string) => problems.push({ line: null, column: null, path: 'command', message });
@@ -57,16 +57,22 @@ function tooLarge(bytes: number): string {
 }
 
 /** The document as plain values; variables as Python prints them, without those that the command line gives. */
-function plainTask(root: YamlNode & { kind: 'map' }, given: Readonly<Record<string, string>>): Record<string, unknown> {
+function plainTask(
+  root: YamlNode & { kind: 'map' },
+  given: Pick<ReadOverrides, 'envs' | 'secrets'>,
+): Record<string, unknown> {
   const task = plainValue(root) as Record<string, unknown>;
-  const envs = root.entries.find((entry) => entry.key === 'envs')?.value;
-  if (envs?.kind !== 'map') return task;
-  const values: Record<string, unknown> = Object.create(null);
-  for (const { key, value } of envs.entries) {
-    if (Object.hasOwn(given, key)) continue;
-    values[key] = value.kind === 'scalar' && value.value !== null ? value.text : plainValue(value);
+  for (const field of ['envs', 'secrets'] as const) {
+    const map = root.entries.find((entry) => entry.key === field)?.value;
+    if (map?.kind !== 'map') continue;
+    const values: Record<string, unknown> = Object.create(null);
+    for (const { key, value } of map.entries) {
+      if (Object.hasOwn(given[field], key)) continue;
+      values[key] = value.kind === 'scalar' && value.value !== null ? value.text : plainValue(value);
+    }
+    task[field] = values;
   }
-  return { ...task, envs: values };
+  return task;
 }
 
 interface Issue {
@@ -120,7 +126,7 @@ function isNull(node: YamlNode): boolean {
   return node.kind === 'scalar' && node.value === null;
 }
 
-function normalised(yaml: YamlTask, overrides: ReadOverrides): Task {
+function normalised(yaml: YamlTask, overrides: ReadOverrides): WrittenTask {
   const resources = yaml.resources ?? {};
   const accelerators = firstGiven(overrides.accelerators, resources.accelerators, resources.gpus);
   const numNodes = overrides.numNodes ?? yaml.num_nodes ?? 1;
@@ -145,6 +151,7 @@ function normalised(yaml: YamlTask, overrides: ReadOverrides): Task {
     },
     numNodes,
     envs: { ...yaml.envs, ...overrides.envs },
+    secrets: { ...yaml.secrets, ...overrides.secrets },
     setup: yaml.setup ?? null,
     run: yaml.run ?? null,
     autostop: resources.autostop ?? null,

@@ -15,6 +15,8 @@ export interface TaskOverrides {
   readonly useSpot?: boolean | undefined;
   /** Variables that replace or add to the task's. */
   readonly envs?: Readonly<Record<string, string>> | undefined;
+  /** The same for secrets. */
+  readonly secrets?: Readonly<Record<string, string>> | undefined;
   readonly priority?: string | number | undefined;
 }
 
@@ -30,6 +32,7 @@ export interface ReadOverrides {
   readonly useSpot: boolean | undefined;
   readonly priority: number | undefined;
   readonly envs: Readonly<Record<string, string>>;
+  readonly secrets: Readonly<Record<string, string>>;
 }
 
 const ANYWHERE: fields.Place = { cloud: null, region: null, zone: null };
@@ -47,11 +50,13 @@ export function readOverrides(overrides: TaskOverrides, problems: TaskProblem[])
       return undefined;
     }
   }
-  const envs: [string, string][] = [];
-  for (const [name, value] of Object.entries(overrides.envs ?? {})) {
-    const understood = read('--env', value, (held) => fields.envValue(fields.envName(name), held), undefined);
-    if (understood !== undefined) envs.push([name, understood]);
-  }
+  const variables = (option: string, given: Readonly<Record<string, string>> = {}): Record<string, string> => {
+    const understood = Object.entries(given).flatMap(([name, value]) => {
+      const text = read(option, value, (held) => fields.envValue(fields.envName(name), held), undefined);
+      return text === undefined ? [] : [[name, text] as const];
+    });
+    return Object.fromEntries(understood);
+  };
   return {
     name: read('--name', overrides.name, fields.taskName, undefined),
     place: read('--infra', overrides.infra, fields.infra, ANYWHERE),
@@ -62,6 +67,7 @@ export function readOverrides(overrides: TaskOverrides, problems: TaskProblem[])
     instanceType: read('--instance-type', overrides.instanceType, fields.placeName, null),
     useSpot: read('--use-spot', overrides.useSpot, fields.flag, undefined),
     priority: read('--priority', overrides.priority, fields.priority, 0),
-    envs: Object.fromEntries(envs),
+    envs: variables('--env', overrides.envs),
+    secrets: variables('--secret', overrides.secrets),
   };
 }

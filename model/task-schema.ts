@@ -100,6 +100,7 @@ const taskShape = {
   resources: fieldsOf(resourceShape).optional(),
   num_nodes: field(fields.numNodes).optional(),
   envs: envs.optional(),
+  secrets: envs.optional(),
   setup: field(fields.text).optional(),
   run: field(fields.text).optional(),
   max_duration: field(fields.maxDuration).optional(),
@@ -107,7 +108,7 @@ const taskShape = {
   queue: field(fields.queueDiscipline).optional(),
 };
 
-/** One document of task YAML as plain values, the values of `envs` as text or null. */
+/** One document of task YAML as plain values, the values of `envs` and `secrets` as text or null. */
 export const yamlTask = fieldsOf(taskShape);
 export type YamlTask = z.infer<typeof yamlTask>;
 
@@ -122,7 +123,7 @@ export const KNOWN_FIELDS: Readonly<Record<string, readonly string[]>> = {
 /** Fields that SkyPilot has and this version does not. */
 export const UNSUPPORTED_FIELDS: Readonly<Record<string, readonly string[]>> = {
   '': [
-    ...['workdir', 'file_mounts', 'volumes', 'secrets', 'managed_secrets', 'service', 'pool', 'inputs', 'outputs'],
+    ...['workdir', 'file_mounts', 'volumes', 'managed_secrets', 'service', 'pool', 'inputs', 'outputs'],
     ...[
       'event_callback',
       'config',
@@ -174,6 +175,7 @@ const taskSchema: z.ZodType<Task> = z
     resources: resourceRequest,
     numNodes: z.int().min(1).max(10_000),
     envs: z.record(z.string(), z.string()),
+    secrets: z.record(z.string(), z.object({ $secret: z.string(), box: z.string() })),
     setup: script,
     run: script,
     autostop: z
@@ -188,7 +190,7 @@ const taskSchema: z.ZodType<Task> = z
     if (task.resources.numNodes !== task.numNodes) {
       ctx.addIssue({ code: 'custom', message: 'differs from numNodes', path: ['resources', 'numNodes'] });
     }
-    for (const key of Object.keys(task.envs)) {
+    for (const key of [...Object.keys(task.envs), ...Object.keys(task.secrets)]) {
       try {
         fields.envName(key);
       } catch (error) {

@@ -106,7 +106,7 @@ export function jobInput(view: ClusterView, script: string): JobInput {
     jobId: 7_000 + Math.floor(Math.random() * 1_000_000),
     taskId: 'stranger',
     user: 'stranger',
-    task: { ...parseTask("run: 'true'", { file: 'test.yaml' }), run: script },
+    task: { ...parseTask("run: 'true'", { file: 'test.yaml' }), secrets: {}, run: script },
     withSetup: false,
     run: {
       allotment: { nodes: [0], gpus: [[]] },

@@ -45,7 +45,7 @@ describe.skipIf('missing' in server)('a cluster over hours', () => {
   async function launch(name: string, autostop: AutostopRule | null): Promise<Cluster> {
     workers.cluster.actions.length = 0;
     const id = clusterWorkflowId('default', name);
-    const task = commandTask('sleep 1');
+    const task = { ...commandTask('sleep 1'), secrets: {} };
     const command: LaunchCommand = {
       requestId: randomUUID(),
       user: 'tester',
