@@ -43,7 +43,8 @@ function wrap<A extends Activity>(name: string, activity: A): A {
       }
       crashPoint(`${name}.after`);
       crashPointAfterReport(`${name}.reported`);
-      return result;
+      // Not undefined, which a stranger's answer without a payload is read as.
+      return result ?? null;
     } catch (error) {
       throw asFailure(error);
     }

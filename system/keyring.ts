@@ -158,7 +158,7 @@ function read(dir: string, name: string): Key {
   } catch (error) {
     // Not the parser's own words: they may quote what is in the file.
     throw new StyxError('invalid', `${file} is not a key of Styx`, {
-      hint: 'Put it back from a copy (`styx keys import`), or move it away: what was sealed with it then stays closed.',
+      hint: 'Put it back from a copy (`styx keys import FILE`), or move it away: what was sealed with it then stays closed.',
       ...((error as NodeJS.ErrnoException).code === undefined ? {} : { cause: error }),
     });
   }

@@ -18,7 +18,7 @@ export function openSecrets(keyring: Keyring, boxes: Readonly<Record<string, Sec
     const key = keyring.find('secrets', id);
     if (key === undefined) {
       throw new StyxError('auth', `the secret ${name} was closed with the key ${id}, which is not here`, {
-        hint: 'Run `styx keys import` with a copy of the keys, or submit the job again.',
+        hint: 'Run `styx keys import FILE` with a copy of the keys, or submit the job again.',
       });
     }
     const value = open(key.secret, purpose(id, name), Buffer.from(box, 'base64'));

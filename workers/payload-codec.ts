@@ -78,7 +78,7 @@ export class PayloadSealer implements PayloadCodec {
             .slice(0, 16)})`
         : '';
     throw new StyxError('auth', `what Temporal's database holds ${REASONS[reason]}${key}`, {
-      hint: reason === 'unknown-key' ? 'Run `styx keys import` with a copy of the keys.' : 'See docs/security.md.',
+      hint: reason === 'unknown-key' ? 'Run `styx keys import FILE` with a copy of the keys.' : 'See docs/security.md.',
     });
   }
 }

@@ -89,6 +89,8 @@ export function interceptors(): WorkflowInterceptors {
           return result.then((value) => {
             const foreign = foreignReason(value);
             if (foreign !== null) throw refuse(`the result of ${input.activityType}`, `it is ${foreign}`);
+            // Our steps answer null at least: what answers nothing was taken from the worker by somebody else.
+            if (value === undefined) throw refuse(`the result of ${input.activityType}`, 'it carries nothing');
             return value;
           });
         },

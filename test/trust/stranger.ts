@@ -64,6 +64,19 @@ export class Stranger {
     });
   }
 
+  /** Takes a step of this type from the queue, and says that it is done. */
+  async completeNext(queue: string, type: string): Promise<void> {
+    const { connection, workflowService } = this.client;
+    const request = { namespace: 'default', taskQueue: { name: queue } };
+    const poll = () => workflowService.pollActivityTaskQueue(request);
+    for (;;) {
+      const { taskToken, activityType } = await connection.withDeadline(Date.now() + 70_000, poll);
+      if (activityType?.name !== type) continue;
+      await workflowService.respondActivityTaskCompleted({ namespace: 'default', taskToken });
+      return;
+    }
+  }
+
   /** How a workflow ended, by the server's word. */
   async ending(workflowId: string): Promise<string> {
     for (;;) {

@@ -4,13 +4,15 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ClusterView } from '../../model/commands.ts';
-import { WORKFLOW_QUEUE } from '../../model/queues.ts';
+import { ACTIVITY_QUEUE, WORKFLOW_QUEUE } from '../../model/queues.ts';
 import { Story } from '../guarantees/story.ts';
 import { sealedTemporalClient } from '../harness/client.ts';
 import { World } from '../harness/world.ts';
 import { jobInput, json, type Payload, Stranger } from './stranger.ts';
 
 const ENTITY = 'cluster/default/t';
+/** A machine that is busy with other things is slow, and not wrong. */
+const PATIENT = { budget: 60_000 };
 let world: World;
 let story: Story;
 let stranger: Stranger;
@@ -22,7 +24,7 @@ beforeAll(async () => {
   story = new Story(world, world.styx.clusters);
   stranger = await Stranger.at(world.server.address);
   await story.up('t', "run: 'true'");
-  view = await story.clusters.view('t');
+  view = await story.clusters.view('t', PATIENT);
 });
 afterAll(async () => {
   await story.down('t');
@@ -33,14 +35,14 @@ afterAll(async () => {
 
 /** The cluster is as it was and still does what its owner says. */
 async function unharmed(): Promise<void> {
-  const now = await story.clusters.view('t', { budget: 30_000 });
+  const now = await story.clusters.view('t', PATIENT);
   expect(now.status).toBe('UP');
   expect(now.generation).toBe(view.generation);
   expect(now.operations).toEqual(view.operations);
   expect(now.nodes).toEqual(view.nodes);
   const { jobId } = await story.exec('t', "run: 'true'");
   await story.jobEnds('t', jobId, 'SUCCEEDED');
-  view = await story.clusters.view('t', { budget: 30_000 });
+  view = await story.clusters.view('t', PATIENT);
 }
 
 describe('a start over plain gRPC', () => {
@@ -192,7 +194,7 @@ describe('what was sealed by us', () => {
     await story.down('u');
     await story.up('u', "run: 'true'");
     expect((await stranger.update(first, 'stop', stop))?.failure?.applicationFailureInfo?.type).toBe('refused');
-    expect((await story.clusters.view('u')).status).toBe('UP');
+    expect((await story.clusters.view('u', PATIENT)).status).toBe('UP');
     await story.down('u');
     await unharmed();
   });
@@ -221,6 +223,18 @@ test('a request to cancel workflows, which carries nothing, changes nothing', as
     await stranger.handle(workflowId).cancel();
   await story.jobEnds('t', jobId, 'FAILED');
   await unharmed();
+});
+
+test('a down whose step a stranger takes from the worker and calls done ends the machines all the same', async () => {
+  await story.up('x', "run: 'true'");
+  world.arm('terminateMachines.before');
+  const answer = await story.clusters.down('x');
+  expect(await world.hit('terminateMachines.before', 20_000)).toBe(true);
+  await world.killWorker();
+  await stranger.completeNext(ACTIVITY_QUEUE, 'terminateMachines');
+  await world.startWorker();
+  await story.succeeds('x', answer);
+  expect((await world.machinesLeft()).map(({ id }) => id)).toEqual(view.nodes.map(({ instanceId }) => instanceId));
 });
 
 test('a foreign workflow that looks like a cluster breaks no list and is in none', async () => {
