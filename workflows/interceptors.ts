@@ -35,13 +35,17 @@ export function interceptors(): WorkflowInterceptors {
     inbound: [
       {
         execute(input, next) {
-          const { workflowType } = workflowInfo();
+          const { workflowType, unsafe } = workflowInfo();
           // It may be ours: it waits until the key is back.
           if (input.args.some((arg) => foreignReason(arg) === 'unknown-key')) {
             return Promise.reject(new Error('the start of this workflow was sealed with a key that is not here'));
           }
           const found = input.args.length === 0 ? 'it carries nothing' : opened('start', workflowType, input.args);
-          if (typeof found === 'string') return Promise.reject(refuse(`the start of a ${workflowType}`, found));
+          if (typeof found === 'string') {
+            const refused = refuse(`the start of a ${workflowType}`, found);
+            // One that has done something was believed once, by a version that sealed nothing: it waits, and does not end.
+            return Promise.reject(unsafe.isReplaying ? new Error(refused.message) : refused);
+          }
           start = found;
           const run = () => next({ ...input, args: [...found.args] });
           // Temporal's own request to cancel carries nothing that could be sealed; our commands do.
