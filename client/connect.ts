@@ -50,7 +50,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Styx> {
       ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
     });
   }
-  const link = await Link.open(() => connectConfig(home));
+  const link = await Link.open(() => connectConfig(home), home);
   const user = options.user ?? userName();
   const timing = process.env.STYX_TIMING === 'test' ? TEST : NORMAL;
   const clusters = new Clusters({ link, workspace, user, timing });
@@ -64,7 +64,9 @@ export async function connect(options: ConnectOptions = {}): Promise<Styx> {
     async *logs(name, logOptions = {}) {
       pool ??= openPool();
       const look = (budget: number) => clusters.view(name, { budget });
-      yield* jobLogs({ workspace, name, look, pool: await pool, secret: installationSecret(home) }, logOptions);
+      const secretValues = (generation: string, jobId: number) => clusters.secretValues(name, generation, jobId);
+      const secret = installationSecret(home);
+      yield* jobLogs({ workspace, name, look, pool: await pool, secret, secretValues }, logOptions);
     },
     async close() {
       await (await pool)?.close();

@@ -26,6 +26,8 @@ export interface StartRequest {
   /** Run as `bash -i` in ~/sky_workdir, without -e. */
   readonly script: string;
   readonly env: Readonly<Record<string, string>>;
+  /** Go over `env`; kept on the node until the shell has read them, and masked in the agent's own words. */
+  readonly secrets?: Readonly<Record<string, string>>;
   /** Workflow id that the exit is reported to; carried through events. */
   readonly owner: string;
 }

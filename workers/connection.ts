@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { StyxError } from '../model/errors.ts';
+import type { CodecRule } from './payload-codec.ts';
 import { readState, type Target, unitPaths } from './unit.ts';
 
 export const DEFAULT_NAMESPACE = 'default';
@@ -16,6 +17,8 @@ export interface ConnectConfig {
     readonly metadata?: Record<string, string>;
   };
   readonly namespace: string;
+  /** The embedded server lets everybody in, so that there the payloads have to say whose they are. */
+  readonly codec: CodecRule;
 }
 
 /** What `@temporalio/envconfig` reads (TEMPORAL_* variables, profile of the config file); null when it names no server. */
@@ -43,7 +46,13 @@ export async function environmentConfig(env: NodeJS.ProcessEnv = process.env): P
     return null;
   }
   const given = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined));
-  return { connectionOptions: { address, ...given }, namespace: config.namespace ?? DEFAULT_NAMESPACE };
+  const namespace = config.namespace ?? DEFAULT_NAMESPACE;
+  return { connectionOptions: { address, ...given }, namespace, codec: codecRule(variables.STYX_CODEC) };
+}
+
+function codecRule(rule = 'optional'): CodecRule {
+  if (rule === 'required' || rule === 'optional') return rule;
+  throw new StyxError('invalid', `STYX_CODEC is '${rule}'; it can be required or optional`);
 }
 
 async function load(variables: Record<string, string>) {
@@ -75,7 +84,16 @@ export async function connectConfig(home: string, env: NodeJS.ProcessEnv = proce
       hint: 'Run `styx server start`.',
     });
   }
-  return { connectionOptions: { address: state.address, tls: false }, namespace: state.namespace };
+  if (env.STYX_CODEC === 'optional') {
+    throw new StyxError('invalid', 'STYX_CODEC is optional, but the embedded Temporal server lets everybody in', {
+      hint: 'Unset STYX_CODEC, or set TEMPORAL_ADDRESS to a server that knows its users.',
+    });
+  }
+  return {
+    connectionOptions: { address: state.address, tls: false },
+    namespace: state.namespace,
+    codec: 'required',
+  };
 }
 
 function configFile(env: NodeJS.ProcessEnv): string {
