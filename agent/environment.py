@@ -1,12 +1,14 @@
 """
 The user environment: ~/sky-user-env, where a job's python, pip and uv are, as SkyPilot's users have it. Nothing of it is made for a
-job that uses none of them: until then its programs are stand-ins, which make it (environment_maker.py) and go on as the real ones.
+job that uses none of them: until then its programs are stand-ins, which make it (environment_maker.py) and go on as the real ones. So is uv where there is none.
 """
 import os
 
 import paths
 
 BASE = os.path.join(paths.HOME, 'sky-user-env')
+#: Where SkyPilot's nodes have uv: it is of use in every environment.
+UV = os.path.join(paths.HOME, '.local', 'bin')
 #: Not below a version's folder, which goes some time after the next version came.
 _MAKER = os.path.join(paths.BASE, 'environment-maker.py')
 
@@ -48,18 +50,19 @@ make() { "$python" -I %(maker)s "$env" "$1" </dev/null >&2; }
 
 _ENDS = {
     # A machine that cannot make an environment may have a python that does.
-    'python': r'''make %(name)s 2>/dev/null || exec "$python" "$@"
+    'python': r'''make %(program)s 2>/dev/null || exec "$python" "$@"
+exec %(program)s "$@"
 ''',
-    'pip': r'''make %(name)s || exit
+    'pip': r'''make %(program)s && exec %(program)s "$@"
 ''',
-    'uv': r'''[ -L "$env/bin/python" ] || make python
-uv=$(find %(name)s "$PATH:$HOME/.local/bin:$HOME/.cargo/bin") && exec "$uv" "$@"
-make %(name)s || exit
+    # There is always one to be found: the machine's, or what stands at UV.
+    'uv': r'''[ -L "$env/bin/python" ] || make "$env/bin/python"
+exec "$(find %(name)s "$PATH:"%(uv)s)" "$@"
+''',
+    'uv itself': r'''make %(program)s && exec %(program)s "$@"
 ''',
 }
-_EXEC = r'''exec "$env/bin/%(name)s" "$@"
-'''
-_PROGRAMS = {'python': 'python', 'python3': 'python', 'pip': 'pip', 'pip3': 'pip', 'uv': 'uv', 'uvx': 'uv'}
+_IN_BASE = {'python': 'python', 'python3': 'python', 'pip': 'pip', 'pip3': 'pip', 'uv': 'uv', 'uvx': 'uv'}
 
 
 def prepare():
@@ -75,6 +78,8 @@ def _prepare():
         maker = file.read()
     if paths.read_or_none(_MAKER) != maker:
         paths.write_whole(_MAKER, maker)
+    for name in ('uv', 'uvx'):
+        _lay_once(os.path.join(UV, name), _stand_in(os.path.join(UV, name), 'uv itself'))
     if os.path.lexists(BASE):
         return
     import shutil
@@ -82,14 +87,27 @@ def _prepare():
     draft = os.path.join(paths.TEMP, 'sky-user-env')
     shutil.rmtree(draft, ignore_errors=True)
     os.makedirs(os.path.join(draft, 'bin'))
-    values = {'base': _quoted(BASE), 'maker': _quoted(_MAKER)}
-    _write(os.path.join(draft, 'bin', 'activate'), _ACTIVATE % values, 0o644)
-    for name, kind in _PROGRAMS.items():
-        text = (_STAND_IN + _ENDS[kind] + _EXEC) % dict(values, name=name)
-        _write(os.path.join(draft, 'bin', name), text, 0o755)
+    _write(os.path.join(draft, 'bin', 'activate'), _ACTIVATE % {'base': _quoted(BASE)}, 0o644)
+    for name, kind in _IN_BASE.items():
+        _write(os.path.join(draft, 'bin', name), _stand_in(os.path.join(BASE, 'bin', name), kind), 0o755)
     for folder in (os.path.join(draft, 'bin'), draft):
         os.chmod(folder, 0o755)
     os.rename(draft, BASE)
+
+
+def _stand_in(program, kind):
+    values = {'base': BASE, 'maker': _MAKER, 'uv': UV, 'program': program}
+    values = {name: _quoted(value) for name, value in values.items()}
+    return (_STAND_IN + _ENDS[kind]) % dict(values, name=os.path.basename(program))
+
+
+def _lay_once(path, text):
+    if os.path.lexists(path):
+        return
+    os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
+    draft = os.path.join(paths.TEMP, os.path.basename(path))
+    _write(draft, text, 0o755)
+    os.rename(draft, path)
 
 
 def _write(path, text, mode):

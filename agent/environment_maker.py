@@ -1,6 +1,6 @@
 """
-Makes ~/sky-user-env, the python, pip and uv of a node's jobs, when the first of them is used: `DIRECTORY PROGRAM`. Run by the
-stand-ins in its bin/ with the python3 that the machine has, and complete in itself, since it outlives the agent that laid it down.
+Makes ~/sky-user-env, the python, pip and uv of a node's jobs, when the first of them is used: `DIRECTORY STAND-IN`. Run by
+the stand-ins with the python3 that the machine has, and complete in itself, since it outlives the agent that laid it down.
 
 `pyvenv.cfg` is put in place last of all that the machine's python needs, and the programs one by one after it, each over its
 stand-in. So whoever finds a stand-in comes here, and what a kill left half done is finished, or thrown away when nothing could have
@@ -19,22 +19,22 @@ class Refused(Exception):
 
 
 def main(base, program):
+    """`program` is a stand-in, by its full path: it is the real one afterwards."""
     lock = os.open(os.path.join(base, '.lock'), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)
     _ensure(base)
-    if _is_stand_in(base, program):
-        if program.startswith('pip'):
-            _add_pip(base)
-        elif program.startswith('uv'):
-            _add_uv(base, lock)
-    if _is_stand_in(base, program):
-        raise Refused('%s could not be put into %s' % (program, base))
+    name = os.path.basename(program)
+    if _is_stand_in(program) and name.startswith('pip'):
+        _add_pip(base)
+    elif _is_stand_in(program) and name.startswith('uv'):
+        _add_uv(base, os.path.dirname(program), lock)
+    if _is_stand_in(program):
+        raise Refused('%s could not be made' % program)
 
 
-def _is_stand_in(base, name):
-    path = os.path.join(base, 'bin', name)
+def _is_stand_in(program):
     try:
-        with open(path, 'rb') as file:
+        with open(program, 'rb') as file:
             return file.read(200).startswith(b'#!/bin/sh\n# Stands in for ')
     except OSError:
         return False
@@ -140,7 +140,7 @@ def _add_pip(base):
         raise Refused(_what_to_install('pip'))
 
 
-def _add_uv(base, lock):
+def _add_uv(base, target, lock):
     draft = os.path.join(base, '.uv')
     shutil.rmtree(draft, ignore_errors=True)
     pip = [os.path.join(base, 'bin', 'python'), '-m', 'pip', 'install', '--quiet', '--disable-pip-version-check']
@@ -149,12 +149,8 @@ def _add_uv(base, lock):
     programs = os.path.join(draft, 'bin')
     if code or not os.path.exists(os.path.join(programs, 'uv')):
         raise Refused('uv is not on this machine, and pip could not install it (see above)')
-    source, packages = _packages(draft), _packages(base)
-    for name in os.listdir(source):
-        _remove(os.path.join(packages, name))
-        os.rename(os.path.join(source, name), os.path.join(packages, name))
-    for name in sorted(os.listdir(programs), key=lambda name: (name == 'uv', name)):
-        os.rename(os.path.join(programs, name), os.path.join(base, 'bin', name))
+    for name in os.listdir(programs):
+        os.rename(os.path.join(programs, name), os.path.join(target, name))
     shutil.rmtree(draft, ignore_errors=True)
 
 

@@ -42,7 +42,8 @@ cd %(workdir)s
 '''
 
 # An environment that the user's start file has activated is left as it is.
-_ACTIVATE = b'''[ -n "${CONDA_PREFIX-}${VIRTUAL_ENV-}" ] || { [ -f %(path)s ] && . %(path)s; }
+_ACTIVATE = b'''case ":$PATH:" in *:%(uv)s:*) ;; *) PATH=$PATH:%(uv)s;; esac
+[ -n "${CONDA_PREFIX-}${VIRTUAL_ENV-}" ] || { [ -f %(path)s ] && . %(path)s; }
 '''
 
 #: Of the channel that the agent was started from; a job is no part of it.
@@ -63,9 +64,10 @@ def rc(env, folder, user_env):
     The start file of a job's shell: the user's own first, the task's variables after it, so that they win. The secrets are in a file
     of their own, which is gone before the script begins.
     """
-    activate = quote(os.fsencode(os.path.join(environment.BASE, 'bin', 'activate')))
+    user = {b'path': os.path.join(environment.BASE, 'bin', 'activate'), b'uv': environment.UV}
+    user = {name: quote(os.fsencode(path)) for name, path in user.items()}
     return _RC % {
-        b'activate': _ACTIVATE % {b'path': activate} if user_env else b'',
+        b'activate': _ACTIVATE % user if user_env else b'',
         b'bashrc': quote(os.fsencode(paths.HOME) + b'/.bashrc'),
         b'workdir': quote(os.fsencode(paths.WORKDIR)),
         b'env': exports(env),

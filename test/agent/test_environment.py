@@ -124,6 +124,13 @@ def test_a_job_without_the_environment_has_the_machines_python(machine):
     assert not os.path.exists(machine.path('sky-user-env'))
 
 
+def test_a_program_of_the_user_that_links_to_python_does_not_lead_it_in_circles(machine):
+    os.makedirs(machine.path('bin'))
+    os.symlink(machine.path('sky-user-env', 'bin', 'python3'), machine.path('bin', 'python3'))
+    machine.environment['PATH'] = machine.path('bin') + ':' + machine.environment['PATH']
+    assert run(machine, '~/bin/python3 -c "print(1)"; python3 -c "print(2)"') == (0, '1\n2\n')
+
+
 def test_an_environment_that_is_there_already_is_left_as_it_is(machine):
     os.makedirs(machine.path('sky-user-env', 'bin'))
     with open(machine.path('sky-user-env', 'bin', 'activate'), 'w') as file:
@@ -191,11 +198,12 @@ def test_a_machine_without_python_says_so(machine):
 
 
 def test_uv_of_the_machine_is_used_with_this_environment(machine):
-    os.makedirs(machine.path('.local', 'bin'))
-    with open(machine.path('.local', 'bin', 'uv'), 'w') as file:
+    os.makedirs(machine.path('programs'))
+    with open(machine.path('programs', 'uv'), 'w') as file:
         file.write('#!/bin/sh\necho "uv $* for $VIRTUAL_ENV"; [ -e "$VIRTUAL_ENV/pyvenv.cfg" ]\n')
-    os.chmod(machine.path('.local', 'bin', 'uv'), 0o755)
-    assert run(machine, 'uv pip install x') == (0, 'uv pip install x for %s\n' % machine.path('sky-user-env'))
+    os.chmod(machine.path('programs', 'uv'), 0o755)
+    machine.environment['PATH'] += ':' + machine.path('programs')
+    assert run(machine, 'uv pip install x; uv x') == (0, 'uv pip install x for %s\nuv x for %s\n' % (2 * (machine.path('sky-user-env'),)))
 
 
 def test_uv_comes_from_where_pip_finds_packages_when_the_machine_has_none(machine):
@@ -203,8 +211,10 @@ def test_uv_comes_from_where_pip_finds_packages_when_the_machine_has_none(machin
     code, text = run(machine, 'uv --version', env=index)
     assert code == 1 and text.splitlines()[-1].startswith('styx: uv is not on this machine')
     wheel(machine.home, 'uv', {'uv/__init__.py': '', 'uv-1.0.data/scripts/uv': '#!/bin/sh\necho "uv at $0"\n'})
-    assert run(machine, 'uv --version', env=index) == (0, 'uv at %s\n' % machine.path('sky-user-env', 'bin', 'uv'))
-    assert run(machine, 'uv --version; python -c "import uv"')[0] == 0
+    uv = machine.path('.local', 'bin', 'uv')
+    own = 'python -m venv --without-pip ~/own; . ~/own/bin/activate; '
+    assert run(machine, own + 'uv; uv', env=index) == (0, 2 * ('uv at %s\n' % uv))
+    assert run(machine, 'uv; ~/.local/bin/uv') == (0, 2 * ('uv at %s\n' % uv))
 
 
 def test_scripts_have_the_umask_of_a_login_and_see_output_at_once(machine):
