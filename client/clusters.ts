@@ -18,6 +18,7 @@ import { clusterWorkflowId, nameProblem } from '../model/identity.ts';
 import { WORKFLOW_QUEUE } from '../model/queues.ts';
 import type { AutostopRule, Task } from '../model/task.ts';
 import type { Timing } from '../model/timing.ts';
+import { onAllowedClouds } from './clouds.ts';
 import { isNotFound, toStyxError } from './errors.ts';
 import { type FollowOptions, type OperationEnd, waitForJob, waitForOperation } from './follow.ts';
 import type { Link } from './link.ts';
@@ -60,6 +61,8 @@ export interface ClustersContext {
   readonly workspace: string;
   readonly user: string;
   readonly timing: Timing;
+  /** Clouds that launches may use; null, which is the default: all. */
+  readonly allowedClouds?: readonly string[] | null;
 }
 
 export class Clusters {
@@ -71,20 +74,21 @@ export class Clusters {
 
   /**
    * Brings the cluster up when it is not and queues the task on it.
-   * @throws invalid, refused (the cluster is there and does not fit), transient
+   * @throws invalid (a cloud that may not be used, too), refused (the cluster is there and does not fit), transient
    */
   async launch(request: LaunchRequest, options: CommandOptions = {}): Promise<CommandAnswer> {
-    const { workspace, timing, link } = this.#context;
+    const { workspace, timing, link, allowedClouds = null } = this.#context;
     const problem = nameProblem(request.name);
     if (problem !== null) throw new StyxError('invalid', `cluster name '${request.name}' ${problem}`);
+    const task = await onAllowedClouds(request.task, allowedClouds);
     const spec: ClusterSpec = {
-      resources: request.task.resources,
-      numNodes: request.task.numNodes,
+      resources: task.resources,
+      numNodes: task.numNodes,
       resourcesText: request.resourcesText,
     };
     const payload: CommandPayloads['launch'] = {
       ...this.#base(options),
-      task: request.task,
+      task,
       spec,
       retryUntilUp: request.retryUntilUp ?? false,
       ...(request.autostop === undefined ? {} : { autostop: request.autostop }),

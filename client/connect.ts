@@ -1,9 +1,11 @@
 /** Where programs begin: `const styx = await connect()`. */
 import { userInfo } from 'node:os';
+import { type Config, DEFAULT_CONFIG } from '../model/config/values.ts';
 import { StyxError } from '../model/errors.ts';
 import { nameProblem } from '../model/identity.ts';
 import { NORMAL, TEST } from '../model/timing.ts';
 import type { NodePool } from '../nodes/node.ts';
+import { loadConfig } from '../system/config.ts';
 import { styxHome } from '../system/home.ts';
 import { installationSecret } from '../system/secret.ts';
 import { connectConfig } from '../workers/connection.ts';
@@ -14,7 +16,9 @@ import { jobLogs, type LogOptions, type LogPiece } from './logs.ts';
 export interface ConnectOptions {
   /** Data directory; default STYX_HOME, else ~/.styx. */
   readonly home?: string;
-  /** Default `default`. */
+  /** In place of what configuration files say, which are not read then; what it leaves out has its default. */
+  readonly config?: Partial<Config>;
+  /** Default: that of the configuration. */
   readonly workspace?: string;
   /** Whose name commands carry; default the operating system's user. */
   readonly user?: string;
@@ -40,7 +44,8 @@ export interface Styx {
 /** @throws invalid for a bad workspace name or configuration; unreachable, transient when there is no server */
 export async function connect(options: ConnectOptions = {}): Promise<Styx> {
   const home = options.home ?? styxHome();
-  const workspace = options.workspace ?? 'default';
+  const config = { ...DEFAULT_CONFIG, ...(options.config ?? (await configOfFiles(home))) };
+  const workspace = options.workspace ?? config.workspace;
   const problem = nameProblem(workspace);
   if (problem !== null) throw new StyxError('invalid', `workspace name '${workspace}' ${problem}`);
   if (options.startServer ?? true) {
@@ -53,7 +58,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Styx> {
   const link = await Link.open(() => connectConfig(home));
   const user = options.user ?? userName();
   const timing = process.env.STYX_TIMING === 'test' ? TEST : NORMAL;
-  const clusters = new Clusters({ link, workspace, user, timing });
+  const clusters = new Clusters({ link, workspace, user, timing, allowedClouds: config.allowedClouds });
   let pool: Promise<NodePool> | undefined;
   return {
     home,
@@ -71,6 +76,12 @@ export async function connect(options: ConnectOptions = {}): Promise<Styx> {
       await link.close();
     },
   };
+}
+
+async function configOfFiles(home: string): Promise<Config> {
+  const { config, warning } = await loadConfig({ home });
+  if (warning !== null) process.emitWarning(warning);
+  return config;
 }
 
 async function openPool(): Promise<NodePool> {

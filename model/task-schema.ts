@@ -16,6 +16,7 @@ const script = z.string().nullable();
 
 const resourceRequest: z.ZodType<ResourceRequest> = z.object({
   cloud: name,
+  clouds: z.array(z.string().min(1).max(253)).max(100).optional(),
   region: name,
   zone: name,
   instanceType: name,
