@@ -4,6 +4,7 @@ import type { Cloud } from '../clouds/cloud.ts';
 import { cloudNamed, cloudNames } from '../clouds/registry.ts';
 import type { NodePool } from '../nodes/node.ts';
 import { createNodePool } from '../nodes/pool.ts';
+import { Keyring } from '../system/keyring.ts';
 import { installationSecret } from '../system/secret.ts';
 
 export interface ActivityContext {
@@ -14,6 +15,8 @@ export interface ActivityContext {
   readonly clouds: () => Promise<Cloud[]>;
   /** The installation secret: login keys are derived from it. */
   readonly secret: Buffer;
+  /** Opens the secrets of tasks. */
+  readonly keyring: Keyring;
   /** UUID of the Temporal namespace. */
   readonly installation: string;
 }
@@ -32,6 +35,7 @@ export function activityContext(host: HostContext): ActivityContext {
     cloud: cloudNamed,
     clouds: () => Promise.all(cloudNames().map(cloudNamed)),
     secret: Buffer.from(installationSecret(host.styxHome)),
+    keyring: new Keyring(host.styxHome),
     installation: host.namespace.installation,
   };
 }

@@ -4,6 +4,20 @@ import type { StartPhaseInput } from './types.ts';
 
 /** `rank` is the job's: 0 … n−1 over the nodes that it runs on. IPs are in rank order, separated by newlines. */
 export function jobEnvironment(input: StartPhaseInput, rank: number): Record<string, string> {
+  return { ...input.task.envs, ...ownNames(input, rank) };
+}
+
+/** The task's secrets, without those of names that a task cannot replace. */
+export function taskSecrets(
+  input: StartPhaseInput,
+  rank: number,
+  opened: Readonly<Record<string, string>>,
+): Record<string, string> {
+  const own = ownNames(input, rank);
+  return Object.fromEntries(Object.entries(opened).filter(([name]) => !Object.hasOwn(own, name)));
+}
+
+function ownNames(input: StartPhaseInput, rank: number): Record<string, string> {
   const { job, run, task, phase } = input;
   const ips = run.nodes.map((node) => node.internalAddress).join('\n');
   const gpusPerNode = String(Math.ceil(task.demand.gpus));
@@ -23,7 +37,6 @@ export function jobEnvironment(input: StartPhaseInput, rank: number): Record<str
         }
       : { SKYPILOT_NODE_RANK: String(rank), SKYPILOT_NODE_IPS: ips, SKYPILOT_NUM_GPUS_PER_NODE: gpusPerNode };
   return {
-    ...task.envs,
     ...common,
     ...placed,
     STYX_TASK_ID: job.taskId,

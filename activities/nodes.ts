@@ -3,10 +3,11 @@ import { StyxError } from '../model/errors.ts';
 import { jobKey } from '../model/identity.ts';
 import type { Instance, NodeInfo } from '../model/machines.ts';
 import type { Node, ProcessState } from '../nodes/node.ts';
+import { openSecrets } from '../system/secret-box.ts';
 import { instanceAddress, nodeAddress } from './addresses.ts';
 import type { ActivityContext } from './context.ts';
 import { crashPoint } from './crash-points.ts';
-import { jobEnvironment } from './job-env.ts';
+import { jobEnvironment, taskSecrets } from './job-env.ts';
 import { leaseFor } from './lease.ts';
 import type {
   ActActivities,
@@ -18,7 +19,7 @@ import type {
   RankState,
   StartPhaseInput,
 } from './types.ts';
-import { backoff, whileHeartbeating } from './wrap.ts';
+import { backoff, masked, whileHeartbeating } from './wrap.ts';
 
 type NodeSteps = Pick<ActActivities, 'bootstrap' | 'startPhase' | 'cancelJob' | 'setLease' | 'describe'>;
 
@@ -30,7 +31,10 @@ export function nodeSteps(context: ActivityContext): NodeSteps {
     const pause = backoff(input.timing.pollEvery);
     for (;;) {
       try {
-        const node = await context.pool.node(instanceAddress(context.secret, input.cluster, instance), signal);
+        const node = await context.pool.node(
+          instanceAddress(context.secret, input.cluster, instance, input.timing),
+          signal,
+        );
         return describeNode(instance, node.hostKey);
       } catch (error) {
         if (!(error instanceof StyxError) || error.kind !== 'unreachable') throw error;
@@ -55,19 +59,18 @@ export function nodeSteps(context: ActivityContext): NodeSteps {
       const { job, phase, task, run } = input;
       const script = phase === 'setup' ? task.setup : task.run;
       if (script === null) throw new StyxError('invalid', `the task has no ${phase} script`);
-      const states = await Promise.all(
-        run.nodes.map(async (info, rank) => {
-          const node = await reach(job.cluster, info);
-          return await node.start({
-            jobKey: jobKey(job.cluster.generation, job.jobId),
-            phase,
-            rank,
-            script,
-            env: jobEnvironment(input, rank),
-            owner: job.owner,
-          });
-        }),
-      );
+      // The only place where they are open; what fails from here on may quote them.
+      const opened = openSecrets(context.keyring, task.secrets ?? {});
+      const start = async (info: NodeInfo, rank: number): Promise<ProcessState> => {
+        const env = jobEnvironment(input, rank);
+        const secrets = taskSecrets(input, rank, opened);
+        const node = await reach(job.cluster, info);
+        const key = jobKey(job.cluster.generation, job.jobId);
+        return await node.start({ jobKey: key, phase, rank, script, env, secrets, owner: job.owner });
+      };
+      const states = await Promise.all(run.nodes.map(start)).catch((error: unknown) => {
+        throw masked(error, Object.values(opened));
+      });
       crashPoint('startPhase.called');
       return states.map(rankState);
     },

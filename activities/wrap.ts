@@ -2,6 +2,7 @@
 import { ApplicationFailure, CancelledFailure, Context } from '@temporalio/activity';
 import { jsonBytes, RESULT_BYTES } from '../model/budgets.ts';
 import { StyxError } from '../model/errors.ts';
+import { maskText } from '../system/masking.ts';
 import { crashPoint, crashPointAfterReport } from './crash-points.ts';
 
 type Activity = (input: never) => Promise<unknown>;
@@ -21,6 +22,16 @@ export function asFailure(error: unknown): Error {
   return ApplicationFailure.create({ message, type: 'internal', ...(error instanceof Error ? { cause: error } : {}) });
 }
 
+/** The error with what it quotes of secret values replaced; its cause, which may quote them too, is left out. */
+export function masked(error: unknown, values: readonly string[]): unknown {
+  if (values.length === 0 || !(error instanceof Error)) return error;
+  if (error instanceof StyxError) {
+    const hint = error.hint === undefined ? {} : { hint: maskText(error.hint, values) };
+    return new StyxError(error.kind, maskText(error.message, values), hint);
+  }
+  return new StyxError('internal', maskText(error.message, values));
+}
+
 function wrap<A extends Activity>(name: string, activity: A): A {
   const wrapped = async (input: never): Promise<unknown> => {
     crashPoint(`${name}.before`);
@@ -32,7 +43,8 @@ function wrap<A extends Activity>(name: string, activity: A): A {
       }
       crashPoint(`${name}.after`);
       crashPointAfterReport(`${name}.reported`);
-      return result;
+      // Not undefined, which a stranger's answer without a payload is read as.
+      return result ?? null;
     } catch (error) {
       throw asFailure(error);
     }

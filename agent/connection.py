@@ -1,6 +1,7 @@
 """One client of the daemon: JSON lines with request ids, answers and streams in any order."""
 import json
 
+import masking
 from errors import Refused, invalid
 
 _MAX_LINE = 32 * 1024 * 1024
@@ -122,9 +123,9 @@ class Connection:
                 raise invalid('the request id %d is in use' % number)
             answer = self.handle(self, message)
         except Refused as refused:
-            answer = {'error': {'kind': refused.kind, 'message': str(refused)}}
+            answer = {'error': {'kind': refused.kind, 'message': masking.mask(str(refused))}}
         except OSError as error:
-            answer = {'error': {'kind': 'transient', 'message': 'the node could not do it: %s' % error}}
+            answer = {'error': {'kind': 'transient', 'message': masking.mask('the node could not do it: %s' % error)}}
         if answer is not None and self.open:
             self.send(dict(answer, id=number))
 

@@ -5,6 +5,7 @@ import socket
 import sys
 import traceback
 
+import masking
 import paths
 import process as records
 import request
@@ -90,7 +91,9 @@ class Daemon:
 
     def start(self, connection, message):
         key = request.process_key(message)
-        process = self.jobs.start(key, request.text(message, 'script'), request.env(message), request.text(message, 'owner'))
+        secrets = request.env(message, 'secrets')
+        masking.know(secrets.values())
+        process = self.jobs.start(key, request.text(message, 'script'), request.env(message), secrets, request.text(message, 'owner'))
         return {'ok': process.state()}
 
     def processes(self, connection, message):

@@ -64,8 +64,10 @@ def note(text):
     """Appends to the agent's own diary, for people."""
     import time
 
+    import masking
+
     try:
         with open(os.path.join(BASE, 'agent.log'), 'a') as file:
-            file.write('%s %s\n' % (time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime()), text))
+            file.write('%s %s\n' % (time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime()), masking.mask(text)))
     except OSError:
         pass

@@ -12,7 +12,7 @@ LOST = 137
 
 class Process:
     """
-    The folder holds `request.json`, `rc` and `script` (the intent), `claim` (made by the runner that runs it), `exit` and at
+    The folder holds `request.json`, `rc`, `secrets` and `script` (the intent), `claim` (made by the runner that runs it), `exit` and at
     last `final.json`, which is the state as it will always be answered.
     """
 
@@ -79,7 +79,7 @@ class Process:
     def settle(self):
         """Puts the final state on disk; script and variables, which may hold secrets, go."""
         paths.write_whole(os.path.join(self.folder, 'final.json'), json.dumps(self.final).encode())
-        for name in ('request.json', 'rc', 'script'):
+        for name in ('request.json', 'rc', 'secrets', 'script'):
             paths.remove(os.path.join(self.folder, name))
         paths.remove(live_marker(self.key))
 
@@ -104,7 +104,13 @@ def is_cancelled(job):
     return os.path.exists(cancel_file(job))
 
 
-def create(key, script, env, owner, boot):
+def drop_drafts():
+    """Of starts that a dead agent did not finish: they may hold secrets."""
+    for name in os.listdir(paths.TEMP):
+        shutil.rmtree(os.path.join(paths.TEMP, name), ignore_errors=True)
+
+
+def create(key, script, env, secrets, owner, boot):
     """Lays down the intent. It appears as a whole or not at all."""
     request = {'owner': owner, 'startedAt': time.time(), 'boot': boot}
     draft = os.path.join(paths.TEMP, '%s~%s-%d' % key)
@@ -112,7 +118,8 @@ def create(key, script, env, owner, boot):
     os.mkdir(draft, 0o700)
     for name, data in (
         ('request.json', json.dumps(request).encode()),
-        ('rc', runner.rc(env)),
+        ('rc', runner.rc(env, folder_of(key))),
+        ('secrets', runner.exports(secrets)),
         ('script', script.encode('utf-8', 'surrogatepass')),
     ):
         with open(os.path.join(draft, name), 'wb') as file:

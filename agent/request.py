@@ -43,10 +43,10 @@ def text(message, name):
     return value
 
 
-def env(message):
-    values = message.get('env', {})
+def env(message, field='env'):
+    values = message.get(field, {})
     if not isinstance(values, dict):
-        raise invalid('env must be an object')
+        raise invalid('%s must be an object' % field)
     total = 0
     for name, value in values.items():
         if not _VARIABLE.match(name) or name in _READONLY:

@@ -28,6 +28,8 @@ unset HISTFILE
 set +o history
 set +H
 cd %(workdir)s
+%(env)scase $- in *x*) set +x; . %(secrets)s; set -x;; *) . %(secrets)s;; esac
+\command -p rm -f %(secrets)s
 '''
 
 #: Of the channel that the agent was started from; a job is no part of it.
@@ -38,12 +40,22 @@ def quote(data):
     return b"'" + data.replace(b"'", b"'\\''") + b"'"
 
 
-def rc(env):
-    """The start file of a job's shell: the user's own first, the task's variables after it, so that they win."""
-    lines = [_RC % {b'bashrc': quote(os.fsencode(paths.HOME) + b'/.bashrc'), b'workdir': quote(os.fsencode(paths.WORKDIR))}]
-    for name, value in env.items():
-        lines.append(b'export %s=%s\n' % (name.encode(), quote(value.encode('utf-8', 'surrogatepass'))))
+def exports(env):
+    lines = [b'export %s=%s\n' % (name.encode(), quote(value.encode('utf-8', 'surrogatepass'))) for name, value in env.items()]
     return b''.join(lines)
+
+
+def rc(env, folder):
+    """
+    The start file of a job's shell: the user's own first, the task's variables after it, so that they win. The secrets are in a file
+    of their own, which is gone before the script begins.
+    """
+    return _RC % {
+        b'bashrc': quote(os.fsencode(paths.HOME) + b'/.bashrc'),
+        b'workdir': quote(os.fsencode(paths.WORKDIR)),
+        b'env': exports(env),
+        b'secrets': quote(os.fsencode(os.path.join(folder, 'secrets'))),
+    }
 
 
 def spawn(folder, log, boot, markers):

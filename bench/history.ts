@@ -1,6 +1,6 @@
 /** What one cluster from launch to teardown writes into Temporal: events, bytes, activities and children. */
-import { Connection, WorkflowClient } from '@temporalio/client';
-import { connectConfig } from '../workers/connection.ts';
+import type { WorkflowClient } from '@temporalio/client';
+import { sealedTemporalClient } from '../test/harness/client.ts';
 import type { Lab } from './lab.ts';
 import { add, type Report } from './report.ts';
 
@@ -12,10 +12,9 @@ export async function history(lab: Lab, report: Report): Promise<void> {
   const name = lab.name('history');
   await lab.cli('launch', '-y', '-c', name, '--infra', 'local', 'echo first');
   await lab.cli('down', '-y', name);
-  const { connectionOptions, namespace } = await connectConfig(lab.home);
-  const connection = await Connection.connect({ ...connectionOptions });
+  const { connection, workflow } = await sealedTemporalClient(lab.home);
   try {
-    const seen = await totals(new WorkflowClient({ connection, namespace }), `cluster/default/${name}`);
+    const seen = await totals(workflow, `cluster/default/${name}`);
     const one = (subject: string, value: number, unit: string, note: string, target?: number) =>
       add(report, { subject, unit, values: [value], note, ...(target === undefined ? {} : { target }) });
     one('history of launch+run+down', seen.sums.events, 'events', seen.events.join(', '));

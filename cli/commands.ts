@@ -33,6 +33,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./commands/config.ts'),
   },
   { name: 'server', summary: 'Start, stop and inspect the Styx server', load: () => import('./commands/server.ts') },
+  { name: 'ui', summary: "Show Temporal's Web UI, readable, until Ctrl-C", load: () => import('./commands/ui.ts') },
+  {
+    name: 'keys',
+    summary: 'Show, change and copy the keys that seal data',
+    load: () => import('./commands/keys.ts'),
+  },
   { name: 'version', summary: 'Show the version', load: () => import('./commands/version.ts') },
   {
     name: 'completion',

@@ -1,14 +1,14 @@
 /** What a launch would try first, before it is confirmed. */
 import { previewOffers } from '../client/clouds.ts';
 import type { InstanceTypeOffer } from '../model/machines.ts';
-import type { Task } from '../model/task.ts';
+import type { WrittenTask } from '../model/task.ts';
 import { formatTable } from './table.ts';
 
 const SHOWN = 5;
 
 /** Writes the plan; a request that nothing can meet is an error. @throws invalid, capacity */
 export async function showPlan(
-  task: Task,
+  task: Pick<WrittenTask, 'resources' | 'numNodes'>,
   format: 'table' | 'json',
   stream: { write(text: string): unknown },
 ): Promise<void> {

@@ -4,7 +4,7 @@ import { type Command, Option } from 'commander';
 import { StyxError } from '../model/errors.ts';
 import { commandTask, parseTask } from '../model/parse-task.ts';
 import type { TaskOverrides } from '../model/spec/overrides.ts';
-import type { AutostopRule, Task } from '../model/task.ts';
+import type { AutostopRule, WrittenTask } from '../model/task.ts';
 import { collect, wholeNumber } from './options.ts';
 
 export interface TaskOptions {
@@ -65,7 +65,7 @@ export function taskOptions(command: Command): Command {
     .option('--ports <ports>', 'ports that are reachable: 8080, 8080-8090; may be repeated', collect)
     .option('--env <K=V>', 'environment variable; K alone takes the value from here; may be repeated', collect)
     .option('--env-file <file>', 'file of K=V lines; --env goes before it')
-    .option('--secret <K=V>', 'the same, kept out of logs; may be repeated', collect)
+    .option('--secret <K=V>', 'the same for a value that nobody else sees; K alone keeps it out of `ps`', collect)
     .option('--secret-file <file>', 'file of K=V lines of secrets; --secret goes before it')
     .option('--priority <n>', 'from -1000 to 1000, higher first; or the name of a class');
 }
@@ -98,7 +98,7 @@ export function autostopRule(options: AutostopOptions, base: AutostopRule | null
 }
 
 /** A YAML file (`-`: stdin), a shell command of one or more words, or nothing (machines only). @throws invalid */
-export function readTask(entrypoint: readonly string[], options: TaskOptions): Task {
+export function readTask(entrypoint: readonly string[], options: TaskOptions): WrittenTask {
   const { env, envFile, secret, secretFile, ...plain } = options;
   const fromFile = envFile === undefined ? {} : readEnvFile(envFile, 'env file');
   const secretsFromFile = secretFile === undefined ? {} : readEnvFile(secretFile, 'secret file');

@@ -3,7 +3,6 @@ import type { CloudCheck } from '../clouds/cloud.ts';
 import { cloudRefusal } from '../model/config/values.ts';
 import { StyxError } from '../model/errors.ts';
 import type { InstanceTypeOffer, ResourceRequest } from '../model/machines.ts';
-import type { Task } from '../model/task.ts';
 
 export interface CloudReport {
   readonly cloud: string;
@@ -39,7 +38,10 @@ export async function checkClouds(
  * The task, asking for no other cloud than those that are allowed (null: all are).
  * @throws invalid when it asks for one that is not, or when none is left
  */
-export async function onAllowedClouds(task: Task, allowed: readonly string[] | null): Promise<Task> {
+export async function onAllowedClouds<T extends { readonly resources: ResourceRequest }>(
+  task: T,
+  allowed: readonly string[] | null,
+): Promise<T> {
   const { resources } = task;
   if (allowed === null) return task;
   const hint = 'Ask for another cloud, or change allowed_clouds: `styx config show` says where it is set.';

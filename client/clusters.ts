@@ -9,15 +9,17 @@ import {
   type ClusterView,
   type CommandKind,
   type CommandPayloads,
+  JOB_QUERIES,
   QUERIES,
   SEARCH,
   UPDATES,
 } from '../model/commands.ts';
 import { StyxError } from '../model/errors.ts';
-import { clusterWorkflowId, nameProblem } from '../model/identity.ts';
+import { childWorkflowId, clusterWorkflowId, nameProblem } from '../model/identity.ts';
 import { WORKFLOW_QUEUE } from '../model/queues.ts';
-import type { AutostopRule, Task } from '../model/task.ts';
+import type { AutostopRule, Task, WrittenTask } from '../model/task.ts';
 import type { Timing } from '../model/timing.ts';
+import { closeSecrets, openSecrets } from '../system/secret-box.ts';
 import { onAllowedClouds } from './clouds.ts';
 import { isNotFound, toStyxError } from './errors.ts';
 import { type FollowOptions, type OperationEnd, waitForJob, waitForOperation } from './follow.ts';
@@ -38,7 +40,8 @@ export interface CommandOptions {
 
 export interface LaunchRequest {
   readonly name: string;
-  readonly task: Task;
+  /** The values of its secrets are closed here, and are seen by nothing between here and the node. */
+  readonly task: WrittenTask;
   /** For people; see `resourcesText` of model. */
   readonly resourcesText: string;
   /** Default false. */
@@ -88,7 +91,7 @@ export class Clusters {
     };
     const payload: CommandPayloads['launch'] = {
       ...this.#base(options),
-      task,
+      task: this.#closed(task),
       spec,
       retryUntilUp: request.retryUntilUp ?? false,
       ...(request.autostop === undefined ? {} : { autostop: request.autostop }),
@@ -121,11 +124,16 @@ export class Clusters {
   /** Queues the task, without its setup, on a cluster that stands. */
   async exec(
     name: string,
-    task: Task,
+    task: WrittenTask,
     options: CommandOptions & { commandLine?: string } = {},
   ): Promise<CommandAnswer> {
     const { commandLine = '' } = options;
-    return await this.#command(name, 'exec', { ...this.#base(options), task, commandLine }, options);
+    return await this.#command(
+      name,
+      'exec',
+      { ...this.#base(options), task: this.#closed(task), commandLine },
+      options,
+    );
   }
 
   /** Cancels the jobs with these ids; null: all that have not ended. */
@@ -200,6 +208,21 @@ export class Clusters {
     return sorted(summaries);
   }
 
+  /** The values of a job's secrets, to be masked in its output. @throws auth when they cannot be opened, transient */
+  async secretValues(name: string, generation: string, jobId: number): Promise<string[]> {
+    const clusterId = clusterWorkflowId(this.#context.workspace, name);
+    const workflowId = childWorkflowId(clusterId, generation, `job-${jobId}`);
+    const { link } = this.#context;
+    const boxes = await repeat(
+      (deadline) =>
+        link.call(deadline, (workflow) =>
+          workflow.getHandle(workflowId).query<Task['secrets'], []>(JOB_QUERIES.secrets),
+        ),
+      { budget: 30_000, alsoRepeat: isUnanswered },
+    );
+    return Object.values(openSecrets(link.keyring, boxes));
+  }
+
   /** Follows an operation that a command started until it ends. */
   async waitOperation(name: string, answer: CommandAnswer, options: FollowOptions = {}): Promise<OperationEnd> {
     return await waitForOperation((budget) => this.view(name, { budget, ...progressOf(options) }), answer, options);
@@ -208,6 +231,10 @@ export class Clusters {
   /** Follows a job until it ends. @throws not-found when the cluster does not know it (any more) */
   async waitJob(name: string, jobId: number, options: FollowOptions & { generation?: string } = {}) {
     return await waitForJob((budget) => this.view(name, { budget, ...progressOf(options) }), name, jobId, options);
+  }
+
+  #closed(task: WrittenTask): Task {
+    return { ...task, secrets: closeSecrets(this.#context.link.keyring, task.secrets) };
   }
 
   #base(options: CommandOptions): { requestId: string; user: string } {

@@ -3,7 +3,7 @@ import { userInfo } from 'node:os';
 import { type Config, DEFAULT_CONFIG } from '../model/config/values.ts';
 import { StyxError } from '../model/errors.ts';
 import { nameProblem } from '../model/identity.ts';
-import { NORMAL, TEST } from '../model/timing.ts';
+import { NORMAL, TEST, type Timing } from '../model/timing.ts';
 import type { NodePool } from '../nodes/node.ts';
 import { loadConfig } from '../system/config.ts';
 import { styxHome } from '../system/home.ts';
@@ -55,9 +55,9 @@ export async function connect(options: ConnectOptions = {}): Promise<Styx> {
       ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
     });
   }
-  const link = await Link.open(() => connectConfig(home));
+  const link = await Link.open(() => connectConfig(home, process.env, config.codec), home);
   const user = options.user ?? userName();
-  const timing = process.env.STYX_TIMING === 'test' ? TEST : NORMAL;
+  const timing = timingOf(process.env.STYX_TIMING === 'test' ? TEST : NORMAL, config);
   const clusters = new Clusters({ link, workspace, user, timing, allowedClouds: config.allowedClouds });
   let pool: Promise<NodePool> | undefined;
   return {
@@ -69,13 +69,19 @@ export async function connect(options: ConnectOptions = {}): Promise<Styx> {
     async *logs(name, logOptions = {}) {
       pool ??= openPool();
       const look = (budget: number) => clusters.view(name, { budget });
-      yield* jobLogs({ workspace, name, look, pool: await pool, secret: installationSecret(home) }, logOptions);
+      const secretValues = (generation: string, jobId: number) => clusters.secretValues(name, generation, jobId);
+      const secret = installationSecret(home);
+      yield* jobLogs({ workspace, name, look, pool: await pool, secret, secretValues }, logOptions);
     },
     async close() {
       await (await pool)?.close();
       await link.close();
     },
   };
+}
+
+function timingOf(timing: Timing, { sshTimeout }: Config): Timing {
+  return { ...timing, connectTimeout: Math.min(sshTimeout * 1_000, timing.bootstrapBudget) };
 }
 
 async function configOfFiles(home: string): Promise<Config> {

@@ -1,7 +1,9 @@
 /** The connection to Temporal of one client: made on first use, and made anew when the server comes back at another address. */
 import { Connection, WorkflowClient } from '@temporalio/client';
 import { StyxError } from '../model/errors.ts';
+import { Keyring } from '../system/keyring.ts';
 import type { ConnectConfig } from '../workers/connection.ts';
+import { sealedClient } from '../workers/sealing.ts';
 import { isConnectionLoss, toStyxError } from './errors.ts';
 import { type RepeatOptions, repeat } from './repeat.ts';
 
@@ -9,21 +11,29 @@ interface Open {
   readonly address: string;
   readonly connection: Connection;
   readonly workflow: WorkflowClient;
+  /** For what is read of many workflows at once: what is not ours is marked there and is no error. */
+  readonly lists: WorkflowClient;
 }
 
 export class Link {
   readonly #resolve: () => Promise<ConnectConfig>;
+  readonly #home: string;
+  /** The keys of this data directory. */
+  readonly keyring: Keyring;
   #open: Open;
   #installation: string | undefined;
   #closed = false;
 
-  private constructor(resolve: () => Promise<ConnectConfig>, open: Open) {
+  private constructor(resolve: () => Promise<ConnectConfig>, home: string, open: Open) {
     this.#resolve = resolve;
+    this.#home = home;
+    this.keyring = new Keyring(home);
     this.#open = open;
   }
 
-  static async open(resolve: () => Promise<ConnectConfig>): Promise<Link> {
-    return new Link(resolve, connectTo(await resolve()));
+  /** `home` has the keys that payloads are sealed with. */
+  static async open(resolve: () => Promise<ConnectConfig>, home: string): Promise<Link> {
+    return new Link(resolve, home, connectTo(await resolve(), home));
   }
 
   get namespace(): string {
@@ -36,19 +46,26 @@ export class Link {
 
   /** One call that must answer before `deadline` (milliseconds since the epoch). Errors are Temporal's own. */
   async call<T>(deadline: number, fn: (workflow: WorkflowClient) => Promise<T>): Promise<T> {
+    return await this.#with(this.#open.workflow, deadline, fn);
+  }
+
+  /**
+   * A call that changes nothing, repeated while the server or its worker is away. In what it reads of memos, what is not ours is a
+   * mark of `model/envelope.ts`. @throws StyxError
+   */
+  async read<T>(fn: (workflow: WorkflowClient) => Promise<T>, options: RepeatOptions = {}): Promise<T> {
+    const attempt = (deadline: number) => this.#with(this.#open.lists, deadline, fn);
+    return await repeat(attempt, { budget: 30_000, ...options });
+  }
+
+  async #with<T>(workflow: WorkflowClient, deadline: number, fn: (workflow: WorkflowClient) => Promise<T>): Promise<T> {
     if (this.#closed) throw new StyxError('invalid', 'this client is closed');
-    const { workflow } = this.#open;
     try {
       return await workflow.withDeadline(deadline, () => fn(workflow));
     } catch (error) {
       if (isConnectionLoss(error)) await this.#reconsider();
       throw error;
     }
-  }
-
-  /** A call that changes nothing, repeated while the server or its worker is away. @throws StyxError */
-  async read<T>(fn: (workflow: WorkflowClient) => Promise<T>, options: RepeatOptions = {}): Promise<T> {
-    return await repeat((deadline) => this.call(deadline, fn), { budget: 30_000, ...options });
   }
 
   /** The namespace's UUID. */
@@ -74,12 +91,12 @@ export class Link {
     const config = await this.#resolve().catch(() => null);
     if (config === null || this.#closed || this.#open !== before) return;
     if (config.connectionOptions.address === before.address) return;
-    this.#open = connectTo(config);
+    this.#open = connectTo(config, this.#home);
     await before.connection.close().catch(() => undefined);
   }
 }
 
-function connectTo(config: ConnectConfig): Open {
+function connectTo(config: ConnectConfig, home: string): Open {
   const { address, apiKey, tls, metadata } = config.connectionOptions;
   try {
     const connection = Connection.lazy({
@@ -92,7 +109,13 @@ function connectTo(config: ConnectConfig): Open {
       interceptors: [],
       channelArgs: { 'grpc.initial_reconnect_backoff_ms': 100, 'grpc.max_reconnect_backoff_ms': 1_000 },
     });
-    return { address, connection, workflow: new WorkflowClient({ connection, namespace: config.namespace }) };
+    const { namespace, codec } = config;
+    return {
+      address,
+      connection,
+      workflow: new WorkflowClient({ connection, namespace, ...sealedClient(home, codec) }),
+      lists: new WorkflowClient({ connection, namespace, ...sealedClient(home, codec, 'mark') }),
+    };
   } catch (error) {
     throw toStyxError(error);
   }

@@ -6,6 +6,7 @@ import { clusterWorkflowId, jobKey } from '../model/identity.ts';
 import { isTerminalJob, type JobRow } from '../model/job.ts';
 import type { NodeInfo } from '../model/machines.ts';
 import type { LogChunk, LogRequest, NodePool } from '../nodes/node.ts';
+import { Masker } from '../system/masking.ts';
 import { findJob, type Look, lookUntil } from './follow.ts';
 import { addressOf } from './login.ts';
 import { merge } from './merge.ts';
@@ -39,6 +40,8 @@ export interface LogSource {
   readonly look: Look;
   readonly pool: NodePool;
   readonly secret: Uint8Array;
+  /** What is masked in the output of a job that has secrets. */
+  readonly secretValues: (generation: string, jobId: number) => Promise<readonly string[]>;
 }
 
 const DEFAULT_TAIL = 1_000;
@@ -93,14 +96,40 @@ export async function* jobLogs(source: LogSource, options: LogOptions): AsyncGen
       `Cluster '${source.name}' is ${view.status}, and the logs of job ${jobId} went with its machines`,
     );
   }
+  const hidden = job.hasSecrets === true ? await source.secretValues(view.generation, job.id) : [];
   const watch = new JobWatch(source, job, view, signal);
   try {
     yield* merge(
-      ranks.map(({ rank, node }) => new RankLog(source, options, watch, rank, node as NodeInfo, signal).read()),
+      ranks.map(({ rank, node }) =>
+        masked(new RankLog(source, options, watch, rank, node as NodeInfo, signal).read(), hidden),
+      ),
     );
   } finally {
     stop.abort();
   }
+}
+
+/** What is held back at a cut of the stream belongs to the phase that it came from. */
+async function* masked(
+  pieces: AsyncIterable<LogPiece>,
+  hidden: readonly string[],
+): AsyncGenerator<LogPiece, void, void> {
+  let masker = new Masker(hidden);
+  let last: LogPiece | undefined;
+  const rest = (): LogPiece[] => {
+    const data = masker.end();
+    return last === undefined || data.length === 0 ? [] : [{ ...last, data }];
+  };
+  for await (const piece of pieces) {
+    if (last !== undefined && last.phase !== piece.phase) {
+      yield* rest();
+      masker = new Masker(hidden);
+    }
+    last = piece;
+    const data = masker.push(piece.data);
+    if (data.length > 0) yield { ...piece, data };
+  }
+  yield* rest();
 }
 
 function waitText(view: ClusterView, job: JobRow): string {

@@ -1,6 +1,7 @@
 /** A cluster as lists show it: its workflow's memo, which is there without a worker. */
 import type { WorkflowExecutionInfo } from '@temporalio/client';
 import { type ClusterMemo, type ClusterView, MEMO_KEY } from '../model/commands.ts';
+import { foreignReason } from '../model/envelope.ts';
 
 export interface ClusterSummary extends ClusterMemo {
   readonly workspace: string;
@@ -16,11 +17,11 @@ export function parseClusterId(workflowId: string): { workspace: string; name: s
   return { workspace, name };
 }
 
-/** Null when the workflow has no accepted command yet: such a one is no cluster. */
+/** Null when the workflow has no accepted command yet, or is not ours: such a one is no cluster. */
 export function summaryOf(info: Pick<WorkflowExecutionInfo, 'workflowId' | 'memo'>): ClusterSummary | null {
   const id = parseClusterId(info.workflowId);
   const memo = info.memo?.[MEMO_KEY] as ClusterMemo | undefined;
-  if (id === null || memo === undefined || memo === null) return null;
+  if (id === null || memo === undefined || memo === null || foreignReason(memo) !== null) return null;
   return { ...memo, ...id, progress: null };
 }
 

@@ -40,6 +40,7 @@ export function submitJob(draft: Draft, job: NewJob): void {
     priority: task.priority,
     maxDuration: task.maxDuration,
     hasSetup: job.withSetup,
+    ...(Object.keys(task.secrets ?? {}).length > 0 ? { hasSecrets: true } : {}),
     hasRun: task.run !== null,
     resources: demandText(task),
     allotment: null,

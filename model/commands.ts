@@ -79,6 +79,9 @@ export interface CommandPayloads {
 
 export const QUERIES = { view: 'view' } as const;
 
+/** Of a job's workflow. `secrets`: its task's, closed, so that their values can be masked in its output. */
+export const JOB_QUERIES = { secrets: 'secrets' } as const;
+
 /** The whole of a cluster for people and programs; what the `view` query answers. */
 export interface ClusterView {
   readonly workspace: string;

@@ -4,14 +4,13 @@ import { FieldError } from './spec/field.ts';
 import type { Alternative } from './spec/resources.ts';
 import { gpuCount } from './spec/styx-fields.ts';
 import type { TaskSpec } from './spec/task.ts';
-import type { JobDemand, Task } from './task.ts';
+import type { JobDemand, WrittenTask } from './task.ts';
 
 /** Fields that are read and checked and not carried out, with how one sees that a task uses them. */
 const NOT_EXECUTED = {
   workdir: (task) => task.workdir !== null,
   file_mounts: (task) => Object.keys(task.fileMounts).length > 0,
   volumes: (task) => Object.keys(task.volumes).length > 0,
-  secrets: (task) => Object.keys(task.secrets).length > 0,
   managed_secrets: (task) => task.managedSecrets.length > 0,
   service: (task) => task.service !== null,
   pool: (task) => task.pool !== null,
@@ -86,7 +85,7 @@ function configFieldPaths(config: ConfigOverrides): string[] {
 }
 
 /** What the workflows take, of a task without obstacles. */
-export function executableTask(spec: TaskSpec): Task {
+export function executableTask(spec: TaskSpec): WrittenTask {
   const [asked] = spec.resources.alternatives;
   const accelerators = asked.accelerators?.kind === 'named' ? asked.accelerators : null;
   const demand: JobDemand = {
@@ -109,6 +108,7 @@ export function executableTask(spec: TaskSpec): Task {
     },
     numNodes: spec.numNodes,
     envs: spec.envs,
+    secrets: spec.secrets,
     setup: spec.setup,
     run: spec.run,
     autostop: autostopOf(asked.autostop),
@@ -119,7 +119,7 @@ export function executableTask(spec: TaskSpec): Task {
   };
 }
 
-function autostopOf(asked: Alternative['autostop']): Task['autostop'] {
+function autostopOf(asked: Alternative['autostop']): WrittenTask['autostop'] {
   if (asked === null || asked === false) return null;
   const { idleMinutes, down, waitFor } = asked;
   return { idleMinutes: Math.max(1, idleMinutes), down, waitFor: waitFor ?? 'jobs_and_ssh' };

@@ -64,6 +64,8 @@ export interface JobRow {
   readonly priority: number;
   readonly maxDuration: number | null;
   readonly hasSetup: boolean;
+  /** Its output may hold secret values, which are masked where it is shown. Absent: false. */
+  readonly hasSecrets?: boolean;
   readonly hasRun: boolean;
   /** Resources as text, for people: `1x[CPU:0.5]`. */
   readonly resources: string;

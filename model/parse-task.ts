@@ -4,7 +4,7 @@ import { executableTask, obstacles } from './executable.ts';
 import { readTask, readTaskFile, type TaskFile } from './spec/file.ts';
 import { type ReadOverrides, readOverrides, type TaskOverrides } from './spec/overrides.ts';
 import type { TaskSpec } from './spec/task.ts';
-import type { Task } from './task.ts';
+import type { WrittenTask } from './task.ts';
 import { TaskError, type TaskProblem } from './task-error.ts';
 import { positionAt, readYaml, type YamlNode } from './yaml.ts';
 
@@ -48,7 +48,7 @@ export function tasksOf(file: TaskFile): readonly TaskSpec[] {
  * The task that `text` describes, with the command line's options over it. Throws TaskError with all problems at once, also when it
  * says something that this version does not carry out. Nothing is substituted in scripts: `$NAME` there is the shell's.
  */
-export function parseTask(text: string, options: { file: string; overrides?: TaskOverrides }): Task {
+export function parseTask(text: string, options: { file: string; overrides?: TaskOverrides }): WrittenTask {
   const { file } = options;
   const problems: TaskProblem[] = [];
   const overrides = readOverrides(options.overrides ?? {}, problems);
@@ -64,7 +64,7 @@ export function parseTask(text: string, options: { file: string; overrides?: Tas
 }
 
 /** A task whose `run` is a shell command; null: machines only. Throws TaskError. */
-export function commandTask(command: string | null, options: TaskOverrides = {}): Task {
+export function commandTask(command: string | null, options: TaskOverrides = {}): WrittenTask {
   const problems: TaskProblem[] = [];
   const overrides = readOverrides(options, problems);
   const problem = (message: string) => problems.push({ line: null, column: null, path: 'command', message });
@@ -93,7 +93,7 @@ interface Source {
   readonly problems: TaskProblem[];
 }
 
-function carriedOut(spec: TaskSpec, { file, root, overrides, problems }: Source): Task {
+function carriedOut(spec: TaskSpec, { file, root, overrides, problems }: Source): WrittenTask {
   for (const { path, message } of obstacles(spec)) problems.push({ ...placeOf(path, root, overrides), message });
   if (problems.length > 0) throw new TaskError(file, problems);
   const task = executableTask(spec);

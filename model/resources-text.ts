@@ -1,8 +1,8 @@
 /** A task's resources in the form of SkyPilot's tables. */
-import type { Task } from './task.ts';
+import type { WrittenTask } from './task.ts';
 
 /** `2x[A100:8]`, `1x[CPU:4+]`, `1x[CPU:0.5]` (what the job takes, when nothing was asked), `1x[A100:1][Spot]`. */
-export function resourcesText(task: Task): string {
+export function resourcesText(task: Pick<WrittenTask, 'resources' | 'demand' | 'numNodes'>): string {
   const { accelerators, cpus, useSpot } = task.resources;
   let each = `CPU:${task.demand.cpus}`;
   if (accelerators !== null) each = `${accelerators.name}:${accelerators.count}`;

@@ -39,6 +39,7 @@ const taskSchema: z.ZodType<Task> = z
     resources: resourceRequest,
     numNodes: z.int().min(1).max(10_000),
     envs: z.record(z.string(), z.string()),
+    secrets: z.record(z.string(), z.object({ $secret: z.string(), box: z.string() })),
     setup: script,
     run: script,
     autostop: z
@@ -53,7 +54,7 @@ const taskSchema: z.ZodType<Task> = z
     if (task.resources.numNodes !== task.numNodes) {
       ctx.addIssue({ code: 'custom', message: 'differs from numNodes', path: ['resources', 'numNodes'] });
     }
-    for (const key of Object.keys(task.envs)) {
+    for (const key of [...Object.keys(task.envs), ...Object.keys(task.secrets)]) {
       try {
         envName(key);
       } catch (error) {

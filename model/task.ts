@@ -1,5 +1,6 @@
 /** A task as everything below the parser sees it: normalised, plain JSON. `cli/` and `client/` make it from YAML by `parseTask`. */
 import type { ResourceRequest } from './machines.ts';
+import type { SecretBox } from './secret-box.ts';
 
 /** When idle for `idleMinutes`, stop, or with `down` terminate. */
 export interface AutostopRule {
@@ -19,7 +20,7 @@ export interface JobDemand {
   readonly memory: number;
 }
 
-export interface Task {
+interface TaskFields {
   readonly name: string | null;
   readonly resources: ResourceRequest;
   readonly numNodes: number;
@@ -34,4 +35,14 @@ export interface Task {
   readonly maxDuration: number | null;
   /** Cluster's queue discipline, asked for at launch; null: as it is (`backfill` at first). */
   readonly queue: 'fifo' | 'backfill' | null;
+}
+
+export interface Task extends TaskFields {
+  /** Environment variables whose values only the step that writes them to a node opens. They go over `envs` of the same name. */
+  readonly secrets: Readonly<Record<string, SecretBox>>;
+}
+
+/** A task as it was written: the client closes its secrets before anybody else sees it. */
+export interface WrittenTask extends TaskFields {
+  readonly secrets: Readonly<Record<string, string>>;
 }

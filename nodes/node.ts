@@ -15,6 +15,8 @@ export interface NodeAddress {
   readonly hostKey: string | null;
   /** OpenSSH private key text (ed25519). */
   readonly privateKey: string;
+  /** Milliseconds that one try to connect may take, in place of what the pool gives it. */
+  readonly connectTimeout?: number;
 }
 
 /** One process of one job on one node; the agent starts it at most once, whoever asks how often. */
@@ -26,6 +28,8 @@ export interface StartRequest {
   /** Run as `bash -i` in ~/sky_workdir, without -e. */
   readonly script: string;
   readonly env: Readonly<Record<string, string>>;
+  /** Go over `env`; kept on the node until the shell has read them, and masked in the agent's own words. */
+  readonly secrets?: Readonly<Record<string, string>>;
   /** Workflow id that the exit is reported to; carried through events. */
   readonly owner: string;
 }

@@ -18,19 +18,26 @@ export function installationSecret(home: string): Uint8Array {
   return read(file) ?? create(ensurePrivateDir(keys), file);
 }
 
-function create(keys: string, file: string): Uint8Array {
+/** Puts a secret from a copy in place. False when there is another one. */
+export function adoptInstallationSecret(home: string, secret: Uint8Array): boolean {
+  const { keys } = homePaths(home);
+  const file = join(keys, 'installation');
+  return Buffer.from(read(file) ?? create(ensurePrivateDir(keys), file, secret)).equals(secret);
+}
+
+function create(keys: string, file: string, secret: Uint8Array = randomBytes(BYTES)): Uint8Array {
   const temporary = join(keys, `.installation.${process.pid}.${randomBytes(4).toString('hex')}`);
   try {
-    writeFileSync(temporary, randomBytes(BYTES), { mode: 0o600, flush: true });
+    writeFileSync(temporary, secret, { mode: 0o600, flush: true });
     linkSync(temporary, file);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   } finally {
     rmSync(temporary, { force: true });
   }
-  const secret = read(file);
-  if (secret === undefined) throw new StyxError('internal', `${file} vanished while it was being made`);
-  return secret;
+  const made = read(file);
+  if (made === undefined) throw new StyxError('internal', `${file} vanished while it was being made`);
+  return made;
 }
 
 function read(file: string): Uint8Array | undefined {

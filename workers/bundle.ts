@@ -8,6 +8,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } fr
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { styxCache, writeAtomically } from '../system/home.ts';
+import { FAILURE_CONVERTER } from './sealing.ts';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const SOURCES = ['model', 'workflows'];
@@ -58,13 +59,20 @@ export async function workflowBundle(onProgress: (message: string) => void = () 
 }
 
 /**
- * Bundled code of a module that exports workflow functions. Its modules are evaluated once a worker and shared by all workflows, not
- * once a workflow task, which took a third of a worker's CPU: they may hold no state (test/architecture.test.ts).
+ * Bundled code of a module that exports workflow functions, with what seals and opens their messages. Its modules are evaluated once a
+ * worker and shared by all workflows, not once a workflow task, which took a third of a worker's CPU: they may hold no state
+ * (test/architecture.test.ts).
  */
 export async function bundle(workflowsPath: string): Promise<string> {
   const { bundleWorkflowCode, DefaultLogger } = await import('@temporalio/worker');
-  const logger = new DefaultLogger('WARN');
-  const { code } = await bundleWorkflowCode({ workflowsPath, logger, preloadModules: [workflowsPath] });
+  const interceptors = join(ROOT, 'workflows', 'interceptors.ts');
+  const { code } = await bundleWorkflowCode({
+    workflowsPath,
+    workflowInterceptorModules: [interceptors],
+    failureConverterPath: FAILURE_CONVERTER,
+    preloadModules: [workflowsPath, interceptors],
+    logger: new DefaultLogger('WARN'),
+  });
   return code;
 }
 

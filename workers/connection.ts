@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { StyxError } from '../model/errors.ts';
+import type { CodecRule } from './payload-codec.ts';
 import { readState, type Target, unitPaths } from './unit.ts';
 
 export const DEFAULT_NAMESPACE = 'default';
@@ -16,10 +17,18 @@ export interface ConnectConfig {
     readonly metadata?: Record<string, string>;
   };
   readonly namespace: string;
+  /** The embedded server lets everybody in, so that there the payloads have to say whose they are. */
+  readonly codec: CodecRule;
 }
 
-/** What `@temporalio/envconfig` reads (TEMPORAL_* variables, profile of the config file); null when it names no server. */
-export async function environmentConfig(env: NodeJS.ProcessEnv = process.env): Promise<ConnectConfig | null> {
+/**
+ * What `@temporalio/envconfig` reads (TEMPORAL_* variables, profile of the config file); null when it names no server. `codec` is
+ * the rule of the configuration, which holds when STYX_CODEC says nothing.
+ */
+export async function environmentConfig(
+  env: NodeJS.ProcessEnv = process.env,
+  codec: CodecRule | null = null,
+): Promise<ConnectConfig | null> {
   // A variable set to nothing is one that is not set.
   const variables = Object.fromEntries(Object.entries(env).filter((entry): entry is [string, string] => !!entry[1]));
   const named = Object.keys(variables).some((name) => name.startsWith('TEMPORAL_') && name !== 'TEMPORAL_CONFIG_FILE');
@@ -43,7 +52,17 @@ export async function environmentConfig(env: NodeJS.ProcessEnv = process.env): P
     return null;
   }
   const given = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined));
-  return { connectionOptions: { address, ...given }, namespace: config.namespace ?? DEFAULT_NAMESPACE };
+  const namespace = config.namespace ?? DEFAULT_NAMESPACE;
+  return {
+    connectionOptions: { address, ...given },
+    namespace,
+    codec: codecRule(variables.STYX_CODEC ?? codec ?? undefined),
+  };
+}
+
+function codecRule(rule = 'optional'): CodecRule {
+  if (rule === 'required' || rule === 'optional') return rule;
+  throw new StyxError('invalid', `STYX_CODEC is '${rule}'; it can be required or optional`);
 }
 
 async function load(variables: Record<string, string>) {
@@ -65,8 +84,12 @@ export async function resolveTarget(env: NodeJS.ProcessEnv = process.env): Promi
 }
 
 /** @throws unreachable when the environment names no server and the embedded one has never been started */
-export async function connectConfig(home: string, env: NodeJS.ProcessEnv = process.env): Promise<ConnectConfig> {
-  const config = await environmentConfig(env);
+export async function connectConfig(
+  home: string,
+  env: NodeJS.ProcessEnv = process.env,
+  codec: CodecRule | null = null,
+): Promise<ConnectConfig> {
+  const config = await environmentConfig(env, codec);
   if (config !== null) return config;
   const target: Target = { embedded: true, address: undefined, namespace: DEFAULT_NAMESPACE };
   const state = readState(unitPaths(home, target));
@@ -75,7 +98,17 @@ export async function connectConfig(home: string, env: NodeJS.ProcessEnv = proce
       hint: 'Run `styx server start`.',
     });
   }
-  return { connectionOptions: { address: state.address, tls: false }, namespace: state.namespace };
+  if ((env.STYX_CODEC || codec) === 'optional') {
+    const name = env.STYX_CODEC ? 'STYX_CODEC' : 'codec of the configuration';
+    throw new StyxError('invalid', `${name} is optional, but the embedded Temporal server lets everybody in`, {
+      hint: 'Take it back, or set TEMPORAL_ADDRESS to a server that knows its users.',
+    });
+  }
+  return {
+    connectionOptions: { address: state.address, tls: false },
+    namespace: state.namespace,
+    codec: 'required',
+  };
 }
 
 function configFile(env: NodeJS.ProcessEnv): string {

@@ -6,10 +6,13 @@ import { Client } from '@temporalio/client';
 import { DefaultLogger, type LogEntry, makeTelemetryFilterString, NativeConnection, Runtime } from '@temporalio/worker';
 import type { HostContext } from '../activities/context.ts';
 import { ERROR_POLICIES, StyxError } from '../model/errors.ts';
+import { loadConfig } from '../system/config.ts';
 import { ensurePrivateDir, styxHome, writeAtomically } from '../system/home.ts';
 import { self } from '../system/processes.ts';
 import { connectConfig, environmentConfig } from './connection.ts';
 import { ensureNamespace, type NamespaceInfo } from './namespace.ts';
+import type { CodecRule } from './payload-codec.ts';
+import { sealedClient } from './sealing.ts';
 import { type ActivityMaps, createWorkers } from './worker.ts';
 
 export interface WorkerCode {
@@ -37,14 +40,17 @@ export async function runWorkerProcess(code: WorkerCode): Promise<void> {
   bundle.catch(() => {});
   const connected = await connect(home, stop.signal, (message) => logger.info(message));
   if (connected === null) return;
-  const { connection, namespace, info } = connected;
-  const client = new Client({ connection, namespace });
+  const { connection, namespace, codec, info } = connected;
+  const { dataConverter, interceptors } = sealedClient(home, codec);
+  const client = new Client({ connection, namespace, dataConverter, interceptors: { workflow: interceptors } });
   const activities = await code.createActivities({ styxHome: home, namespace: info, client });
   const workers = await createWorkers({
     connection,
     namespace,
     workflowBundle: await bundle,
     activities,
+    home,
+    codec,
   });
   const running = Promise.all(workers.map((worker) => worker.run()));
   const shutDown = () => {
@@ -66,20 +72,22 @@ export async function runWorkerProcess(code: WorkerCode): Promise<void> {
 interface Connected {
   readonly connection: NativeConnection;
   readonly namespace: string;
+  readonly codec: CodecRule;
   readonly info: NamespaceInfo;
 }
 
 /** Tries until the server is there; null when told to stop meanwhile. */
 async function connect(home: string, stop: AbortSignal, log: (message: string) => void): Promise<Connected | null> {
   const embedded = (await environmentConfig()) === null;
+  const codecRule = embedded ? null : (await loadConfig({ home, project: null })).config.codec;
   let said = '';
   for (let wait = RETRY_FIRST_MS; !stop.aborted; wait = Math.min(wait * 2, RETRY_MAX_MS)) {
     let connection: NativeConnection | undefined;
     try {
       // Read anew each time: a supervisor may choose other ports.
-      const { connectionOptions, namespace } = await connectConfig(home);
+      const { connectionOptions, namespace, codec } = await connectConfig(home, process.env, codecRule);
       connection = await NativeConnection.connect(connectionOptions);
-      return { connection, namespace, info: await ensureNamespace(connection, namespace, embedded) };
+      return { connection, namespace, codec, info: await ensureNamespace(connection, namespace, embedded) };
     } catch (error) {
       await connection?.close().catch(() => {});
       if (error instanceof StyxError && !ERROR_POLICIES[error.kind].retried) throw error;

@@ -1,5 +1,7 @@
 import { type NativeConnection, Worker, type WorkflowBundleOption } from '@temporalio/worker';
 import { ACTIVITY_QUEUE, WATCH_QUEUE, WATCH_SLOTS, WORKFLOW_QUEUE } from '../model/queues.ts';
+import type { CodecRule } from './payload-codec.ts';
+import { sealedWorker } from './sealing.ts';
 
 type ActivityMap = object;
 
@@ -13,6 +15,9 @@ export interface WorkerSettings {
   readonly namespace: string;
   readonly workflowBundle: WorkflowBundleOption;
   readonly activities: ActivityMaps;
+  /** Data directory with the keys. */
+  readonly home: string;
+  readonly codec: CodecRule;
 }
 
 /**
@@ -28,7 +33,9 @@ const WATCH_GRACE = 0;
 const FORCE = '30s';
 
 export async function createWorkers(settings: WorkerSettings): Promise<Worker[]> {
-  const common = { connection: settings.connection, namespace: settings.namespace, shutdownForceTime: FORCE } as const;
+  const { connection, namespace, home, codec } = settings;
+  const common = { connection, namespace, shutdownForceTime: FORCE } as const;
+  const activityData = sealedWorker(home, codec, 'activities');
   return await Promise.all([
     Worker.create({
       ...common,
@@ -36,6 +43,7 @@ export async function createWorkers(settings: WorkerSettings): Promise<Worker[]>
       workflowBundle: settings.workflowBundle,
       shutdownGraceTime: STEP_GRACE,
       maxCachedWorkflows: NO_CACHE,
+      dataConverter: sealedWorker(home, codec, 'workflows'),
     }),
     Worker.create({
       ...common,
@@ -43,6 +51,7 @@ export async function createWorkers(settings: WorkerSettings): Promise<Worker[]>
       activities: settings.activities.actQueue,
       shutdownGraceTime: STEP_GRACE,
       maxConcurrentActivityTaskExecutions: ACTIVITY_SLOTS,
+      dataConverter: activityData,
     }),
     Worker.create({
       ...common,
@@ -50,6 +59,7 @@ export async function createWorkers(settings: WorkerSettings): Promise<Worker[]>
       activities: settings.activities.watchQueue,
       shutdownGraceTime: WATCH_GRACE,
       maxConcurrentActivityTaskExecutions: WATCH_SLOTS,
+      dataConverter: activityData,
     }),
   ]);
 }

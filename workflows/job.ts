@@ -10,7 +10,14 @@ import type { Task } from '../model/task.ts';
 import type { Timing } from '../model/timing.ts';
 import { early, runPhase } from './job-phase.ts';
 import { type JobEnd, JobProgress, type Phase } from './job-progress.ts';
-import { abandonJobSignal, cancelJobSignal, jobChangedSignal, rankEndedSignal, runJobSignal } from './messages.ts';
+import {
+  abandonJobSignal,
+  cancelJobSignal,
+  jobChangedSignal,
+  rankEndedSignal,
+  runJobSignal,
+  secretsQuery,
+} from './messages.ts';
 import { tell } from './parent.ts';
 
 export interface JobInput {
@@ -38,6 +45,8 @@ export async function job(input: JobInput): Promise<void> {
   setHandler(abandonJobSignal, (end) => {
     progress.abandoned ??= end;
   });
+  // Absent in what was started before there were secrets.
+  setHandler(secretsQuery, () => input.task.secrets ?? {});
   setHandler(rankEndedSignal, (ended) => progress.record(ended.phase, ended));
   const end = await follow(input, progress);
   await report(input, end.status, end.reason, end.exitCodes);

@@ -5,6 +5,7 @@ import {
   type ClusterView,
   type CommandAnswer,
   type CommandPayloads,
+  JOB_QUERIES,
   JOB_SIGNALS,
   type JobChanged,
   type Observed,
@@ -20,7 +21,7 @@ import {
   UPDATES,
   type WatchEnded,
 } from '../model/commands.ts';
-import type { AutostopRule } from '../model/task.ts';
+import type { AutostopRule, Task } from '../model/task.ts';
 
 export const commandUpdates = {
   launch: defineUpdate<CommandAnswer, [CommandPayloads['launch']]>(UPDATES.launch),
@@ -33,6 +34,7 @@ export const commandUpdates = {
 } as const;
 
 export const viewQuery = defineQuery<ClusterView>(QUERIES.view);
+export const secretsQuery = defineQuery<Task['secrets']>(JOB_QUERIES.secrets);
 
 export const operationEndedSignal = defineSignal<[OperationEnded]>(SIGNALS.operationEnded);
 export const placingSignal = defineSignal<[PlacingSignal]>(SIGNALS.placing);

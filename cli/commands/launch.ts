@@ -5,7 +5,7 @@ import type { CommandAnswer } from '../../model/cluster.ts';
 import { StyxError } from '../../model/errors.ts';
 import { nameProblem } from '../../model/identity.ts';
 import { resourcesText } from '../../model/resources-text.ts';
-import type { Task } from '../../model/task.ts';
+import type { WrittenTask } from '../../model/task.ts';
 import { confirm } from '../confirm.ts';
 import { followJob, followOperation } from '../follow.ts';
 import { configOption, debugOption, outputOption, yesOption } from '../options.ts';
@@ -83,7 +83,7 @@ async function launch(context: Context, entrypoint: string[], options: LaunchOpt
 async function follow(
   context: Context,
   name: string,
-  task: Task,
+  task: WrittenTask,
   answer: CommandAnswer,
   options: LaunchOptions,
 ): Promise<number | undefined> {

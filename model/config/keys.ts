@@ -6,6 +6,8 @@ import { DEFAULT_CONFIG } from './values.ts';
 export const CARRIED_OUT: Readonly<Record<string, unknown>> = {
   allowed_clouds: DEFAULT_CONFIG.allowedClouds,
   active_workspace: DEFAULT_CONFIG.workspace,
+  codec: DEFAULT_CONFIG.codec,
+  'provision.ssh_timeout': DEFAULT_CONFIG.sshTimeout,
 };
 
 export function isCarriedOut(path: readonly string[]): boolean {

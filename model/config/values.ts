@@ -5,8 +5,8 @@ export interface Config {
   /** Clouds that may be used, in lower case; null: all. */
   readonly allowedClouds: readonly string[] | null;
   readonly workspace: string;
-  /** Seconds that one try to connect to a machine that starts may take; null: 10. */
-  readonly sshTimeout: number | null;
+  /** Seconds that one try to connect to a machine that starts may take. */
+  readonly sshTimeout: number;
   readonly installConda: boolean;
   /** Whether a Temporal server that is not the embedded one takes unsealed messages; null: not said. */
   readonly codec: 'required' | 'optional' | null;
@@ -15,7 +15,7 @@ export interface Config {
 export const DEFAULT_CONFIG: Config = {
   allowedClouds: null,
   workspace: 'default',
-  sshTimeout: null,
+  sshTimeout: 10,
   installConda: false,
   codec: null,
 };

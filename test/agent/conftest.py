@@ -76,8 +76,9 @@ class Channel:
                 return
             yield answer
 
-    def start(self, job, script, rank=0, phase='run', env=None):
-        return self.call('start', jobKey=job, phase=phase, rank=rank, script=script, env=env or {}, owner='owner of ' + job)
+    def start(self, job, script, rank=0, phase='run', env=None, secrets=None):
+        request = {'jobKey': job, 'phase': phase, 'rank': rank, 'script': script, 'env': env or {}, 'owner': 'owner of ' + job}
+        return self.call('start', secrets=secrets or {}, **request)
 
     def exit_of(self, job):
         for message in self.stream('events', since=0):

@@ -71,7 +71,7 @@ def test_kill_9_of_the_daemon_at_any_moment_loses_and_doubles_nothing(machine):
 def test_an_intent_that_a_dead_daemon_left_is_carried_out_by_the_next(machine):
     machine.connect().start('before', 'true')
     machine.kill_daemon()
-    make = 'import process, paths, procfs; paths.prepare(); process.create(%r, "echo ran >> ~/ledger; exit 6", {"A": "b"}, "o", %s)'
+    make = 'import process, paths, procfs; paths.prepare(); process.create(%r, "echo ran >> ~/ledger; exit 6", {"A": "b"}, {}, "o", %s)'
     for key, boot in ((('left', 'run', 0), 'procfs.boot_id()'), (('old', 'run', 0), '"another boot"')):
         subprocess.check_call([sys.executable, '-c', make % (key, boot)], env=dict(machine.environment, PYTHONPATH=AGENT))
     channel = machine.connect()

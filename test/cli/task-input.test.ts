@@ -34,6 +34,20 @@ describe('an entrypoint', () => {
 });
 
 describe('variables', () => {
+  test('of --secret are like those of --env, and go over the secrets of the file', () => {
+    const file = join(dir, 'secrets.yaml');
+    writeFileSync(file, 'secrets: {A: a, B: , C: 1}\nrun: x\n');
+    const values = join(dir, 'values');
+    writeFileSync(values, "B='from file'\nC=c\n");
+    process.env.STYX_TEST_VALUE = 'here';
+    const task = readTask([file], { secret: ['C=9', 'STYX_TEST_VALUE'], secretFile: values });
+    delete process.env.STYX_TEST_VALUE;
+    expect(task.secrets).toEqual({ A: 'a', B: 'from file', C: '9', STYX_TEST_VALUE: 'here' });
+    expect(task.envs).toEqual({});
+    expect(() => readTask([file], {})).toThrow(/secrets\.B/);
+    expect(() => readTask(['x'], { secret: ['=hunter2'] })).toThrow(/^(?!.*hunter2)/);
+  });
+
   test('of --env go before those of --env-file', () => {
     const file = join(dir, 'env');
     writeFileSync(file, '# comment\nA=1\nexport B="two words"\nC=\'x\'\n\nD=a=b # kept\n');
@@ -99,5 +113,8 @@ test('the recorded command line can be pasted into a shell and shows no values o
   );
   expect(commandLineText(['exec', 'c', '--env', 'TOKEN=abc', '--env=K=v\nw', "echo 'hi there'; $X"])).toBe(
     `styx exec c --env TOKEN=... --env=K=... 'echo '\\''hi there'\\''; $X'`,
+  );
+  expect(commandLineText(['exec', 'c', '--secret', 'T=abc', '--secret=K=v', '--secret', 'NAME'])).toBe(
+    'styx exec c --secret T=... --secret=K=... --secret NAME',
   );
 });

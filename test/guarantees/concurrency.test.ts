@@ -94,7 +94,7 @@ test('20 launches from 20 processes, none of which finds a server, start one ser
   expect(ready).toBe(true);
   expect(pids.supervisor).toBeGreaterThan(0);
   client = await connect({ home, startServer: false });
-  link = await Link.open(() => connectConfig(home));
+  link = await Link.open(() => connectConfig(home), home);
   story = new Story(local, client.clusters);
   // What a list shows may be behind the entity by as long as that takes to start its watch.
   for (const name of names) await story.listed(name, 'UP');

@@ -5,9 +5,11 @@ import { Link } from '../../client/link.ts';
 import { mapLimited } from '../../client/pool.ts';
 import { jsonBytes, STATE_TARGET_BYTES } from '../../model/budgets.ts';
 import type { ClusterInput } from '../../model/commands.ts';
+import type { Envelope } from '../../model/envelope.ts';
 import { clusterWorkflowId } from '../../model/identity.ts';
 import { TEST } from '../../model/timing.ts';
 import { connectConfig } from '../../workers/connection.ts';
+import { openedPayload } from '../harness/client.ts';
 import { World } from '../harness/world.ts';
 import { Story, sorted, until } from './story.ts';
 
@@ -22,7 +24,7 @@ let link: Link;
 let story: Story;
 beforeAll(async () => {
   world = await World.start();
-  link = await Link.open(() => connectConfig(world.home));
+  link = await Link.open(() => connectConfig(world.home), world.home);
   story = new Story(world, new Clusters({ link, workspace: 'default', user: 'tester', timing: TIMING }));
 });
 afterAll(async () => {
@@ -51,7 +53,8 @@ async function handedOn(name: string): Promise<ClusterInput> {
   return await link.read(async (workflow) => {
     const { events } = await workflow.getHandle(clusterWorkflowId('default', name)).fetchHistory();
     const payload = events?.[0]?.workflowExecutionStartedEventAttributes?.input?.payloads?.[0];
-    return JSON.parse(Buffer.from(payload?.data ?? []).toString()) as ClusterInput;
+    const { args } = (await openedPayload(world.home, payload ?? {})) as Envelope;
+    return args[0] as ClusterInput;
   });
 }
 

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { connect } from '../../client/connect.ts';
 import { parseTask } from '../../model/parse-task.ts';
 import { resourcesText } from '../../model/resources-text.ts';
-import type { Task } from '../../model/task.ts';
+import type { WrittenTask } from '../../model/task.ts';
 import { World } from '../harness/world.ts';
 import { Story } from './story.ts';
 
@@ -50,7 +50,7 @@ function hostile(mark: string): Record<string, string> {
 }
 
 /** A job that writes its whole environment to a file, raw. */
-async function environmentOf(task: Task): Promise<Map<string, string>> {
+async function environmentOf(task: WrittenTask): Promise<Map<string, string>> {
   const file = join(world.home, `environ-${Math.random().toString(36).slice(2)}`);
   const run = `cat /proc/self/environ > ${file}`;
   const { jobId } = await story.clusters.exec('h', { ...task, run });

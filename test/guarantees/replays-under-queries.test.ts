@@ -1,8 +1,9 @@
 /** What a cluster's workflows wrote while they were asked for their views all the time, their code writes again. */
-import { Client, Connection } from '@temporalio/client';
 import { Worker } from '@temporalio/worker';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { workflowBundle } from '../../workers/bundle.ts';
+import { sealedWorker } from '../../workers/sealing.ts';
+import { sealedTemporalClient } from '../harness/client.ts';
 import { World } from '../harness/world.ts';
 
 const CLUSTERS = 12;
@@ -28,14 +29,14 @@ test(`${CLUSTERS} clusters at once, queried all the time, write histories that r
       expect(down.outcome).toBe('succeeded');
     }),
   );
-  const connection = await Connection.connect({ address: world.server.address });
-  const { workflow } = new Client({ connection });
+  const { connection, workflow } = await sealedTemporalClient(world.home);
   const { codePath } = await workflowBundle();
+  const dataConverter = sealedWorker(world.home, 'required', 'workflows');
   for (const name of names) {
     const workflowId = `cluster/default/${name}`;
     const history = await workflow.getHandle(workflowId).fetchHistory();
     await expect(
-      Worker.runReplayHistory({ workflowBundle: { codePath } }, history, workflowId),
+      Worker.runReplayHistory({ workflowBundle: { codePath }, dataConverter }, history, workflowId),
       name,
     ).resolves.toBeUndefined();
   }

@@ -42,7 +42,7 @@ export class Story {
 
   /** With a `Timing` of its own for the clusters that it launches. */
   static async timed(world: LocalWorld, timing: Timing): Promise<Story & { close(): Promise<void> }> {
-    const link = await Link.open(() => connectConfig(world.home));
+    const link = await Link.open(() => connectConfig(world.home), world.home);
     const story = new Story(world, new Clusters({ link, workspace: 'default', user: 'tester', timing }));
     return Object.assign(story, { close: () => link.close() });
   }

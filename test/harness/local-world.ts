@@ -7,10 +7,10 @@ import { localPaths } from '../../clouds/local/paths.ts';
 import type { Instance } from '../../model/machines.ts';
 import { parseTask } from '../../model/parse-task.ts';
 import { resourcesText } from '../../model/resources-text.ts';
-import type { Task } from '../../model/task.ts';
+import type { WrittenTask } from '../../model/task.ts';
 
 export interface Launch {
-  readonly task: Task;
+  readonly task: WrittenTask;
   readonly resourcesText: string;
 }
 

@@ -16,6 +16,8 @@ const WORKER_MAIN = join(import.meta.dirname, '..', '..', 'workers', 'main.ts');
 export interface TestServer {
   readonly address: string;
   readonly pid: number;
+  /** Of its database and log. */
+  readonly directory: string;
   /** Ends it and removes its data. */
   stop(): Promise<void>;
   kill9(): Promise<void>;
@@ -39,6 +41,7 @@ export async function startTestServer(options: { database?: 'file' | 'memory' } 
   let child = await start();
   return {
     address,
+    directory: dir,
     get pid() {
       return child.pid as number;
     },

@@ -38,6 +38,8 @@ export class World extends LocalWorld {
     process.env.TEMPORAL_TLS = 'false';
     process.env.STYX_HOME = home;
     process.env.STYX_TIMING = 'test';
+    // As on the embedded server.
+    process.env.STYX_CODEC = 'required';
     const env = { STYX_CRASH_POINTS: join(home, 'points') };
     const worker = startTestWorker({ address: server.address, home, env });
     await worker.waitReady();

@@ -33,6 +33,7 @@ export function aTask(numNodes = 1, more: Partial<Task> = {}): Task {
     },
     numNodes,
     envs: {},
+    secrets: {},
     setup: null,
     run: 'true',
     autostop: null,

@@ -29,6 +29,7 @@ describe('a task', () => {
       },
       numNodes: 1,
       envs: {},
+      secrets: {},
       setup: null,
       run: 'echo hello',
       autostop: null,

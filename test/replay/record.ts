@@ -5,8 +5,9 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { Client, Connection } from '@temporalio/client';
 import protos, { type temporal } from '@temporalio/proto';
+import { Keyring, type StoredKey, stored } from '../../system/keyring.ts';
+import { sealedTemporalClient } from '../harness/client.ts';
 import { World } from '../harness/world.ts';
 import { SHAPES } from './shapes.ts';
 
@@ -19,23 +20,27 @@ function encode(history: temporal.api.history.v1.IHistory): string {
 
 mkdirSync(DIRECTORY, { recursive: true });
 const world = await World.start();
-const connection = await Connection.connect({ address: world.server.address });
-const client = new Client({ connection });
+const client = await sealedTemporalClient(world.home);
+// Of a world that is gone: what they seal is in the same file.
+const keys = new Keyring(world.home)
+  .list()
+  .filter(({ purpose }) => purpose === 'payload')
+  .map(stored);
 for (const shape of SHAPES) {
   const file = join(DIRECTORY, `${shape.name}.json.gz`);
   if (wanted.length > 0 ? !wanted.includes(shape.name) : existsSync(file)) continue;
   const cluster = `g-${shape.name}`;
   await shape.run(world, cluster);
-  const histories: { workflowId: string; type: string; history: string }[] = [];
+  const histories: { workflowId: string; type: string; history: string; keys: StoredKey[] }[] = [];
   // The index is a moment behind.
   await new Promise((resolve) => setTimeout(resolve, 2_000));
   for await (const { workflowId, runId, type } of client.workflow.list()) {
     if (workflowId !== `cluster/default/${cluster}` && !workflowId.startsWith(`cluster/default/${cluster}/`)) continue;
     const history = await client.workflow.getHandle(workflowId, runId).fetchHistory();
-    histories.push({ workflowId, type, history: encode(history) });
+    histories.push({ workflowId, type, history: encode(history), keys });
   }
   writeFileSync(file, gzipSync(JSON.stringify(histories), { level: 9 }));
   console.log(`${shape.name}: ${histories.length} histories`);
 }
-await connection.close();
+await client.connection.close();
 await world.end();

@@ -1,11 +1,15 @@
 /** Histories of real lives are replayed by the code of today: a cluster launched by an older version goes on under this one. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
+import type { DataConverter } from '@temporalio/common';
 import protos, { type temporal } from '@temporalio/proto';
 import { Worker } from '@temporalio/worker';
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
+import { Keyring, type StoredKey } from '../../system/keyring.ts';
 import { workflowBundle } from '../../workers/bundle.ts';
+import { sealedWorker } from '../../workers/sealing.ts';
+import { testDir } from '../harness/temporal.ts';
 import { SHAPES } from './shapes.ts';
 
 const DIRECTORY = join(import.meta.dirname, '..', 'histories');
@@ -15,6 +19,8 @@ interface Recorded {
   readonly type: string;
   /** Protobuf, as base64. */
   readonly history: string;
+  /** That its payloads are sealed with; absent: they are plain, as before there were keys. */
+  readonly keys?: readonly StoredKey[];
 }
 
 function recorded(name: string): Recorded[] {
@@ -25,7 +31,16 @@ function decode(history: string): temporal.api.history.v1.History {
   return protos.temporal.api.history.v1.History.decode(Buffer.from(history, 'base64'));
 }
 
+/** Data of a world that is gone, and the keys to it. */
+function dataConverter(home: string, keys: readonly StoredKey[] | undefined): { dataConverter?: DataConverter } {
+  if (keys === undefined) return {};
+  for (const key of keys) new Keyring(home).import(key);
+  return { dataConverter: sealedWorker(home, 'required', 'workflows') };
+}
+
 describe('recorded histories', () => {
+  const home = testDir();
+  afterAll(() => rmSync(home, { recursive: true, force: true }));
   const files = readdirSync(DIRECTORY).filter((name) => name.endsWith('.json.gz'));
 
   it('are there for every shape, with every kind of workflow among them', () => {
@@ -36,8 +51,9 @@ describe('recorded histories', () => {
 
   it.each(files)('%s replays', { timeout: 60_000 }, async (file) => {
     const { codePath } = await workflowBundle();
-    for (const { workflowId, history } of recorded(file)) {
-      const replay = Worker.runReplayHistory({ workflowBundle: { codePath } }, decode(history), workflowId);
+    for (const { workflowId, history, keys } of recorded(file)) {
+      const data = dataConverter(home, keys);
+      const replay = Worker.runReplayHistory({ workflowBundle: { codePath }, ...data }, decode(history), workflowId);
       await expect(replay, workflowId).resolves.toBeUndefined();
     }
   });
@@ -51,7 +67,8 @@ describe('recorded histories', () => {
       const type = event.activityTaskScheduledEventAttributes?.activityType;
       if (type?.name === 'startPhase') type.name = 'anotherStep';
     }
-    const replay = Worker.runReplayHistory({ workflowBundle: { codePath } }, history, first.workflowId);
+    const data = dataConverter(home, first.keys);
+    const replay = Worker.runReplayHistory({ workflowBundle: { codePath }, ...data }, history, first.workflowId);
     await expect(replay).rejects.toThrow();
   });
 });

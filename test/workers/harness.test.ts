@@ -2,10 +2,11 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Client, Connection } from '@temporalio/client';
+import type { Client } from '@temporalio/client';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { WORKFLOW_QUEUE } from '../../model/queues.ts';
 import { SEARCH_ATTRIBUTES } from '../../model/search-attributes.ts';
+import { sealedTemporalClient } from '../harness/client.ts';
 import { startTestServer, startTestWorker, type TestServer, type TestWorker, testDir } from '../harness/temporal.ts';
 
 // Processes are started and ended over and over; on a busy machine each takes seconds.
@@ -14,19 +15,19 @@ vi.setConfig({ testTimeout: 120_000 });
 const main = join(import.meta.dirname, 'fixtures', 'worker-main.ts');
 let home: string;
 let server: TestServer;
-let connection: Connection;
+let client: Client;
 let workers: TestWorker[];
 
 beforeEach(async () => {
   home = testDir();
   workers = [];
   server = await startTestServer();
-  connection = await Connection.connect({ address: server.address });
+  client = await sealedTemporalClient(home, { TEMPORAL_ADDRESS: server.address, TEMPORAL_TLS: 'false' });
 });
 
 afterEach(async () => {
   await Promise.all(workers.map((worker) => worker.kill9()));
-  await connection.close();
+  await client.connection.close();
   await server.stop();
   rmSync(home, { recursive: true, force: true });
 });
@@ -40,6 +41,7 @@ async function startWorker(): Promise<TestWorker> {
 
 test('a worker registers search attributes and keeps history for 30 days only where the server is ours', async () => {
   await startWorker();
+  const { connection } = client;
   const { customAttributes } = await connection.operatorService.listSearchAttributes({ namespace: 'default' });
   expect(Object.keys(customAttributes ?? {})).toEqual(expect.arrayContaining(Object.keys(SEARCH_ATTRIBUTES)));
   const { config } = await connection.workflowService.describeNamespace({ namespace: 'default' });
@@ -48,7 +50,6 @@ test('a worker registers search attributes and keeps history for 30 days only wh
 
 test('a workflow goes on at once with a new worker after kill -9 of the old one', async () => {
   const first = await startWorker();
-  const client = new Client({ connection });
   const handle = await client.workflow.start('visit', { taskQueue: WORKFLOW_QUEUE, workflowId: 'v', args: ['Ada'] });
   while ((await handle.query<number>('greetings')) < 1) await sleep(20);
   await first.kill9();
@@ -62,7 +63,6 @@ test('a workflow goes on at once with a new worker after kill -9 of the old one'
 
 test('a worker lives through kill -9 and restart of the server, and nothing is lost', async () => {
   const worker = await startWorker();
-  const client = new Client({ connection });
   const handle = await client.workflow.start('visit', { taskQueue: WORKFLOW_QUEUE, workflowId: 'v', args: ['Ada'] });
   while ((await handle.query<number>('greetings')) < 1) await sleep(20);
   await server.restart();

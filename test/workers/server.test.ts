@@ -2,13 +2,14 @@
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Client, Connection } from '@temporalio/client';
+import type { Client } from '@temporalio/client';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { WORKFLOW_QUEUE } from '../../model/queues.ts';
 import { lockHolder } from '../../system/lock.ts';
 import { endProcess, isRunning, type ProcessRef } from '../../system/processes.ts';
 import { ensureServer, serverLogs, serverStatus, stopServer } from '../../workers/server.ts';
 import { PARTS, type Part, type ServerState } from '../../workers/unit.ts';
+import { sealedTemporalClient } from '../harness/client.ts';
 import { testDir } from '../harness/temporal.ts';
 
 // Processes are started and ended over and over; on a busy machine each takes seconds.
@@ -33,17 +34,17 @@ afterEach(async () => {
   rmSync(home, { recursive: true, force: true });
 });
 
-async function withClient<Result>(state: ServerState, use: (client: Client) => Promise<Result>): Promise<Result> {
-  const connection = await Connection.connect({ address: state.address });
+async function withClient<Result>(use: (client: Client) => Promise<Result>): Promise<Result> {
+  const client = await sealedTemporalClient(home, env);
   try {
-    return await use(new Client({ connection }));
+    return await use(client);
   } finally {
-    await connection.close();
+    await client.connection.close();
   }
 }
 
-const greet = (state: ServerState, workflowId: string) =>
-  withClient(state, (client) =>
+const greet = (workflowId: string) =>
+  withClient((client) =>
     client.workflow.execute('greetOnce', { taskQueue: WORKFLOW_QUEUE, workflowId, args: ['Ada'] }),
   );
 
@@ -59,7 +60,7 @@ const refsOf = (state: ServerState): ProcessRef[] =>
 test('commands that start the server at the same time start one', async () => {
   const states = await Promise.all(Array.from({ length: 4 }, up));
   expect(new Set(states.map((state) => JSON.stringify(refsOf(state)))).size).toBe(1);
-  expect(await greet(states[0] as ServerState, 'first')).toBe('hello Ada');
+  expect(await greet('first')).toBe('hello Ada');
 });
 
 test('status names address, versions and the pid of each part; stop leaves no process', async () => {
@@ -81,11 +82,11 @@ test('status names address, versions and the pid of each part; stop leaves no pr
 
 test('the server comes back on its ports with what it knew', async () => {
   const before = await up();
-  expect(await greet(before, 'kept')).toBe('hello Ada');
+  expect(await greet('kept')).toBe('hello Ada');
   await stopServer({ env });
   const after = await up();
   expect(after.address).toBe(before.address);
-  const result = await withClient(after, (client) => client.workflow.getHandle('kept').result());
+  const result = await withClient((client) => client.workflow.getHandle('kept').result());
   expect(result).toBe('hello Ada');
 });
 
@@ -101,13 +102,13 @@ describe.each<{ parts: Part[] }>([
   test('a running workflow goes on, what lived is kept, and nothing is there twice', async () => {
     const before = await up();
     const workflowId = 'visit';
-    await withClient(before, async (client) => {
+    await withClient(async (client) => {
       const handle = await client.workflow.start('visit', { taskQueue: WORKFLOW_QUEUE, workflowId, args: ['Ada'] });
       while ((await handle.query<number>('greetings')) < 1) await sleep(20);
     });
     await kill(before, parts);
     // Twice at once, as by two commands.
-    const [after] = await Promise.all([up(), up()]);
+    await Promise.all([up(), up()]);
     const settled = await waitFor(async () => {
       const state = await up();
       return refsOf(state).every(isRunning) && parts.every((part) => state[part]?.pid !== before[part]?.pid) && state;
@@ -116,7 +117,7 @@ describe.each<{ parts: Part[] }>([
       if (!parts.includes(part)) expect(settled[part]).toEqual(before[part]);
       expect(lockHolder(join(home, 'server', `${part}.lock`))).toEqual(settled[part]);
     }
-    const result = await withClient(after, async (client) => {
+    const result = await withClient(async (client) => {
       await client.workflow.getHandle(workflowId).signal('finish');
       return await client.workflow.getHandle(workflowId).result();
     });
@@ -129,16 +130,16 @@ test('a Temporal server that hangs is replaced', async () => {
   process.kill((before.temporal as ProcessRef).pid, 'SIGSTOP');
   // A new supervisor looks at once; one that runs looks every 10 s.
   await kill(before, ['supervisor']);
-  const after = await waitFor(async () => {
+  await waitFor(async () => {
     const state = await up();
     return state.temporal?.pid !== before.temporal?.pid && state;
   }, 60_000);
-  expect(await greet(after, 'again')).toBe('hello Ada');
+  expect(await greet('again')).toBe('hello Ada');
 });
 
 test('a worker with a watch running drains at once when told to stop', async () => {
-  const state = await up();
-  await withClient(state, async (client) => {
+  await up();
+  await withClient(async (client) => {
     await client.workflow.start('followed', { taskQueue: WORKFLOW_QUEUE, workflowId: 'f' });
     await waitFor(async () => {
       const { raw } = await client.workflow.getHandle('f').describe();

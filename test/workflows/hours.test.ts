@@ -1,7 +1,7 @@
 /** What clusters do over hours, in seconds: the real workflows on a server that skips time. */
 import { randomUUID } from 'node:crypto';
-import type { WorkflowHandle } from '@temporalio/client';
-import { WithStartWorkflowOperation } from '@temporalio/client';
+import { rmSync } from 'node:fs';
+import { WithStartWorkflowOperation, WorkflowClient, type WorkflowHandle } from '@temporalio/client';
 import type { TestWorkflowEnvironment } from '@temporalio/testing';
 import type { Worker } from '@temporalio/worker';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -13,8 +13,10 @@ import { resourcesText } from '../../model/resources-text.ts';
 import type { AutostopRule } from '../../model/task.ts';
 import { NORMAL } from '../../model/timing.ts';
 import { workflowBundle } from '../../workers/bundle.ts';
+import { sealedClient } from '../../workers/sealing.ts';
 import { createWorkers } from '../../workers/worker.ts';
 import { type SimulatedCluster, simulatedCluster } from '../harness/simulated-steps.ts';
+import { testDir } from '../harness/temporal.ts';
 import { skipTime, startTimeSkipping, timeSkippingServer } from '../harness/time-skipping.ts';
 
 const MINUTE = 60_000;
@@ -26,7 +28,9 @@ const server = await timeSkippingServer();
 if ('missing' in server) console.warn(`SKIPPED: tests of hours with skipped time: ${server.missing}`);
 
 describe.skipIf('missing' in server)('a cluster over hours', () => {
+  const home = testDir();
   let environment: TestWorkflowEnvironment;
+  let client: WorkflowClient;
   let workers: { running: Promise<void>[]; all: Worker[]; cluster: SimulatedCluster };
 
   beforeAll(async () => {
@@ -38,20 +42,25 @@ describe.skipIf('missing' in server)('a cluster over hours', () => {
       namespace: 'default',
       workflowBundle: { codePath },
       activities: { actQueue: cluster.act, watchQueue: cluster.watch },
+      home,
+      // A command's age is measured by a clock that jumps here.
+      codec: 'optional',
     });
     workers = { running: all.map((worker) => worker.run()), all, cluster };
+    client = new WorkflowClient({ connection: environment.connection, ...sealedClient(home, 'optional') });
   }, 60_000);
 
   afterAll(async () => {
     for (const worker of workers?.all ?? []) worker.shutdown();
     await Promise.all(workers?.running ?? []);
     await environment?.teardown();
+    rmSync(home, { recursive: true, force: true });
   }, 60_000);
 
   async function launch(name: string, autostop: AutostopRule | null): Promise<Cluster> {
     workers.cluster.actions.length = 0;
     const id = clusterWorkflowId('default', name);
-    const task = commandTask('sleep 1');
+    const task = { ...commandTask('sleep 1'), secrets: {} };
     const command: LaunchCommand = {
       requestId: randomUUID(),
       user: 'tester',
@@ -69,11 +78,11 @@ describe.skipIf('missing' in server)('a cluster over hours', () => {
       workflowIdConflictPolicy: 'USE_EXISTING',
       args: [input],
     });
-    await environment.client.workflow.executeUpdateWithStart('launch', {
+    await client.executeUpdateWithStart('launch', {
       args: [command],
       startWorkflowOperation,
     });
-    const cluster = new Cluster(environment, id);
+    const cluster = new Cluster(client, id);
     await cluster.until((view) => view.jobs[0]?.status === 'RUNNING');
     return cluster;
   }
@@ -152,11 +161,11 @@ describe.skipIf('missing' in server)('a cluster over hours', () => {
 
 class Cluster {
   readonly handle: WorkflowHandle;
-  private readonly environment: TestWorkflowEnvironment;
+  private readonly client: WorkflowClient;
 
-  constructor(environment: TestWorkflowEnvironment, id: string) {
-    this.environment = environment;
-    this.handle = environment.client.workflow.getHandle(id);
+  constructor(client: WorkflowClient, id: string) {
+    this.client = client;
+    this.handle = client.getHandle(id);
   }
 
   async view(): Promise<ClusterView> {
@@ -174,7 +183,7 @@ class Cluster {
 
   /** What the watch would tell. */
   async endJob(view: ClusterView): Promise<void> {
-    const job = this.environment.client.workflow.getHandle(`${this.handle.workflowId}/${view.generation}/job-1`);
+    const job = this.client.getHandle(`${this.handle.workflowId}/${view.generation}/job-1`);
     await job.signal('rankEnded', { phase: 'run', rank: 0, exitCode: 0, lost: false, endedAt: 0 });
     await this.until((now) => now.jobs[0]?.status === 'SUCCEEDED');
   }
