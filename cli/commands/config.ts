@@ -53,7 +53,7 @@ export function settingsText(
 ): string {
   const rows = settings.map(({ key, value, source, line, carriedOut }) => [
     key,
-    typeof value === 'string' ? value : JSON.stringify(value),
+    value === null ? '-' : typeof value === 'string' ? value : JSON.stringify(value),
     line === null ? source : `${source}:${line}`,
     carriedOut ? '' : 'not carried out yet',
   ]);

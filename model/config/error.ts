@@ -12,11 +12,17 @@ export interface ConfigProblem extends TaskProblem {
 export class ConfigError extends StyxError {
   readonly problems: readonly ConfigProblem[];
 
-  constructor(problems: readonly ConfigProblem[]) {
+  constructor(found: readonly ConfigProblem[]) {
+    const files = [...new Set(found.map(({ file }) => file))];
+    const problems = files.flatMap((file) => inOrder(found.filter((problem) => problem.file === file)));
     const shown = problems.slice(0, MAX_PROBLEMS).map((problem) => renderProblem(problem.file ?? '', problem));
     if (problems.length > MAX_PROBLEMS) shown.push(`… and ${problems.length - MAX_PROBLEMS} more`);
     super('invalid', shown.join('\n'), { hint: 'Correct the configuration and run the command again.' });
     this.name = 'ConfigError';
     this.problems = problems;
   }
+}
+
+function inOrder(problems: readonly ConfigProblem[]): ConfigProblem[] {
+  return problems.toSorted((a, b) => (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0));
 }

@@ -74,11 +74,12 @@ const taken = {
   workspace: doc(workspace, 'another name of `active_workspace`', 'none'),
   codec: doc(
     wordField(['required', 'optional']),
-    'Styx alone: `required` or `optional`, whether a Temporal server of your own takes unsealed messages',
+    'Styx alone: `required` or `optional`, what of unsealed messages is taken with a Temporal server of your own',
+    '`optional`',
   ),
   provision: doc(
     section({
-      ssh_timeout: doc(wholeField(1), 'seconds that a connection to a node may take', '10'),
+      ssh_timeout: doc(wholeField(1), 'seconds that one try to connect to a machine that starts may take', '10'),
       install_conda: doc(flagField(), 'conda on the nodes', '`false`'),
     }),
     'how machines are made ready',

@@ -11,6 +11,7 @@ export const CARRIED_OUT: Readonly<Record<string, unknown>> = {
 };
 
 export function isCarriedOut(path: readonly string[]): boolean {
+  if (path[0] === 'workspace') return isCarriedOut(['active_workspace']);
   return Object.keys(CARRIED_OUT).some((key) => key.split('.').every((step, index) => path[index] === step));
 }
 
