@@ -3,6 +3,7 @@ import { jsonBytes, TASK_BYTES } from './budgets.ts';
 import { nearestWord } from './spelling.ts';
 import type { JobDemand, Task } from './task.ts';
 import { TaskError, type TaskProblem } from './task-error.ts';
+import { WORKDIR } from './task-files.ts';
 import { type ReadOverrides, readOverrides, type TaskOverrides } from './task-overrides.ts';
 import { KNOWN_FIELDS, UNSUPPORTED_FIELDS, type YamlTask, yamlTask } from './task-schema.ts';
 import { plainValue, positionAt, readYaml, type YamlNode } from './yaml.ts';
@@ -35,6 +36,10 @@ export function parseTask(text: string, options: { file: string; overrides?: Tas
   if (!parsed.success || problems.length > 0) throw new TaskError(file, problems);
   const task = normalised(parsed.data, overrides);
   if (jsonBytes(task) > TASK_BYTES) problems.push({ ...START, path: '', message: tooLarge(jsonBytes(task)) });
+  if (task.workdir !== undefined && task.fileMounts?.some(({ target }) => target === WORKDIR)) {
+    const message = `the target ${WORKDIR} cannot be given together with a workdir, which is put there`;
+    problems.push({ ...positionAt(root, ['file_mounts']), path: 'file_mounts', message });
+  }
   if (problems.length > 0) throw new TaskError(file, problems);
   return task;
 }
@@ -124,6 +129,8 @@ function normalised(yaml: YamlTask, overrides: ReadOverrides): Task {
   const resources = yaml.resources ?? {};
   const accelerators = firstGiven(overrides.accelerators, resources.accelerators, resources.gpus);
   const numNodes = overrides.numNodes ?? yaml.num_nodes ?? 1;
+  const workdir = overrides.workdir ?? yaml.workdir;
+  const mounts = yaml.file_mounts ?? [];
   const place = overrides.place ?? resources.infra ?? resources;
   const demand: JobDemand = {
     cpus: yaml.job_demand?.cpus ?? DEFAULT_DEMAND_CPUS,
@@ -152,6 +159,8 @@ function normalised(yaml: YamlTask, overrides: ReadOverrides): Task {
     demand,
     maxDuration: yaml.max_duration ?? null,
     queue: yaml.queue ?? null,
+    ...(workdir === undefined ? {} : { workdir: { source: workdir, snapshot: null } }),
+    ...(mounts.length === 0 ? {} : { fileMounts: mounts }),
   };
 }
 

@@ -20,7 +20,7 @@ const MAX_SECONDS = 10 * 365 * 86_400;
 const MAX_COUNT = 1_000_000;
 
 /** A value for an error text, short whatever it is. */
-function shown(value: unknown): string {
+export function shown(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value);
   if (Array.isArray(value)) return 'a list';
   if (typeof value === 'object' && value !== null) return 'a map';

@@ -2,6 +2,7 @@
 import type { ResourceRequest } from './machines.ts';
 import type { TaskProblem } from './task-error.ts';
 import * as fields from './task-fields.ts';
+import { type FileSource, workdir } from './task-files.ts';
 
 /** Values in the forms that a command line gives them; absent leaves the task's own. `none` takes a resource back to unset. */
 export interface TaskOverrides {
@@ -16,6 +17,7 @@ export interface TaskOverrides {
   /** Variables that replace or add to the task's. */
   readonly envs?: Readonly<Record<string, string>> | undefined;
   readonly priority?: string | number | undefined;
+  readonly workdir?: string | undefined;
 }
 
 /** Overrides that were understood; `undefined` means not given. */
@@ -29,6 +31,7 @@ export interface ReadOverrides {
   readonly instanceType: string | null | undefined;
   readonly useSpot: boolean | undefined;
   readonly priority: number | undefined;
+  readonly workdir: FileSource | undefined;
   readonly envs: Readonly<Record<string, string>>;
 }
 
@@ -62,6 +65,7 @@ export function readOverrides(overrides: TaskOverrides, problems: TaskProblem[])
     instanceType: read('--instance-type', overrides.instanceType, fields.placeName, null),
     useSpot: read('--use-spot', overrides.useSpot, fields.flag, undefined),
     priority: read('--priority', overrides.priority, fields.priority, 0),
+    workdir: read('--workdir', overrides.workdir, workdir, undefined),
     envs: Object.fromEntries(envs),
   };
 }

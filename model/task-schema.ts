@@ -4,6 +4,7 @@ import { StyxError } from './errors.ts';
 import type { ResourceRequest } from './machines.ts';
 import type { AutostopRule, Task } from './task.ts';
 import * as fields from './task-fields.ts';
+import * as files from './task-files.ts';
 
 /** A zod schema of a field's own parser, so that YAML and command-line options are read by the same code. */
 function field<T>(parse: (value: unknown) => T) {
@@ -105,6 +106,8 @@ const taskShape = {
   max_duration: field(fields.maxDuration).optional(),
   job_demand: fieldsOf(demandShape).optional(),
   queue: field(fields.queueDiscipline).optional(),
+  workdir: field(files.workdir).optional(),
+  file_mounts: field(files.fileMounts).optional(),
 };
 
 /** One document of task YAML as plain values, the values of `envs` as text or null. */
@@ -122,7 +125,7 @@ export const KNOWN_FIELDS: Readonly<Record<string, readonly string[]>> = {
 /** Fields that SkyPilot has and this version does not. */
 export const UNSUPPORTED_FIELDS: Readonly<Record<string, readonly string[]>> = {
   '': [
-    ...['workdir', 'file_mounts', 'volumes', 'secrets', 'managed_secrets', 'service', 'pool', 'inputs', 'outputs'],
+    ...['volumes', 'secrets', 'managed_secrets', 'service', 'pool', 'inputs', 'outputs'],
     ...[
       'event_callback',
       'config',
@@ -168,6 +171,22 @@ const resourceRequest: z.ZodType<ResourceRequest> = z.object({
   numNodes: z.int().min(1).max(10_000),
 });
 
+const snapshot: z.ZodType<files.Snapshot> = z.object({
+  manifest: z.string().regex(/^[0-9a-f]{64}$/),
+  kind: z.enum(['directory', 'file']),
+  files: z.int().min(0),
+  bytes: z.number().min(0),
+});
+const source: z.ZodType<files.FileSource> = z.union([
+  z.object({ path: z.string().min(1).max(4_096) }),
+  z.object({ url: z.string().min(1).max(4_096), ref: z.string().min(1).max(1_024).nullable() }),
+]);
+const fileMount: z.ZodType<files.FileMount> = z.object({
+  target: field((value) => files.mountTarget(fields.text(value))),
+  source,
+  snapshot,
+});
+
 const taskSchema: z.ZodType<Task> = z
   .object({
     name: field(fields.taskName).nullable(),
@@ -183,6 +202,8 @@ const taskSchema: z.ZodType<Task> = z
     demand: z.object({ cpus: finite, gpus: field((value) => fields.gpuCount(value, 'none')), memory: finite }),
     maxDuration: z.number().positive().nullable(),
     queue: z.enum(['fifo', 'backfill']).nullable(),
+    workdir: z.object({ source, snapshot: snapshot.refine(({ kind }) => kind === 'directory') }).exactOptional(),
+    fileMounts: z.array(fileMount).min(1).max(files.MAX_MOUNTS).exactOptional(),
   })
   .superRefine((task, ctx) => {
     if (task.resources.numNodes !== task.numNodes) {

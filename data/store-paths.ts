@@ -1,0 +1,20 @@
+/** The rooms of a store in a directory. */
+import { join } from 'node:path';
+
+export interface StorePaths {
+  readonly root: string;
+  readonly packs: string;
+  readonly blobs: string;
+  readonly manifests: string;
+  readonly temporary: string;
+}
+
+export function storePaths(root: string): StorePaths {
+  return {
+    root,
+    packs: join(root, 'packs'),
+    blobs: join(root, 'blobs'),
+    manifests: join(root, 'manifests'),
+    temporary: join(root, 'tmp'),
+  };
+}

@@ -1,0 +1,120 @@
+/** Files that a task brings along: where they come from, the snapshot that was taken of them at submission, and where they go. */
+import { FieldError, shown, text } from './task-fields.ts';
+
+/** A path of the machine of the user, relative to the current directory there, or a git repository. */
+export type FileSource =
+  | { readonly path: string }
+  /** `ref`: a branch, tag or commit; null: what the repository's HEAD names. */
+  | { readonly url: string; readonly ref: string | null };
+
+/** Small, whatever it stands for: the list of files is in the store under `manifest`. */
+export interface Snapshot {
+  /** SHA-256 of the manifest, hexadecimal. */
+  readonly manifest: string;
+  readonly kind: 'directory' | 'file';
+  readonly files: number;
+  readonly bytes: number;
+}
+
+export interface TaskFiles {
+  readonly source: FileSource;
+  /** Null until the client has taken it; a task without one is not accepted. */
+  readonly snapshot: Snapshot | null;
+}
+
+export interface FileMount extends TaskFiles {
+  /** `~/…`, or absolute. */
+  readonly target: string;
+}
+
+export const WORKDIR = '~/sky_workdir';
+/** The agent's own, where nothing may be put. */
+const AGENT_DIR = '~/.styx-agent';
+export const MAX_MOUNTS = 100;
+
+function sourcePath(value: unknown): string {
+  const path = text(value);
+  if (path === '') throw new FieldError('must name a directory or file');
+  if (/[\n\r]/.test(path)) throw new FieldError(`must not hold line breaks, as ${shown(path)} does`);
+  return path;
+}
+
+function isUrl(path: string): boolean {
+  return /^[a-z][a-z0-9+.-]*:\/\//i.test(path);
+}
+
+/** A directory, or `{url, ref}` of a git repository. */
+export function workdir(value: unknown): FileSource {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return repository(value);
+  const path = sourcePath(value);
+  if (isUrl(path))
+    throw new FieldError(`must be a directory here; a git repository is {url: ${path.slice(0, 60)}, ref: …}`);
+  return { path };
+}
+
+function repository(value: object): FileSource {
+  const { url, ref, ...more } = value as Record<string, unknown>;
+  const [other] = Object.keys(more);
+  if (other !== undefined) throw new FieldError('unknown field; a git repository has url and ref', [other]);
+  if (url === undefined || url === null) throw new FieldError('must be given', ['url']);
+  return { url: gitWord('url', url), ref: ref === undefined || ref === null ? null : gitWord('ref', ref) };
+}
+
+/** What git could take for an option, or could not take at all, is refused. */
+function gitWord(name: string, value: unknown): string {
+  try {
+    const word = sourcePath(typeof value === 'number' ? String(value) : value).trim();
+    if (word === '' || word.startsWith('-')) throw new FieldError(`must not be ${shown(word)}`);
+    return word;
+  } catch (error) {
+    throw error instanceof FieldError ? new FieldError(error.message, [name]) : error;
+  }
+}
+
+/** `{target: local path}`, in the order of the file. */
+export function fileMounts(value: unknown): FileMount[] {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new FieldError('must be a map of targets on the nodes to local paths');
+  }
+  const entries = Object.entries(value);
+  if (entries.length > MAX_MOUNTS) throw new FieldError(`must hold at most ${MAX_MOUNTS} targets`);
+  const mounts: FileMount[] = [];
+  for (const [written, held] of entries) {
+    try {
+      const target = mountTarget(written);
+      if (mounts.some((mount) => mount.target === target))
+        throw new FieldError('names the same place as another target');
+      mounts.push({ target, source: { path: mountSource(held) }, snapshot: null });
+    } catch (error) {
+      throw error instanceof FieldError ? new FieldError(error.message, [written, ...error.path]) : error;
+    }
+  }
+  return mounts;
+}
+
+function mountSource(value: unknown): string {
+  if (typeof value === 'object' && value !== null)
+    throw new FieldError('storage objects are not supported yet by this version of Styx');
+  const path = sourcePath(value);
+  if (isUrl(path)) throw new FieldError('buckets and URLs are not supported yet by this version of Styx');
+  if (path !== '/' && path.endsWith('/')) throw new FieldError(`must not end with a slash, as ${shown(path)} does`);
+  return path;
+}
+
+/** Normal form of a place on a node; a relative one is below the working directory of jobs, as in SkyPilot. */
+export function mountTarget(written: string): string {
+  if (written.endsWith('/')) throw new FieldError('must not end with a slash');
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+  if (/[\x00-\x1f\x7f]/.test(written)) throw new FieldError('must not hold control characters or line breaks');
+  if (isUrl(written)) throw new FieldError('must be a path on the nodes');
+  const given = written.startsWith('/') || /^~(?:\/|$)/.test(written) ? written : `${WORKDIR}/${written}`;
+  if (/^~[^/]/.test(written)) throw new FieldError('must begin with ~/, with / or with a name');
+  const [first = '', ...steps] = given.split('/');
+  const kept = steps.filter((step) => step !== '' && step !== '.');
+  if (kept.includes('..')) throw new FieldError('must not hold ".."');
+  if (kept.length === 0) throw new FieldError('must name a place below the home directory');
+  const target = [first, ...kept].join('/');
+  if (target === AGENT_DIR || target.startsWith(`${AGENT_DIR}/`))
+    throw new FieldError(`${AGENT_DIR} is kept for the agent`);
+  return target;
+}
