@@ -4,6 +4,7 @@ import type { Cloud } from '../clouds/cloud.ts';
 import { cloudNamed, cloudNames } from '../clouds/registry.ts';
 import type { NodePool } from '../nodes/node.ts';
 import { createNodePool } from '../nodes/pool.ts';
+import { homePaths } from '../system/home.ts';
 import { installationSecret } from '../system/secret.ts';
 
 export interface ActivityContext {
@@ -16,6 +17,8 @@ export interface ActivityContext {
   readonly secret: Buffer;
   /** UUID of the Temporal namespace. */
   readonly installation: string;
+  /** Directory of the snapshots that clients took. */
+  readonly storeRoot: string;
 }
 
 /** What the worker's process knows. */
@@ -33,5 +36,6 @@ export function activityContext(host: HostContext): ActivityContext {
     clouds: () => Promise.all(cloudNames().map(cloudNamed)),
     secret: Buffer.from(installationSecret(host.styxHome)),
     installation: host.namespace.installation,
+    storeRoot: homePaths(host.styxHome).store,
   };
 }

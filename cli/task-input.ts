@@ -19,11 +19,13 @@ export interface TaskOptions {
   readonly env?: readonly string[];
   readonly envFile?: string;
   readonly priority?: string;
+  readonly workdir?: string;
 }
 
 export function taskOptions(command: Command): Command {
   return command
     .option('-n, --name <name>', 'name of the job')
+    .option('--workdir <dir>', 'directory that the job finds in ~/sky_workdir, as it is now')
     .option('--infra <infra>', 'where: cloud, cloud/region or cloud/region/zone; * for any')
     .option('--num-nodes <n>', 'number of nodes')
     .option('--cpus <n>', 'vCPUs of each node: 4, or 4+ for at least 4')
@@ -76,6 +78,7 @@ export function readTask(entrypoint: readonly string[], options: TaskOptions): T
     instanceType: options.instanceType,
     useSpot: options.useSpot,
     priority: options.priority,
+    workdir: options.workdir,
     envs: readEnvs(options),
   };
   const [first] = entrypoint;

@@ -53,7 +53,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Styx> {
   const link = await Link.open(() => connectConfig(home));
   const user = options.user ?? userName();
   const timing = process.env.STYX_TIMING === 'test' ? TEST : NORMAL;
-  const clusters = new Clusters({ link, workspace, user, timing });
+  const clusters = new Clusters({ link, workspace, user, timing, home });
   let pool: Promise<NodePool> | undefined;
   return {
     home,

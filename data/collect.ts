@@ -111,7 +111,7 @@ function take(
 function restoreOrRemove(paths: StorePaths, name: string, isOld: (file: string) => boolean): boolean {
   const file = join(paths.temporary, name);
   if (isOld(file)) {
-    rmSync(file, { force: true });
+    rmSync(file, { recursive: true, force: true });
     return true;
   }
   const [room, original] = name.split('~');

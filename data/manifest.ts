@@ -2,7 +2,6 @@
  * What a snapshot holds, as one JSON text whose hash is the snapshot's name: the same tree gives the same text. Directories come
  * before what is in them, each once; a snapshot of one file has a single entry whose path is empty.
  */
-import { z } from 'zod';
 import { StyxError } from '../model/errors.ts';
 
 /** Permission bits; no set-user-id, set-group-id or sticky bit is carried to another machine. */
@@ -21,36 +20,44 @@ export interface Manifest {
   readonly entries: readonly ManifestEntry[];
 }
 
-const path = z.string();
-const mode = z.int().min(0).max(MODE_BITS);
-const manifestSchema: z.ZodType<Manifest> = z.object({
-  version: z.literal(1),
-  root: z.enum(['directory', 'file']),
-  entries: z
-    .array(
-      z.union([
-        z.tuple([z.literal('f'), path, mode, z.int().min(0), z.int(), z.string().regex(/^[0-9a-f]{64}$/)]),
-        z.tuple([z.literal('d'), path, mode]),
-        z.tuple([z.literal('l'), path, z.string().min(1)]),
-      ]),
-    )
-    .max(MAX_ENTRIES),
-});
-
 export function encodeManifest(manifest: Manifest): Buffer {
   return Buffer.from(JSON.stringify(manifest));
 }
 
 /** @throws invalid for what is no manifest, or one whose tree would reach out of its root */
 export function decodeManifest(data: Buffer): Manifest {
-  let manifest: Manifest;
+  let value: unknown;
   try {
-    manifest = manifestSchema.parse(JSON.parse(data.toString()));
+    value = JSON.parse(data.toString());
   } catch (error) {
     throw new StyxError('invalid', 'this is no manifest of a snapshot', { cause: error });
   }
+  const { version, root, entries } = (typeof value === 'object' && value !== null ? value : {}) as Partial<Manifest>;
+  const isManifest =
+    version === 1 && (root === 'directory' || root === 'file') && Array.isArray(entries) && entries.every(isEntry);
+  if (!isManifest) throw new StyxError('invalid', 'this is no manifest of a snapshot');
+  const manifest = { version, root, entries };
   checkTree(manifest);
   return manifest;
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+function isEntry(entry: unknown): entry is ManifestEntry {
+  if (!Array.isArray(entry) || typeof entry[1] !== 'string') return false;
+  const [kind, , held, size, time, hash] = entry as readonly unknown[];
+  if (kind === 'l') return typeof held === 'string' && held !== '' && !held.includes('\0');
+  if (!isCount(held) || held > MODE_BITS) return false;
+  if (kind === 'd') return true;
+  return (
+    kind === 'f' &&
+    isCount(size) &&
+    Number.isSafeInteger(time) &&
+    typeof hash === 'string' &&
+    /^[0-9a-f]{64}$/.test(hash)
+  );
 }
 
 /** What a name in a tree may not be, for people; null when it is fine. */

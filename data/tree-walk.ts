@@ -83,9 +83,15 @@ function look(root: string, path: string): Found | 'gone' | null {
     const stat = lstatSync(full);
     if (stat.isFile()) return { kind: 'file', path, stat };
     if (stat.isDirectory()) return { kind: 'directory', path, stat };
-    if (stat.isSymbolicLink()) return { kind: 'link', path, to: readlinkSync(full) };
+    if (stat.isSymbolicLink()) {
+      const to = readlinkSync(full);
+      if (to.includes('\ufffd'))
+        throw new StyxError('invalid', `what the link ${full} points to is not UTF-8`, { hint: HINT });
+      return { kind: 'link', path, to };
+    }
     return null;
   } catch (error) {
+    if (error instanceof StyxError) throw error;
     if (isGone(error)) return 'gone';
     throw unreadable(full, error);
   }

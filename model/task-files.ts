@@ -118,3 +118,28 @@ export function mountTarget(written: string): string {
     throw new FieldError(`${AGENT_DIR} is kept for the agent`);
   return target;
 }
+
+export function isAbsoluteTarget(target: string): boolean {
+  return target.startsWith('/');
+}
+
+/** Why a task that was submitted cannot have its files; null when it can. */
+export function filesProblem(task: {
+  readonly workdir?: TaskFiles;
+  readonly fileMounts?: readonly FileMount[];
+}): string | null {
+  const all = [
+    ...(task.workdir === undefined ? [] : [{ target: WORKDIR, ...task.workdir }]),
+    ...(task.fileMounts ?? []),
+  ];
+  for (const { target, snapshot } of all) {
+    if (!/^[0-9a-f]{64}$/.test(snapshot?.manifest ?? '')) return `no snapshot was taken of what goes to ${target}`;
+    try {
+      if (mountTarget(target) !== target) return `${target} is no place on a node`;
+    } catch (error) {
+      if (!(error instanceof FieldError)) throw error;
+      return `${target} ${error.message}`;
+    }
+  }
+  return null;
+}
