@@ -2,6 +2,7 @@
 import type { Client } from '@temporalio/client';
 import type { Cloud } from '../clouds/cloud.ts';
 import { cloudNamed, cloudNames } from '../clouds/registry.ts';
+import { storeRoot } from '../data/store-paths.ts';
 import type { NodePool } from '../nodes/node.ts';
 import { createNodePool } from '../nodes/pool.ts';
 import { homePaths } from '../system/home.ts';
@@ -36,6 +37,6 @@ export function activityContext(host: HostContext): ActivityContext {
     clouds: () => Promise.all(cloudNames().map(cloudNamed)),
     secret: Buffer.from(installationSecret(host.styxHome)),
     installation: host.namespace.installation,
-    storeRoot: homePaths(host.styxHome).store,
+    storeRoot: storeRoot(homePaths(host.styxHome).store, host.namespace.installation),
   };
 }

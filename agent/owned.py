@@ -16,7 +16,7 @@ _CHUNK = 1024 * 1024
 class Owned:
     def __init__(self, target):
         self.name = os.path.join(FOLDER, hashlib.sha256(target).hexdigest()[:32])
-        record = json.loads((paths.read_or_none(self.name + '.json') or b'{}').decode())
+        record = _read(self.name + '.json')
         self.manifest = record.get('manifest')
         self.files = record.get('files', {})
         self.links = record.get('links', {})
@@ -43,7 +43,7 @@ class Owned:
         self.maybe = maybe
         self.folders = list(folders)
         self.manifest = None
-        paths.write_whole(self.name + '.manifest', data)
+        paths.write_whole(self.name + '.manifest', data, lasting=False)
         self._write()
 
     def settle(self, manifest, files, links, folders):
@@ -76,7 +76,15 @@ class Owned:
             'folders': self.folders,
             'maybe': self.maybe,
         }
-        paths.write_whole(self.name + '.json', json.dumps(record, separators=(',', ':')).encode())
+        paths.write_whole(self.name + '.json', json.dumps(record, separators=(',', ':')).encode(), lasting=False)
+
+
+def _read(path):
+    """Empty when there is none, or when a power cut tore it: then files are known by their content."""
+    try:
+        return json.loads((paths.read_or_none(path) or b'{}').decode())
+    except ValueError:
+        return {}
 
 
 def sign(found):

@@ -112,7 +112,7 @@ def _sync(source):
         for tree, _ in trees:
             tree.settle()
         os.makedirs(os.path.dirname(done), 0o700, exist_ok=True)
-        paths.write_whole(done, json.dumps([tree['manifest'] for tree in header['trees']]).encode())
+        paths.write_whole(done, json.dumps([tree['manifest'] for tree in header['trees']]).encode(), lasting=False)
         return {'styx': 'done', 'files': files, 'bytes': size}
     finally:
         os.close(lock)

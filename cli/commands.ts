@@ -27,6 +27,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   { name: 'check', summary: 'Check the credentials of clouds', load: () => import('./commands/check.ts') },
   { name: 'server', summary: 'Start, stop and inspect the Styx server', load: () => import('./commands/server.ts') },
+  { name: 'store', summary: 'Tidy up the store of files that jobs brought', load: () => import('./commands/store.ts') },
   { name: 'version', summary: 'Show the version', load: () => import('./commands/version.ts') },
   {
     name: 'completion',

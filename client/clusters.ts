@@ -90,7 +90,7 @@ export class Clusters {
     };
     const payload: CommandPayloads['launch'] = {
       ...this.#base(options),
-      task: await withSnapshots(home, request.task, 'launch', options),
+      task: await withSnapshots(home, () => link.installation(), request.task, 'launch', options),
       spec,
       retryUntilUp: request.retryUntilUp ?? false,
       ...(request.autostop === undefined ? {} : { autostop: request.autostop }),
@@ -127,7 +127,8 @@ export class Clusters {
     options: CommandOptions & { commandLine?: string } = {},
   ): Promise<CommandAnswer> {
     const { commandLine = '' } = options;
-    const submitted = await withSnapshots(this.#context.home, task, 'exec', options);
+    const { home, link } = this.#context;
+    const submitted = await withSnapshots(home, () => link.installation(), task, 'exec', options);
     return await this.#command(name, 'exec', { ...this.#base(options), task: submitted, commandLine }, options);
   }
 

@@ -1,4 +1,4 @@
-/** A task's files as they are at its submission, kept in the store of this data directory. */
+/** A task's files as they are at its submission, kept in the installation's store below this data directory. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { resolve } from 'node:path';
@@ -23,13 +23,14 @@ const NOTED = 3;
  */
 export async function withSnapshots(
   home: string,
+  installation: () => Promise<string>,
   task: Task,
   kind: 'launch' | 'exec',
   options: SnapshotOptions = {},
 ): Promise<Task> {
   const { fileMounts, ...rest } = task;
   if (task.workdir === undefined && (fileMounts === undefined || kind === 'exec')) return rest;
-  const taker = await Taker.open(home, options);
+  const taker = await Taker.open(home, await installation(), options);
   const workdir = task.workdir && {
     ...task.workdir,
     snapshot: task.workdir.snapshot ?? (await taker.take(task.workdir.source, 'workdir')),
@@ -66,15 +67,15 @@ class Taker {
   readonly #home: string;
   readonly #options: SnapshotOptions;
 
-  private constructor(data: DataRoom, home: string, options: SnapshotOptions) {
+  private constructor(data: DataRoom, home: string, installation: string, options: SnapshotOptions) {
     this.#data = data;
-    this.#store = new data.DirectoryStore(homePaths(home).store);
+    this.#store = new data.DirectoryStore(data.storeRoot(homePaths(home).store, installation));
     this.#home = home;
     this.#options = options;
   }
 
-  static async open(home: string, options: SnapshotOptions): Promise<Taker> {
-    return new Taker(await import('../data/index.ts'), home, options);
+  static async open(home: string, installation: string, options: SnapshotOptions): Promise<Taker> {
+    return new Taker(await import('../data/index.ts'), home, installation, options);
   }
 
   async take(source: FileSource, field: string): Promise<Snapshot> {

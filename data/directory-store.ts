@@ -3,7 +3,7 @@
  * and what a killed process left half is below `tmp`. Any number of processes may write, read and collect at the same time.
  */
 import { createHash, hash as digest, randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { StyxError } from '../model/errors.ts';
@@ -26,6 +26,8 @@ interface Place {
 export class DirectoryStore implements Store {
   readonly paths: StorePaths;
   readonly #packs = new Map<string, PackIndex>();
+  /** Those that are files of their own, as they were when somebody looked. */
+  #blobs: ReadonlySet<string> = new Set();
   readonly #fresh: number;
 
   /** `root` is made when absent. What was touched within `fresh` ms counts as young and is not touched again. */
@@ -40,14 +42,19 @@ export class DirectoryStore implements Store {
     return new DirectoryWriter(this);
   }
 
-  async putManifest(data: Buffer): Promise<{ hash: string; isNew: boolean }> {
+  async putManifest(data: Buffer): Promise<string> {
+    const found = await this.findManifest(data);
+    if (found !== null) return found;
     const hash = digest('sha256', data, 'hex');
-    const file = join(this.paths.manifests, hash);
-    if (this.touch(file)) return { hash, isNew: false };
     const temporary = this.temporaryName();
     writeFileSync(temporary, data, { mode: 0o600, flag: 'wx' });
-    renameSync(temporary, file);
-    return { hash, isNew: true };
+    renameSync(temporary, join(this.paths.manifests, hash));
+    return hash;
+  }
+
+  async findManifest(data: Buffer): Promise<string | null> {
+    const hash = digest('sha256', data, 'hex');
+    return this.touch(join(this.paths.manifests, hash)) ? hash : null;
   }
 
   async readManifest(hash: string): Promise<Buffer> {
@@ -61,22 +68,23 @@ export class DirectoryStore implements Store {
   }
 
   async *stream(blobs: Iterable<{ readonly hash: string; readonly size: number }>): AsyncGenerator<Buffer, void> {
+    this.#look();
     let [file, offset, length] = ['', 0, 0];
     for (const { hash, size } of blobs) {
       const place = this.#place(hash);
       if (place.length !== size) throw damaged(`the blob ${hash.slice(0, 12)}`);
       // What lies side by side is read in one go.
       if (file !== place.file || offset + length !== place.offset) {
-        if (length > 0) yield* readPlace({ file, offset, length });
+        if (length > 0) yield* this.#read({ file, offset, length });
         [file, offset, length] = [place.file, place.offset, 0];
       }
       length += size;
       if (length < CHUNK) continue;
-      yield* readPlace({ file, offset, length });
+      yield* this.#read({ file, offset, length });
       file = '';
       length = 0;
     }
-    if (length > 0) yield* readPlace({ file, offset, length });
+    if (length > 0) yield* this.#read({ file, offset, length });
   }
 
   collect(live: ReadonlySet<string>, grace: number): Promise<Collected> {
@@ -97,7 +105,7 @@ export class DirectoryStore implements Store {
     for (const [id, index] of this.#packs) {
       if (index.find(key) !== null) return join(this.paths.packs, `${id}.pack`);
     }
-    return existsSync(this.blobFile(hash)) ? this.blobFile(hash) : null;
+    return this.#blobs.has(hash) ? this.blobFile(hash) : null;
   }
 
   forgetPack(file: string): void {
@@ -119,15 +127,31 @@ export class DirectoryStore implements Store {
     }
   }
 
+  async *#read(place: Place): AsyncGenerator<Buffer, void> {
+    const file = await open(place.file, 'r').catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') throw error;
+      this.forgetPack(place.file);
+      throw new StyxError('transient', 'the store of files was tidied up meanwhile');
+    });
+    try {
+      for (let at = 0; at < place.length; ) {
+        const buffer = Buffer.allocUnsafe(Math.min(CHUNK, place.length - at));
+        const { bytesRead } = await file.read(buffer, 0, buffer.length, place.offset + at);
+        if (bytesRead === 0) throw damaged(place.file);
+        at += bytesRead;
+        yield buffer.subarray(0, bytesRead);
+      }
+    } finally {
+      await file.close();
+    }
+  }
+
   #place(hash: string): Place {
     const key = Buffer.from(hash, 'hex');
     for (let attempt = 0; ; attempt++) {
       for (const [id, index] of this.#packs) {
         const found = index.find(key);
-        if (found === null) continue;
-        const file = join(this.paths.packs, `${id}.pack`);
-        if (existsSync(file)) return { file, ...found };
-        this.#packs.delete(id);
+        if (found !== null) return { file: join(this.paths.packs, `${id}.pack`), ...found };
       }
       const file = this.blobFile(hash);
       const stat = statSync(file, { throwIfNoEntry: false });
@@ -137,13 +161,16 @@ export class DirectoryStore implements Store {
     }
   }
 
-  /** Takes in packs that others have written, the newest first. */
+  /** Takes in what others have stored, and what they have taken away. */
   #look(): void {
-    for (const name of readdirSync(this.paths.packs)) {
-      const id = name.slice(0, -4);
-      if (!name.endsWith('.idx') || this.#packs.has(id)) continue;
+    this.#blobs = new Set(readdirSync(this.paths.blobs));
+    const ids = readdirSync(this.paths.packs).flatMap((name) => (name.endsWith('.idx') ? [name.slice(0, -4)] : []));
+    const there = new Set(ids);
+    for (const id of this.#packs.keys()) if (!there.has(id)) this.#packs.delete(id);
+    for (const id of ids) {
+      if (this.#packs.has(id)) continue;
       try {
-        this.#packs.set(id, PackIndex.load(join(this.paths.packs, name)));
+        this.#packs.set(id, PackIndex.load(join(this.paths.packs, `${id}.idx`)));
       } catch {
         // Collected meanwhile, or damaged: what was in it is stored again, or missed by name.
       }
@@ -224,23 +251,6 @@ class DirectoryWriter implements BlobWriter {
 
   async abort(): Promise<void> {
     this.#pack.abort();
-  }
-}
-
-async function* readPlace(place: Place): AsyncGenerator<Buffer, void> {
-  const file = await open(place.file, 'r').catch((error: NodeJS.ErrnoException) => {
-    throw error.code === 'ENOENT' ? new StyxError('transient', 'the store was tidied up meanwhile') : error;
-  });
-  try {
-    for (let at = 0; at < place.length; ) {
-      const buffer = Buffer.allocUnsafe(Math.min(CHUNK, place.length - at));
-      const { bytesRead } = await file.read(buffer, 0, buffer.length, place.offset + at);
-      if (bytesRead === 0) throw damaged(place.file);
-      at += bytesRead;
-      yield buffer.subarray(0, bytesRead);
-    }
-  } finally {
-    await file.close();
   }
 }
 

@@ -3,3 +3,4 @@ export { DirectoryStore } from './directory-store.ts';
 export { cloneAt } from './git-clone.ts';
 export { takeSnapshot } from './snapshot.ts';
 export { pruneStatCaches } from './stat-cache.ts';
+export { storeRoot } from './store-paths.ts';

@@ -65,7 +65,7 @@ export class PackWriter {
   readonly #id = randomBytes(16).toString('hex');
   readonly #added = new Map<string, PackedBlob>();
   #fd: number | null = null;
-  #buffers: Uint8Array[] = [];
+  readonly #buffer = Buffer.allocUnsafe(BUFFER_BYTES);
   #buffered = 0;
   #length = 0;
 
@@ -79,14 +79,15 @@ export class PackWriter {
     return this.#added.has(hash);
   }
 
-  /** Bytes that must not change afterwards, under their hash. */
+  /** Bytes of a small file under their hash. */
   add(data: Uint8Array, hash: string): void {
     if (this.#added.has(hash)) return;
-    this.#added.set(hash, { offset: this.#length, length: data.length });
-    this.#buffers.push(data);
+    if (this.#buffered + data.length > BUFFER_BYTES) this.#flush();
+    if (data.length > BUFFER_BYTES) throw new RangeError('a blob of this size does not go into a pack');
+    this.#buffer.set(data, this.#buffered);
     this.#buffered += data.length;
+    this.#added.set(hash, { offset: this.#length, length: data.length });
     this.#length += data.length;
-    if (this.#buffered >= BUFFER_BYTES) this.#flush();
   }
 
   finish(): void {
@@ -123,10 +124,8 @@ export class PackWriter {
   }
 
   #flush(): void {
-    const data = Buffer.concat(this.#buffers);
-    for (let at = 0; at < data.length; ) at += writeSync(this.#open(), data, at);
-    this.#open();
-    this.#buffers = [];
+    const fd = this.#open();
+    for (let at = 0; at < this.#buffered; ) at += writeSync(fd, this.#buffer, at, this.#buffered - at);
     this.#buffered = 0;
   }
 }

@@ -18,12 +18,12 @@ const KEPT_MS = 30 * 24 * 60 * 60_000;
 
 export class StatCache {
   readonly #file: string;
-  readonly #before: Readonly<Record<string, Known>>;
-  readonly #now: Record<string, Known> = Object.create(null);
+  readonly #before: ReadonlyMap<string, Known>;
+  readonly #now = new Map<string, Known>();
   readonly #startedAt = Date.now();
   #changed = false;
 
-  private constructor(file: string, before: Readonly<Record<string, Known>>) {
+  private constructor(file: string, before: ReadonlyMap<string, Known>) {
     this.#file = file;
     this.#before = before;
   }
@@ -32,18 +32,18 @@ export class StatCache {
   static open(folder: string, directory: string): StatCache {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     const file = join(folder, `${stableHash(['files of', directory], 32)}.json`);
-    const read = readJson(file) as { version?: unknown; files?: Record<string, Known> } | undefined;
-    return new StatCache(file, read?.version === 1 ? (read.files ?? {}) : {});
+    const read = readJson(file) as { version?: unknown; files?: [string, Known][] } | undefined;
+    return new StatCache(file, new Map(read?.version === 1 ? read.files : []));
   }
 
   /** The hash of a file that has not changed since it was read. */
   find(path: string, stat: Stats): string | null {
-    const known = Object.hasOwn(this.#before, path) ? this.#before[path] : undefined;
+    const known = this.#before.get(path);
     if (known === undefined) return null;
     const [size, mtime, ctime, inode, hash] = known;
     const same = size === stat.size && mtime === stat.mtimeMs && ctime === stat.ctimeMs && inode === stat.ino;
     if (!same) return null;
-    this.#now[path] = known;
+    this.#now.set(path, known);
     return hash;
   }
 
@@ -56,12 +56,12 @@ export class StatCache {
     const latest = Math.max(stat.mtimeMs, stat.ctimeMs);
     const isCoarse = stat.mtimeMs % 1_000 === 0 && stat.ctimeMs % 1_000 === 0;
     if (latest >= this.#startedAt - (isCoarse ? COARSE_MS : TICK_MS)) return;
-    this.#now[path] = [stat.size, stat.mtimeMs, stat.ctimeMs, stat.ino, hash];
+    this.#now.set(path, [stat.size, stat.mtimeMs, stat.ctimeMs, stat.ino, hash]);
   }
 
   save(): void {
-    const isSame = !this.#changed && Object.keys(this.#now).length === Object.keys(this.#before).length;
-    if (!isSame) writeAtomically(this.#file, JSON.stringify({ version: 1, files: this.#now }));
+    const isSame = !this.#changed && this.#now.size === this.#before.size;
+    if (!isSame) writeAtomically(this.#file, JSON.stringify({ version: 1, files: [...this.#now] }));
   }
 }
 

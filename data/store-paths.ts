@@ -18,3 +18,8 @@ export function storePaths(root: string): StorePaths {
     temporary: join(root, 'tmp'),
   };
 }
+
+/** The store of one installation below the folder of all: what belongs to another Temporal namespace is not known here, and not touched. */
+export function storeRoot(folder: string, installation: string): string {
+  return join(folder, installation.replace(/[^A-Za-z0-9-]/g, '_'));
+}

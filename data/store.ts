@@ -10,7 +10,7 @@ export const LARGE_BYTES = 512 * 1024;
 export interface BlobWriter {
   /** True when the store has it, which also makes it young again. */
   has(hash: string): boolean;
-  /** Bytes that are in memory; answers their hash. */
+  /** Bytes that are in memory and may change afterwards; answers their hash. */
   add(data: Uint8Array): Promise<string>;
   /** A file of any size, read once; answers the hash and size of what was read. */
   addFile(path: string): Promise<{ hash: string; size: number }>;
@@ -21,8 +21,10 @@ export interface BlobWriter {
 
 export interface Store {
   writer(): BlobWriter;
-  /** Keeps a manifest and answers its name. @returns whether it was new */
-  putManifest(data: Buffer): Promise<{ hash: string; isNew: boolean }>;
+  /** Keeps a manifest, whose blobs are all there, and answers its name. */
+  putManifest(data: Buffer): Promise<string>;
+  /** The name of a manifest that the store has, which also makes all that it names young again; else null. */
+  findManifest(data: Buffer): Promise<string | null>;
   /** @throws not-found */
   readManifest(hash: string): Promise<Buffer>;
   /** The bytes of these blobs one after the other, without anything between. @throws not-found, internal when one is damaged */

@@ -77,7 +77,13 @@ export interface CommandPayloads {
   readonly autostop: AutostopCommand;
 }
 
-export const QUERIES = { view: 'view' } as const;
+/** `files`: the snapshots that jobs need which have no workflow of their own yet. */
+export const QUERIES = { view: 'view', files: 'files' } as const;
+
+/** In the memo of a job's workflow: the snapshots that it needs. */
+export const FILES_MEMO = 'styxFiles';
+/** Type of a job's workflow. */
+export const JOB_WORKFLOW = 'job';
 
 /** The whole of a cluster for people and programs; what the `view` query answers. */
 export interface ClusterView {

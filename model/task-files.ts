@@ -143,3 +143,11 @@ export function filesProblem(task: {
   }
   return null;
 }
+
+/** The snapshots that a task needs. */
+export function manifestsOf(task: {
+  readonly workdir?: TaskFiles;
+  readonly fileMounts?: readonly FileMount[];
+}): string[] {
+  return [task.workdir, ...(task.fileMounts ?? [])].flatMap((files) => files?.snapshot?.manifest ?? []);
+}

@@ -17,6 +17,7 @@ import {
 import { jsonBytes, STATE_TARGET_BYTES } from '../model/budgets.ts';
 import { displayStatus } from '../model/cluster.ts';
 import type { QueuedEffect } from '../model/cluster-effects.ts';
+import { manifestsHeld } from '../model/cluster-files.ts';
 import { parseClusterState } from '../model/cluster-schema.ts';
 import {
   clusterIdleness,
@@ -119,6 +120,7 @@ class ClusterEntity {
         waits: explainQueue(this.state, Date.now()),
       }),
     );
+    setHandler(messages.filesQuery, () => manifestsHeld(this.state, this.outbox));
     setHandler(messages.operationEndedSignal, (event) => this.apply({ type: 'operationEnded', ...event }));
     setHandler(messages.placingSignal, (event) => this.apply({ type: 'placing', ...event }));
     setHandler(messages.progressSignal, (event) => this.apply({ type: 'progress', ...event }));

@@ -33,6 +33,7 @@ export const commandUpdates = {
 } as const;
 
 export const viewQuery = defineQuery<ClusterView>(QUERIES.view);
+export const filesQuery = defineQuery<string[]>(QUERIES.files);
 
 export const operationEndedSignal = defineSignal<[OperationEnded]>(SIGNALS.operationEnded);
 export const placingSignal = defineSignal<[PlacingSignal]>(SIGNALS.placing);

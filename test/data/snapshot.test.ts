@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import {
   appendFileSync,
   chmodSync,
@@ -267,22 +268,25 @@ describe('a store', () => {
   });
 
   test('holds whole snapshots only, wherever its writer is killed', { timeout: 120_000 }, async () => {
-    for (let i = 0; i < 400; i++) writeFileSync(join(source, `f${i}`), randomBytes(3_000));
+    for (let i = 0; i < 150; i++) writeFileSync(join(source, `f${i}`), randomBytes(3_000));
     writeFileSync(join(source, 'big'), randomBytes(3_000_000));
     const program = join(import.meta.dirname, 'fixtures', 'take-snapshot.ts');
     const root = join(home, 'store');
-    for (let delay = 0; delay < 60; delay += 5) {
+    const seen = new Set<string>();
+    for (let delay = 0; delay < 40; delay += 5) {
       const child = spawn(process.execPath, [program, root, source, join(home, 'cache')]);
-      await new Promise((resolve) => child.stdout.once('data', resolve));
+      const closed = once(child, 'close');
+      await once(child.stdout, 'data');
       await sleep(delay);
       child.kill('SIGKILL');
-      await new Promise((resolve) => child.once('close', resolve));
-      for (const manifest of readdirSync(join(root, 'manifests'))) {
-        expect(Object.keys(await contentOf(manifest))).toHaveLength(401);
+      await closed;
+      for (const manifest of readdirSync(join(root, 'manifests')).filter((name) => !seen.has(name))) {
+        seen.add(manifest);
+        expect(Object.keys(await contentOf(manifest))).toHaveLength(151);
       }
       appendFileSync(join(source, 'f0'), 'x');
     }
     const { snapshot } = await snap();
-    expect(Object.keys(await contentOf(snapshot.manifest))).toHaveLength(401);
+    expect(Object.keys(await contentOf(snapshot.manifest))).toHaveLength(151);
   });
 });
