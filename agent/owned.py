@@ -1,6 +1,7 @@
 """
 What of a tree was put there by a sync. `files` maps a path to [hash, size, mtime, ctime, inode] as it was left; `maybe` maps one to
-what may have been put there by a sync that did not come to its end: hashes of content, or `l` and what a link points to.
+what may have been put there by a sync that did not come to its end: hashes of content, or `l` and what a link points to. `links` and
+`folders` map paths to what they point to and to modes.
 """
 import hashlib
 import json
@@ -20,7 +21,7 @@ class Owned:
         self.manifest = record.get('manifest')
         self.files = record.get('files', {})
         self.links = record.get('links', {})
-        self.folders = record.get('folders', [])
+        self.folders = record.get('folders', {})
         self.maybe = record.get('maybe', {})
 
     def manifest_bytes(self, wanted):
@@ -30,18 +31,18 @@ class Owned:
 
     def intend(self, entries, data):
         """On record before the first change, so that what a killed sync left is known by the next one."""
-        folders = dict.fromkeys(self.folders)
+        folders = dict(self.folders)
         maybe = {path: list(held) for path, held in self.maybe.items()}
         for entry in entries:
             if entry[0] == 'd':
-                folders[entry[1]] = None
+                folders[entry[1]] = entry[2]
                 continue
             content = entry[5] if entry[0] == 'f' else 'l' + entry[2]
             held = maybe.setdefault(entry[1], [])
             if content not in held:
                 held.append(content)
         self.maybe = maybe
-        self.folders = list(folders)
+        self.folders = folders
         self.manifest = None
         paths.write_whole(self.name + '.manifest', data, lasting=False)
         self._write()

@@ -4,6 +4,7 @@ bytes, puts them in place. At most one runs on a node, and a job's files are put
 """
 import errno
 import fcntl
+import gc
 import json
 import os
 import select
@@ -73,6 +74,8 @@ class Input:
 
 
 def receive():
+    # Lists of a hundred thousand files are looked through again and again otherwise; this process does not live long.
+    gc.disable()
     paths.prepare()
     os.makedirs(FOLDER, 0o700, exist_ok=True)
     os.umask(0o022)
@@ -108,7 +111,8 @@ def _sync(source):
         for index, (tree, wanted) in enumerate(trees):
             taken = _one(source, index, tree, wanted)
             files, size = files + taken[0], size + taken[1]
-        time.sleep(_TICK)
+        if any(tree.dirty for tree, _ in trees):
+            time.sleep(_TICK)
         for tree, _ in trees:
             tree.settle()
         os.makedirs(os.path.dirname(done), 0o700, exist_ok=True)
@@ -120,6 +124,8 @@ def _sync(source):
 
 def _one(source, index, tree, wanted):
     """(files, bytes) that came."""
+    if tree.is_untouched(wanted):
+        return 0, 0
     data = tree.owned.manifest_bytes(wanted)
     if data is None:
         _say({'styx': 'manifest', 'tree': index})

@@ -6,7 +6,6 @@ again, by the stat of a file where that is on record, else by its content.
 import errno
 import hashlib
 import os
-import shutil
 import stat as stats
 
 import manifests
@@ -29,12 +28,36 @@ class Tree:
         self.owned = Owned(self.target)
         self.files = {}
         self.links = {}
-        self.folders = []
+        self.folders = {}
+        self.dirty = False
 
     def full(self, path):
         return self.target + b'/' + path.encode() if path else self.target
 
     # What is to be done
+
+    def is_untouched(self, wanted):
+        """The usual case, fast, by the record alone: everything is as the last sync left it."""
+        owned, lstat = self.owned, os.lstat
+        if owned.manifest != wanted:
+            return False
+        prefix = self.target + b'/'
+        try:
+            # All of them first: where every directory is one, no file is reached through a link.
+            for path, mode in owned.folders.items():
+                found = lstat(prefix + path.encode()).st_mode
+                if not stats.S_ISDIR(found) or stats.S_IMODE(found) != mode:
+                    return False
+            for path, to in owned.links.items():
+                if _link(prefix + path.encode()) != to:
+                    return False
+            for path, (_, size, mtime, ctime, inode) in owned.files.items():
+                found = lstat(prefix + path.encode() if path else self.target)
+                if found.st_ctime_ns != ctime or found.st_mtime_ns != mtime or found.st_size != size or found.st_ino != inode:
+                    return False
+        except OSError:
+            return False
+        return '' in owned.files or os.path.isdir(self.target)
 
     def compare(self, data, wanted):
         """
@@ -42,8 +65,7 @@ class Tree:
         which their owner could not enter.
         """
         self.wanted, self.data = wanted, data
-        root, self.entries = manifests.decode(data, wanted)
-        self.root = root
+        self.root, self.entries = manifests.decode(data, wanted)
         self.lacking, self.copies, self.fixes = [], [], []
         self.new_folders, self.new_links, self.modes, self.in_the_way = [], [], [], []
         self.real = {}
@@ -128,7 +150,7 @@ class Tree:
 
     def _compare_folder(self, entry):
         _, path, mode = entry
-        self.folders.append(path)
+        self.folders[path] = mode
         found = self._look(path)
         if found is None or not stats.S_ISDIR(found.st_mode):
             self.real[path] = False
@@ -174,10 +196,9 @@ class Tree:
             return
         self.owned.intend(self.entries, self.data)
         paths.remove(_DRAFT)
-        folders = set(self.folders)
         for path in self.leaving:
             self._remove(path)
-        leaving = [path for path in self.owned.folders if path not in folders and self._is_real(path)]
+        leaving = [path for path in self.owned.folders if path not in self.folders and self._is_real(path)]
         for path in sorted(leaving, reverse=True):
             _rmdir(self.full(path))
         for path in self.in_the_way:
@@ -312,6 +333,8 @@ def _move_in(full):
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
+        import shutil
+
         beside = os.path.join(os.path.dirname(full), _DRAFT_NAME)
         shutil.copy2(_DRAFT, beside, follow_symlinks=False)
         os.rename(beside, full)

@@ -73,7 +73,7 @@ export async function files(lab: Lab, report: Report, rounds: number, say: (text
     for (const nodes of NODES) {
       say(`${one.what} to ${nodes} nodes`);
       const bench = new FilesBench(lab, source, addresses.slice(0, nodes), hosts.slice(0, nodes));
-      await bench.measure(one.what, nodes, rounds, report);
+      await bench.measure(one.what, nodes, rounds, report, say);
     }
     rmSync(source, { recursive: true });
   }
@@ -94,7 +94,13 @@ class FilesBench {
     this.#hosts = hosts;
   }
 
-  async measure(what: string, nodes: number, rounds: number, report: Report): Promise<void> {
+  async measure(
+    what: string,
+    nodes: number,
+    rounds: number,
+    report: Report,
+    say: (text: string) => void,
+  ): Promise<void> {
     const seconds = { first: [] as number[], unchanged: [] as number[], rsync: [] as number[], again: [] as number[] };
     const pool = createNodePool();
     for (const address of this.#addresses) await pool.node(address);
@@ -107,6 +113,8 @@ class FilesBench {
       seconds.first.push(await timed(ours));
       seconds.again.push(await timed(theirs));
       seconds.unchanged.push(await timed(ours));
+      const last = Object.entries(seconds).map(([name, values]) => `${name} ${values.at(-1)?.toFixed(2)} s`);
+      say(`  ${last.join(', ')}`);
       for (const address of this.#addresses) await pool.exec(address, ['rm', '-rf', target, `${target}-rsync`]);
       for (const ending of ['store', 'cache']) {
         rmSync(join(this.#lab.home, `${target}-${ending}`), { recursive: true, force: true });

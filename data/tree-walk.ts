@@ -29,7 +29,7 @@ export async function walkTree(root: string, signal?: AbortSignal): Promise<Walk
   let looks = 0;
   for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
     const { path: parent } = next;
-    const directory = join(root, parent);
+    const directory = parent === '' ? root : `${root}/${parent}`;
     const names = listed(directory, parent === '');
     if (names === null) continue;
     const rules =
@@ -47,7 +47,7 @@ export async function walkTree(root: string, signal?: AbortSignal): Promise<Walk
       const problem = nameProblemOf(entry.name);
       if (problem !== null)
         throw new StyxError('invalid', `the name of ${JSON.stringify(join(root, path))} ${problem}`, { hint: HINT });
-      const one = look(root, path);
+      const one = look(`${directory}/${entry.name}`, path);
       if (one === 'gone') continue;
       if (one === null) left.push(path);
       else {
@@ -77,8 +77,7 @@ function listed(directory: string, isRoot: boolean): Dirent[] | null {
   }
 }
 
-function look(root: string, path: string): Found | 'gone' | null {
-  const full = join(root, path);
+function look(full: string, path: string): Found | 'gone' | null {
   try {
     const stat = lstatSync(full);
     if (stat.isFile()) return { kind: 'file', path, stat };
