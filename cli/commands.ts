@@ -39,6 +39,7 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: 'Show, change and copy the keys that seal data',
     load: () => import('./commands/keys.ts'),
   },
+  { name: 'store', summary: 'Tidy up the store of files that jobs brought', load: () => import('./commands/store.ts') },
   { name: 'version', summary: 'Show the version', load: () => import('./commands/version.ts') },
   {
     name: 'completion',

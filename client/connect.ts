@@ -1,5 +1,6 @@
 /** Where programs begin: `const styx = await connect()`. */
 import { userInfo } from 'node:os';
+import type { Collected } from '../data/store.ts';
 import { type Config, DEFAULT_CONFIG } from '../model/config/values.ts';
 import { StyxError } from '../model/errors.ts';
 import { nameProblem } from '../model/identity.ts';
@@ -12,6 +13,9 @@ import { connectConfig } from '../workers/connection.ts';
 import { Clusters } from './clusters.ts';
 import { Link } from './link.ts';
 import { jobLogs, type LogOptions, type LogPiece } from './logs.ts';
+import { repeat } from './repeat.ts';
+
+const COLLECT_MS = 30 * 60_000;
 
 export interface ConnectOptions {
   /** Data directory; default STYX_HOME, else ~/.styx. */
@@ -35,6 +39,8 @@ export interface Styx {
   readonly clusters: Clusters;
   /** The namespace's UUID. */
   installation(): Promise<string>;
+  /** Takes out of the store of files what no job needs; `graceMs` spares what is younger, by default a day. */
+  collectFiles(options?: { graceMs?: number }): Promise<Collected>;
   /** A job's output as it comes; see LogOptions. */
   logs(name: string, options?: LogOptions): AsyncIterable<LogPiece>;
   /** Ends all connections; a process can exit after it. */
@@ -58,7 +64,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Styx> {
   const link = await Link.open(() => connectConfig(home, process.env, config.codec), home);
   const user = options.user ?? userName();
   const timing = timingOf(process.env.STYX_TIMING === 'test' ? TEST : NORMAL, config);
-  const clusters = new Clusters({ link, workspace, user, timing, allowedClouds: config.allowedClouds });
+  const clusters = new Clusters({ link, workspace, user, timing, home, allowedClouds: config.allowedClouds });
   let pool: Promise<NodePool> | undefined;
   return {
     home,
@@ -66,6 +72,13 @@ export async function connect(options: ConnectOptions = {}): Promise<Styx> {
     user,
     clusters,
     installation: () => link.installation(),
+    async collectFiles(collectOptions = {}) {
+      const { collectFiles } = await import('../workers/collect-files.ts');
+      const installation = await link.installation();
+      const collect = () =>
+        link.call(Date.now() + COLLECT_MS, (workflow) => collectFiles(workflow, home, installation, collectOptions));
+      return await repeat(collect, { budget: 30_000 });
+    },
     async *logs(name, logOptions = {}) {
       pool ??= openPool();
       const look = (budget: number) => clusters.view(name, { budget });

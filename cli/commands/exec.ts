@@ -27,6 +27,7 @@ async function exec(context: Context, name: string, entrypoint: string[], option
   const answer = await styx.clusters.exec(name, task, {
     commandLine: commandLineText(process.argv.slice(2)),
     onProgress: (text) => context.progress.update(text),
+    onNote: (text) => context.progress.line(text),
   });
   const { jobId, generation } = answer;
   if (jobId === null) return 0;

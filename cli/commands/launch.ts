@@ -75,7 +75,7 @@ async function launch(context: Context, entrypoint: string[], options: LaunchOpt
       commandLine: commandLineText(process.argv.slice(2)),
       ...(rule === undefined ? {} : { autostop: rule }),
     },
-    { onProgress: (text) => context.progress.update(text) },
+    { onProgress: (text) => context.progress.update(text), onNote: (text) => context.progress.line(text) },
   );
   return await follow(context, name, task, answer, options);
 }
