@@ -110,6 +110,8 @@ class ClusterEntity {
     this.listen();
     if (this.input.state === undefined && !(await this.accepted())) return;
     for (;;) {
+      // First what a list shows, in the very task that answered a command.
+      this.show();
       await this.carryOut();
       this.show();
       if (this.over()) return;

@@ -145,9 +145,11 @@ describe('the files of a job', () => {
     });
     await refused(`workdir: ${join(directory({ f: '' }), 'f')}\nrun: x\n`).toMatchObject({ kind: 'invalid' });
     const mount = `file_mounts: {/opt/data: ${directory()}}\nrun: x\n`;
-    await expect(story.launch('never-made', mount)).rejects.toMatchObject({
+    expect(() => world.task(mount)).toThrow('file_mounts./opt/data');
+    const missing = `file_mounts: {data: /nowhere/at/all}\nrun: x\n`;
+    await expect(story.launch('never-made', missing)).rejects.toMatchObject({
       kind: 'invalid',
-      message: expect.stringContaining('file_mounts./opt/data'),
+      message: expect.stringContaining('/nowhere/at/all'),
     });
     expect(await world.styx.clusters.summary('never-made')).toBeNull();
   });
