@@ -59,8 +59,8 @@ async function launch(context: Context, entrypoint: string[], options: LaunchOpt
   }
   const styx = await context.styx();
   const existing = await styx.clusters.summary(name);
-  if (existing === null && options.yes !== true) {
-    await showPlan(task, 'table', process.stderr);
+  if (existing === null) {
+    await previewNew(context, task, options);
     await confirm(`Launching a new cluster '${name}'.`, options.yes);
   }
   context.onDetach('Interrupted: the launch may have been accepted; see `styx status`.');
@@ -78,6 +78,21 @@ async function launch(context: Context, entrypoint: string[], options: LaunchOpt
     { onProgress: (text) => context.progress.update(text), onNote: (text) => context.progress.line(text) },
   );
   return await follow(context, name, task, answer, options);
+}
+
+/**
+ * What would be chosen, before anything is made. What can never be had is refused here; a cloud that cannot be asked from here may still
+ * answer the worker, which is who decides when nobody is asked.
+ * @throws invalid
+ */
+async function previewNew(context: Context, task: WrittenTask, options: LaunchOptions): Promise<void> {
+  context.progress.stop();
+  try {
+    await showPlan(task, 'table', process.stderr);
+  } catch (error) {
+    if (options.yes !== true || !(error instanceof StyxError) || error.kind === 'invalid') throw error;
+    context.progress.line(`Note: no preview from here: ${error.message}`);
+  }
 }
 
 async function follow(

@@ -68,9 +68,14 @@ afterAll(async () => {
 
 test('hello: launched, shown, queued, read again, and gone without a trace', { timeout: 240_000 }, async () => {
   expect((await styx('status')).out).toBe('No existing clusters.\n');
+  const never = await styx('launch', '-y', '-c', 'hello', '--cpus', '100000', 'true');
+  expect([never.code, never.out]).toEqual([2, '']);
+  expect(never.err).toContain('100000 vCPUs');
+  expect(never.err, 'it was refused before anything was made').not.toContain('launching');
   const launched = await styx('launch', '-y', '-c', 'hello', join(root, 'examples', 'hello.yaml'));
   expect(launched.code, launched.err).toBe(0);
   expect(launched.out).toContain('ello');
+  expect(launched.err).toMatch(/Considered resources \(1 node\):\nINFRA .*CHOSEN\nlocal \(local-a\) /);
   expect(launched.err).toContain('Job 1 SUCCEEDED');
 
   const [cluster, ...others] = await json('status');
