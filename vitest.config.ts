@@ -26,6 +26,8 @@ export default defineConfig({
       TEMPORAL_PROFILE: '',
       TEMPORAL_NAMESPACE: '',
       TEMPORAL_CONFIG_FILE: '/nonexistent/temporal.toml',
+      SKYPILOT_GLOBAL_CONFIG: '/dev/null',
+      SKYPILOT_PROJECT_CONFIG: '/dev/null',
       STYX_SSH_CONFIG: join(tmpdir(), `styx-test-ssh-config-${process.pid}`),
     },
   },

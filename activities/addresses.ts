@@ -1,6 +1,7 @@
 /** How the steps reach the nodes of a cluster. */
 import { loginKeyScope } from '../model/identity.ts';
 import type { Instance, NodeInfo } from '../model/machines.ts';
+import type { Timing } from '../model/timing.ts';
 import { loginKey } from '../nodes/keys.ts';
 import type { NodeAddress } from '../nodes/node.ts';
 import type { ClusterRef } from './types.ts';
@@ -17,7 +18,12 @@ export function nodeAddress(secret: Buffer, cluster: ClusterRef, node: NodeInfo)
 }
 
 /** Before the first contact: the host key is what the cloud says, or not known yet. */
-export function instanceAddress(secret: Buffer, cluster: ClusterRef, instance: Instance): NodeAddress {
+export function instanceAddress(
+  secret: Buffer,
+  cluster: ClusterRef,
+  instance: Instance,
+  { connectTimeout }: Pick<Timing, 'connectTimeout'> = {},
+): NodeAddress {
   return {
     instanceId: instance.id,
     host: instance.address ?? '',
@@ -25,5 +31,6 @@ export function instanceAddress(secret: Buffer, cluster: ClusterRef, instance: I
     user: instance.user,
     hostKey: instance.hostKey,
     privateKey: loginKey(secret, loginKeyScope(cluster.workflowId, cluster.generation)).privateKey,
+    ...(connectTimeout === undefined ? {} : { connectTimeout }),
   };
 }

@@ -2,8 +2,10 @@
 import type { Client } from '@temporalio/client';
 import type { Cloud } from '../clouds/cloud.ts';
 import { cloudNamed, cloudNames } from '../clouds/registry.ts';
+import { storeRoot } from '../data/store-paths.ts';
 import type { NodePool } from '../nodes/node.ts';
 import { createNodePool } from '../nodes/pool.ts';
+import { homePaths } from '../system/home.ts';
 import { Keyring } from '../system/keyring.ts';
 import { installationSecret } from '../system/secret.ts';
 
@@ -19,6 +21,8 @@ export interface ActivityContext {
   readonly keyring: Keyring;
   /** UUID of the Temporal namespace. */
   readonly installation: string;
+  /** Directory of the snapshots that clients took. */
+  readonly storeRoot: string;
 }
 
 /** What the worker's process knows. */
@@ -37,5 +41,6 @@ export function activityContext(host: HostContext): ActivityContext {
     secret: Buffer.from(installationSecret(host.styxHome)),
     keyring: new Keyring(host.styxHome),
     installation: host.namespace.installation,
+    storeRoot: storeRoot(homePaths(host.styxHome).store, host.namespace.installation),
   };
 }

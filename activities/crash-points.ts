@@ -41,6 +41,7 @@ export const CRASH_POINTS = {
   prepare: ['before', 'after', 'reported'],
   createMachines: ['before', 'called', 'after', 'reported'],
   bootstrap: ['before', 'called', 'after', 'reported'],
+  syncFiles: ['before', 'called', 'after', 'reported'],
   startPhase: ['before', 'called', 'after', 'reported'],
   setLease: ['before', 'called', 'after', 'reported'],
   watchNodes: ['before', 'exit', 'told', 'after'],

@@ -1,5 +1,6 @@
 /** All activities, by the queue that serves them. */
 import { activityContext, type HostContext } from './context.ts';
+import { fileSteps } from './files.ts';
 import { machineSteps } from './machines.ts';
 import { nodeSteps } from './nodes.ts';
 import type { ActActivities, WatchActivities } from './types.ts';
@@ -9,7 +10,7 @@ import { wrapAll } from './wrap.ts';
 export function createActivities(host: HostContext): { actQueue: ActActivities; watchQueue: WatchActivities } {
   const context = activityContext(host);
   return {
-    actQueue: wrapAll<ActActivities>({ ...machineSteps(context), ...nodeSteps(context) }),
+    actQueue: wrapAll<ActActivities>({ ...machineSteps(context), ...nodeSteps(context), ...fileSteps(context) }),
     watchQueue: wrapAll<WatchActivities>(watchSteps(context)),
   };
 }

@@ -39,7 +39,9 @@ export function tagsOf(cluster: ClusterRef, installation: string): Record<string
 export function machineSteps(context: ActivityContext): MachineSteps {
   return {
     async plan({ resources }: PlanInput): Promise<InstanceTypeOffer[]> {
-      const clouds = resources.cloud === null ? await context.clouds() : [await context.cloud(resources.cloud)];
+      const known = resources.cloud === null ? await context.clouds() : [await context.cloud(resources.cloud)];
+      const clouds = known.filter(({ name }) => resources.clouds?.includes(name) ?? true);
+      if (clouds.length === 0) throw new StyxError('invalid', 'none of the clouds that may be used is known here');
       const answers = await Promise.allSettled(clouds.map((cloud) => cloud.offers(resources)));
       const offers = answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []));
       if (offers.length === 0) {

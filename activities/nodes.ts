@@ -31,7 +31,10 @@ export function nodeSteps(context: ActivityContext): NodeSteps {
     const pause = backoff(input.timing.pollEvery);
     for (;;) {
       try {
-        const node = await context.pool.node(instanceAddress(context.secret, input.cluster, instance), signal);
+        const node = await context.pool.node(
+          instanceAddress(context.secret, input.cluster, instance, input.timing),
+          signal,
+        );
         return describeNode(instance, node.hostKey);
       } catch (error) {
         if (!(error instanceof StyxError) || error.kind !== 'unreachable') throw error;

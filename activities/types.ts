@@ -68,6 +68,19 @@ export interface StartPhaseInput {
   readonly userEnv?: boolean;
 }
 
+export interface SyncFilesInput {
+  readonly job: Pick<JobRef, 'cluster' | 'jobId'>;
+  readonly trees: readonly SyncTree[];
+  readonly nodes: readonly NodeInfo[];
+  readonly timing: Timing;
+}
+
+/** A place on the nodes and the snapshot that it shall hold. */
+export interface SyncTree {
+  readonly target: string;
+  readonly manifest: string;
+}
+
 /** A rank of a phase, after a start or a look. */
 export interface RankState {
   readonly rank: number;
@@ -123,6 +136,8 @@ export interface ActActivities {
   terminateMachines(input: TerminateInput): Promise<'ending' | 'gone'>;
   /** Waits for SSH, puts the agent there, pins host keys. Heartbeats. */
   bootstrap(input: BootstrapInput): Promise<NodeInfo[]>;
+  /** Puts a job's files on all its nodes, sending what they lack. Heartbeats. @throws invalid, not-found (the store has them not), aborted */
+  syncFiles(input: SyncFilesInput): Promise<void>;
   /** Starts a phase on every node of the job, once whoever asks how often, and answers how each rank stands. */
   startPhase(input: StartPhaseInput): Promise<RankState[]>;
   /** Ends a job's processes on a node and bars later starts; answers what there was. Exits are reported as events. */

@@ -1,6 +1,6 @@
 """
 Entry of the node agent. `serve` connects stdin and stdout to the daemon and replaces one of another version, `serve any` takes the
-one that serves; `daemon` is the daemon itself.
+one that serves; `receive` takes the files of a job; `daemon` is the daemon itself.
 """
 import sys
 
@@ -18,11 +18,15 @@ def main():
         import channel
 
         return channel.serve(sys.argv[2:] == ['any'])
+    if command == 'receive':
+        import receive
+
+        return receive.receive()
     if command == 'daemon':
         import daemon
 
         return daemon.run()
-    sys.stderr.write('usage: main.py serve [any]|daemon\n')
+    sys.stderr.write('usage: main.py serve [any]|receive|daemon\n')
     return 2
 
 

@@ -31,13 +31,14 @@ def is_name(text):
     return isinstance(text, str) and _NAME.match(text) is not None and text not in ('.', '..')
 
 
-def write_whole(path, data):
-    """Replaces a file in one step: readers see the old text or the new one."""
+def write_whole(path, data, lasting=True):
+    """Replaces a file in one step: readers see the old text or the new one; after a power cut too, unless it need not be `lasting`."""
     temporary = '%s.%d.tmp' % (path, os.getpid())
     with open(temporary, 'wb') as file:
         file.write(data)
         file.flush()
-        os.fsync(file.fileno())
+        if lasting:
+            os.fsync(file.fileno())
     os.rename(temporary, path)
 
 

@@ -1,7 +1,6 @@
 """One process of one job: its folder, its runner, its end."""
 import json
 import os
-import shutil
 import time
 
 import environment
@@ -114,6 +113,9 @@ def drop_drafts():
 def create(key, script, env, secrets, owner, boot, user_env=True):
     """Lays down the intent. It appears as a whole or not at all."""
     request = {'owner': owner, 'startedAt': time.time(), 'boot': boot}
+    # It takes longer to load than all that a sync of files loads, which needs none of it.
+    import shutil
+
     draft = os.path.join(paths.TEMP, '%s~%s-%d' % key)
     shutil.rmtree(draft, ignore_errors=True)
     os.mkdir(draft, 0o700)

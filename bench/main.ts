@@ -7,6 +7,7 @@ import { availableParallelism, cpus, loadavg, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { accept } from './accept.ts';
+import { files } from './files.ts';
 import { history } from './history.ts';
 import { Lab } from './lab.ts';
 import { latency } from './latency.ts';
@@ -18,7 +19,7 @@ import { validate } from './validate.ts';
 const USAGE = `Usage: npm run bench -- [OPTIONS]
   --clusters N   clusters that are up at once for the memory figures; 0 for none (default 100)
   --rounds N     times that each command is run (default 7)
-  --only NAMES   of validate, latency, status, history, accept, memory; separated by commas (default all)
+  --only NAMES   of validate, latency, files, status, history, accept, memory; separated by commas (default all)
   --sky PATH     the sky program of SkyPilot, to compare with (default: the one on PATH)
   --json FILE    where the JSON goes (default: a file below the system's temporary directory)`;
 
@@ -29,7 +30,7 @@ function number(text: string, least: number): number {
   return value;
 }
 
-const SUBJECTS = ['validate', 'latency', 'status', 'history', 'accept', 'memory'];
+const SUBJECTS = ['validate', 'latency', 'files', 'status', 'history', 'accept', 'memory'];
 const { values: options } = parseArgs({
   options: {
     clusters: { type: 'string', default: '100' },
@@ -90,6 +91,10 @@ async function withServer(): Promise<void> {
     if (wanted.has('latency')) {
       say('launch and exec');
       await latency(lab, report, rounds);
+    }
+    if (wanted.has('files')) {
+      say('files');
+      await files(lab, report, Math.min(rounds, 5), say);
     }
     if (wanted.has('status')) {
       say('status');

@@ -27,6 +27,11 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   { name: 'check', summary: 'Check the credentials of clouds', load: () => import('./commands/check.ts') },
   { name: 'validate', summary: 'Check task files, touching nothing', load: () => import('./commands/validate.ts') },
+  {
+    name: 'config',
+    summary: 'Show the configuration and where it is from',
+    load: () => import('./commands/config.ts'),
+  },
   { name: 'server', summary: 'Start, stop and inspect the Styx server', load: () => import('./commands/server.ts') },
   { name: 'ui', summary: "Show Temporal's Web UI, readable, until Ctrl-C", load: () => import('./commands/ui.ts') },
   {
@@ -34,6 +39,7 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: 'Show, change and copy the keys that seal data',
     load: () => import('./commands/keys.ts'),
   },
+  { name: 'store', summary: 'Tidy up the store of files that jobs brought', load: () => import('./commands/store.ts') },
   { name: 'version', summary: 'Show the version', load: () => import('./commands/version.ts') },
   {
     name: 'completion',

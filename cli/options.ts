@@ -13,6 +13,14 @@ export function debugOption(command: Command): Command {
   return command.option('--debug', 'show stack traces of errors');
 }
 
+export function configOption(command: Command): Command {
+  return command.option(
+    '--config <key=value>',
+    'configuration for this command, or a file of it; may be repeated',
+    collect,
+  );
+}
+
 export function yesOption(command: Command): Command {
   return command.option('-y, --yes', 'do not ask for confirmation');
 }

@@ -2,6 +2,7 @@
 import { previewOffers } from '../client/clouds.ts';
 import type { InstanceTypeOffer } from '../model/machines.ts';
 import type { WrittenTask } from '../model/task.ts';
+import { infraName } from './format.ts';
 import { formatTable } from './table.ts';
 
 const SHOWN = 5;
@@ -25,7 +26,7 @@ export function planText(offers: readonly InstanceTypeOffer[], numNodes: number)
   const rows = offers
     .slice(0, SHOWN)
     .map((offer, index) => [
-      [offer.cloud, offer.region, offer.zone].filter((part) => part !== '').join('/'),
+      infraName([offer.cloud, offer.region, offer.zone].join('/')),
       offer.instanceType + (offer.useSpot ? '[Spot]' : ''),
       amount(offer.cpus),
       amount(offer.memory),

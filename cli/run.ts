@@ -1,7 +1,10 @@
 /** The one wrapper around every command: errors become a message, a hint and an exit code; Ctrl-C detaches. */
 import type { Styx } from '../client/connect.ts';
+import type { ResolvedConfig } from '../model/config/config.ts';
+import type { Config } from '../model/config/values.ts';
 import { ERROR_POLICIES, StyxError } from '../model/errors.ts';
 import { Progress } from './progress.ts';
+import { plain } from './table.ts';
 
 export const USAGE_EXIT = 2;
 export const DETACHED_EXIT = 130;
@@ -9,10 +12,16 @@ export const DETACHED_EXIT = 130;
 export interface CommonOptions {
   readonly debug?: boolean;
   readonly output?: 'table' | 'json';
+  /** Of `--config`. */
+  readonly config?: readonly string[];
+  /** Say nothing of configuration that is not carried out. */
+  readonly quiet?: boolean;
 }
 
 export interface Context {
   readonly progress: Progress;
+  /** The configuration, read on first use; what of it is not carried out is said then, once. */
+  config(): Promise<ResolvedConfig>;
   /** The client, connected on first use; the server is started when none runs. */
   styx(options?: { startServer?: boolean }): Promise<Styx>;
   /** What Ctrl-C says from now on: how to follow and how to end what goes on. */
@@ -28,6 +37,7 @@ export async function runCommand(
 ): Promise<void> {
   const progress = new Progress(process.stderr);
   let styx: Promise<Styx> | undefined;
+  let config: Promise<ResolvedConfig> | undefined;
   let detachMessage = 'Interrupted.';
   const interrupt = () => {
     progress.stop();
@@ -37,8 +47,12 @@ export async function runCommand(
   process.once('SIGINT', interrupt);
   const context: Context = {
     progress,
+    config: () => {
+      config ??= readConfig(progress, options);
+      return config;
+    },
     styx: ({ startServer = true } = {}) => {
-      styx ??= open(progress, startServer);
+      styx ??= context.config().then((read) => open(progress, startServer, read.config));
       return styx;
     },
     onDetach: (message) => {
@@ -61,9 +75,16 @@ export async function runCommand(
   }
 }
 
-async function open(progress: Progress, startServer: boolean): Promise<Styx> {
+async function readConfig(progress: Progress, options: CommonOptions): Promise<ResolvedConfig> {
+  const { loadConfig } = await import('../system/config.ts');
+  const read = await loadConfig({ options: options.config ?? [] });
+  if (read.warning !== null && options.quiet !== true) progress.line(`Warning: ${plain(read.warning)}`);
+  return read;
+}
+
+async function open(progress: Progress, startServer: boolean, config: Config): Promise<Styx> {
   const { connect } = await import('../client/connect.ts');
-  const styx = await connect({ startServer, onProgress: (text) => progress.update(text) });
+  const styx = await connect({ config, startServer, onProgress: (text) => progress.update(text) });
   progress.stop();
   return styx;
 }

@@ -43,7 +43,7 @@ function legacy(flags: string, description: string): Option {
 export function taskOptions(command: Command): Command {
   return command
     .option('-n, --name <name>', 'name of the job')
-    .option('--workdir <dir>', 'directory that is brought to the nodes')
+    .option('--workdir <dir>', 'directory that the job finds in ~/sky_workdir, as it is now')
     .option('--git-url <url>', 'git repository as the workdir')
     .option('--git-ref <ref>', 'its branch, tag or commit')
     .option('--infra <infra>', 'where: cloud, cloud/region or cloud/region/zone; * for any')
@@ -141,7 +141,8 @@ function readVariables(option: string, given: readonly string[] = []): Record<st
     else {
       const value = process.env[one];
       if (equals === 0 || value === undefined) {
-        throw new StyxError('invalid', `${option} ${one}: no such variable is set here`, {
+        const shown = equals === 0 ? '=...' : one;
+        throw new StyxError('invalid', `${option} ${shown}: no such variable is set here`, {
           hint: `Write ${option} NAME=VALUE.`,
         });
       }

@@ -1,5 +1,6 @@
 /** What the clouds say, read in this process: credentials, and what they could give now. Changes nothing. */
 import type { CloudCheck } from '../clouds/cloud.ts';
+import { cloudRefusal } from '../model/config/values.ts';
 import { StyxError } from '../model/errors.ts';
 import type { InstanceTypeOffer, ResourceRequest } from '../model/machines.ts';
 
@@ -10,12 +11,20 @@ export interface CloudReport {
   readonly error: string | null;
 }
 
-/** Looks at the credentials of these clouds; none named: all. @throws invalid for a name that is no cloud's */
-export async function checkClouds(names: readonly string[] = []): Promise<CloudReport[]> {
+/**
+ * Looks at the credentials of these clouds; none named: all. One that is not `allowed` (null: all are) is not asked.
+ * @throws invalid for a name that is no cloud's
+ */
+export async function checkClouds(
+  names: readonly string[] = [],
+  allowed: readonly string[] | null = null,
+): Promise<CloudReport[]> {
   const { cloudNamed, cloudNames } = await import('../clouds/registry.ts');
   const clouds = await Promise.all((names.length === 0 ? cloudNames() : [...new Set(names)]).map(cloudNamed));
   return await Promise.all(
     clouds.map(async (cloud): Promise<CloudReport> => {
+      const refusal = cloudRefusal(cloud.name, allowed);
+      if (refusal !== null) return { cloud: cloud.name, check: null, error: refusal };
       try {
         return { cloud: cloud.name, check: await cloud.check(), error: null };
       } catch (error) {
@@ -26,13 +35,43 @@ export async function checkClouds(names: readonly string[] = []): Promise<CloudR
 }
 
 /**
+ * The task, asking for no other cloud than those that are allowed (null: all are).
+ * @throws invalid when it asks for one that is not, or when none is left
+ */
+export async function onAllowedClouds<T extends { readonly resources: ResourceRequest }>(
+  task: T,
+  allowed: readonly string[] | null,
+): Promise<T> {
+  const { resources } = task;
+  if (allowed === null) return task;
+  const hint = 'Ask for another cloud, or change allowed_clouds: `styx config show` says where it is set.';
+  if (resources.cloud !== null) {
+    const refusal = cloudRefusal(resources.cloud, allowed);
+    if (refusal !== null) throw new StyxError('invalid', refusal, { hint });
+    return task;
+  }
+  const { cloudNames } = await import('../clouds/registry.ts');
+  if (!cloudNames().some((name) => allowed.includes(name))) {
+    const all = allowed.join(', ') || 'none';
+    throw new StyxError(
+      'invalid',
+      `none of the clouds that this version knows (${cloudNames().join(', ')}) is among allowed_clouds (${all})`,
+      { hint },
+    );
+  }
+  return { ...task, resources: { ...resources, clouds: allowed } };
+}
+
+/**
  * A preview of what a launch would try, best first: what the clouds offer as seen from here. The launch itself asks again,
  * from the worker.
  * @throws invalid when the request can never be met
  */
 export async function previewOffers(request: ResourceRequest): Promise<InstanceTypeOffer[]> {
   const { cloudNamed, cloudNames } = await import('../clouds/registry.ts');
-  const clouds = await Promise.all((request.cloud === null ? cloudNames() : [request.cloud]).map(cloudNamed));
+  const names = request.cloud === null ? cloudNames() : [request.cloud];
+  const asked = names.filter((name) => request.clouds?.includes(name) ?? true);
+  const clouds = await Promise.all(asked.map(cloudNamed));
   const answers = await Promise.allSettled(clouds.map((cloud) => cloud.offers(request)));
   const offers = answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []));
   const failed = answers.find((answer) => answer.status === 'rejected');

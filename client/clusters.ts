@@ -20,12 +20,14 @@ import { WORKFLOW_QUEUE } from '../model/queues.ts';
 import type { AutostopRule, Task, WrittenTask } from '../model/task.ts';
 import type { Timing } from '../model/timing.ts';
 import { closeSecrets, openSecrets } from '../system/secret-box.ts';
+import { onAllowedClouds } from './clouds.ts';
 import { isNotFound, toStyxError } from './errors.ts';
 import { type FollowOptions, type OperationEnd, waitForJob, waitForOperation } from './follow.ts';
 import type { Link } from './link.ts';
 import { isGlob, matchesGlob, nearest } from './names.ts';
 import { mapLimited } from './pool.ts';
 import { repeat } from './repeat.ts';
+import { withSnapshots } from './snapshots.ts';
 import { type ClusterSummary, parseClusterId, summaryOf } from './summary.ts';
 
 export interface CommandOptions {
@@ -33,6 +35,8 @@ export interface CommandOptions {
   readonly requestId?: string;
   /** What a call is waiting for, when it takes longer than one attempt. */
   readonly onProgress?: (text: string) => void;
+  /** What a user should know of what was submitted, such as files that were left out. */
+  readonly onNote?: (text: string) => void;
   /** Milliseconds until a command that gets no answer fails as `transient`. Default 60,000. */
   readonly budget?: number;
 }
@@ -63,6 +67,10 @@ export interface ClustersContext {
   readonly workspace: string;
   readonly user: string;
   readonly timing: Timing;
+  /** Clouds that launches may use; null, which is the default: all. */
+  readonly allowedClouds?: readonly string[] | null;
+  /** Data directory: what a task brings along is kept in its store. */
+  readonly home: string;
 }
 
 export class Clusters {
@@ -73,21 +81,23 @@ export class Clusters {
   }
 
   /**
-   * Brings the cluster up when it is not and queues the task on it.
-   * @throws invalid, refused (the cluster is there and does not fit), transient
+   * Brings the cluster up when it is not and queues the task on it, with its files as they are now: relative paths are below the
+   * current directory.
+   * @throws invalid (a cloud that may not be used, too), refused (the cluster is there and does not fit), transient
    */
   async launch(request: LaunchRequest, options: CommandOptions = {}): Promise<CommandAnswer> {
-    const { workspace, timing, link } = this.#context;
+    const { workspace, timing, link, home, allowedClouds = null } = this.#context;
     const problem = nameProblem(request.name);
     if (problem !== null) throw new StyxError('invalid', `cluster name '${request.name}' ${problem}`);
+    const task = await onAllowedClouds(request.task, allowedClouds);
     const spec: ClusterSpec = {
-      resources: request.task.resources,
-      numNodes: request.task.numNodes,
+      resources: task.resources,
+      numNodes: task.numNodes,
       resourcesText: request.resourcesText,
     };
     const payload: CommandPayloads['launch'] = {
       ...this.#base(options),
-      task: this.#closed(request.task),
+      task: this.#closed(await withSnapshots(home, () => link.installation(), task, 'launch', options)),
       spec,
       retryUntilUp: request.retryUntilUp ?? false,
       ...(request.autostop === undefined ? {} : { autostop: request.autostop }),
@@ -117,19 +127,16 @@ export class Clusters {
     return await repeat(send, { ...options, alsoRepeat: isNotFound });
   }
 
-  /** Queues the task, without its setup, on a cluster that stands. */
+  /** Queues the task, without its setup and file mounts but with its workdir as it is now, on a cluster that stands. */
   async exec(
     name: string,
     task: WrittenTask,
     options: CommandOptions & { commandLine?: string } = {},
   ): Promise<CommandAnswer> {
     const { commandLine = '' } = options;
-    return await this.#command(
-      name,
-      'exec',
-      { ...this.#base(options), task: this.#closed(task), commandLine },
-      options,
-    );
+    const { home, link } = this.#context;
+    const submitted = this.#closed(await withSnapshots(home, () => link.installation(), task, 'exec', options));
+    return await this.#command(name, 'exec', { ...this.#base(options), task: submitted, commandLine }, options);
   }
 
   /** Cancels the jobs with these ids; null: all that have not ended. */

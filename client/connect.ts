@@ -1,20 +1,28 @@
 /** Where programs begin: `const styx = await connect()`. */
 import { userInfo } from 'node:os';
+import type { Collected } from '../data/store.ts';
+import { type Config, DEFAULT_CONFIG } from '../model/config/values.ts';
 import { StyxError } from '../model/errors.ts';
 import { nameProblem } from '../model/identity.ts';
-import { NORMAL, TEST } from '../model/timing.ts';
+import { NORMAL, TEST, type Timing } from '../model/timing.ts';
 import type { NodePool } from '../nodes/node.ts';
+import { loadConfig } from '../system/config.ts';
 import { styxHome } from '../system/home.ts';
 import { installationSecret } from '../system/secret.ts';
 import { connectConfig } from '../workers/connection.ts';
 import { Clusters } from './clusters.ts';
 import { Link } from './link.ts';
 import { jobLogs, type LogOptions, type LogPiece } from './logs.ts';
+import { repeat } from './repeat.ts';
+
+const COLLECT_MS = 30 * 60_000;
 
 export interface ConnectOptions {
   /** Data directory; default STYX_HOME, else ~/.styx. */
   readonly home?: string;
-  /** Default `default`. */
+  /** In place of what configuration files say, which are not read then; what it leaves out has its default. */
+  readonly config?: Partial<Config>;
+  /** Default: that of the configuration. */
   readonly workspace?: string;
   /** Whose name commands carry; default the operating system's user. */
   readonly user?: string;
@@ -31,6 +39,8 @@ export interface Styx {
   readonly clusters: Clusters;
   /** The namespace's UUID. */
   installation(): Promise<string>;
+  /** Takes out of the store of files what no job needs; `graceMs` spares what is younger, by default a day. */
+  collectFiles(options?: { graceMs?: number }): Promise<Collected>;
   /** A job's output as it comes; see LogOptions. */
   logs(name: string, options?: LogOptions): AsyncIterable<LogPiece>;
   /** Ends all connections; a process can exit after it. */
@@ -40,7 +50,8 @@ export interface Styx {
 /** @throws invalid for a bad workspace name or configuration; unreachable, transient when there is no server */
 export async function connect(options: ConnectOptions = {}): Promise<Styx> {
   const home = options.home ?? styxHome();
-  const workspace = options.workspace ?? 'default';
+  const config = { ...DEFAULT_CONFIG, ...(options.config ?? (await configOfFiles(home))) };
+  const workspace = options.workspace ?? config.workspace;
   const problem = nameProblem(workspace);
   if (problem !== null) throw new StyxError('invalid', `workspace name '${workspace}' ${problem}`);
   if (options.startServer ?? true) {
@@ -50,10 +61,10 @@ export async function connect(options: ConnectOptions = {}): Promise<Styx> {
       ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
     });
   }
-  const link = await Link.open(() => connectConfig(home), home);
+  const link = await Link.open(() => connectConfig(home, process.env, config.codec), home);
   const user = options.user ?? userName();
-  const timing = process.env.STYX_TIMING === 'test' ? TEST : NORMAL;
-  const clusters = new Clusters({ link, workspace, user, timing });
+  const timing = timingOf(process.env.STYX_TIMING === 'test' ? TEST : NORMAL, config);
+  const clusters = new Clusters({ link, workspace, user, timing, home, allowedClouds: config.allowedClouds });
   let pool: Promise<NodePool> | undefined;
   return {
     home,
@@ -61,6 +72,13 @@ export async function connect(options: ConnectOptions = {}): Promise<Styx> {
     user,
     clusters,
     installation: () => link.installation(),
+    async collectFiles(collectOptions = {}) {
+      const { collectFiles } = await import('../workers/collect-files.ts');
+      const installation = await link.installation();
+      const collect = () =>
+        link.call(Date.now() + COLLECT_MS, (workflow) => collectFiles(workflow, home, installation, collectOptions));
+      return await repeat(collect, { budget: 30_000 });
+    },
     async *logs(name, logOptions = {}) {
       pool ??= openPool();
       const look = (budget: number) => clusters.view(name, { budget });
@@ -73,6 +91,16 @@ export async function connect(options: ConnectOptions = {}): Promise<Styx> {
       await link.close();
     },
   };
+}
+
+function timingOf(timing: Timing, { sshTimeout }: Config): Timing {
+  return { ...timing, connectTimeout: Math.min(sshTimeout * 1_000, timing.bootstrapBudget) };
+}
+
+async function configOfFiles(home: string): Promise<Config> {
+  const { config, warning } = await loadConfig({ home });
+  if (warning !== null) process.emitWarning(warning);
+  return config;
 }
 
 async function openPool(): Promise<NodePool> {

@@ -1,4 +1,5 @@
 /** The typed API of Styx over Temporal: commands, reads, waits and logs. `connect()` is where to begin. */
+export type { Config } from '../model/config/values.ts';
 export { commandTask, parseTask } from '../model/parse-task.ts';
 export { resourcesText } from '../model/resources-text.ts';
 export type { CommandOptions, LaunchRequest } from './clusters.ts';

@@ -14,10 +14,11 @@ function demandText(task: Task): string {
   return `${task.numNodes}x[${each}]`;
 }
 
-/** Gives a task a number; null for a task with nothing to run. */
+/** Gives a task a number; null for a task with nothing to run and no files to bring. */
 export function numberJob(draft: Draft, task: Task, withSetup: boolean, user: string): NewJob | null {
   const hasSetup = withSetup && task.setup !== null;
-  if (task.run === null && !hasSetup) return null;
+  const hasFiles = task.workdir !== undefined || task.fileMounts !== undefined;
+  if (task.run === null && !hasSetup && !hasFiles) return null;
   const id = draft.state.nextJobId;
   draft.set({ nextJobId: id + 1, lastSubmitAt: draft.now });
   return { id, task, withSetup: hasSetup, user, submittedAt: draft.now };

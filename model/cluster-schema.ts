@@ -51,6 +51,14 @@ const node = z.object({
   gpus: z.number(),
   gpuName: z.string().nullable(),
 });
+const source = z.union([z.object({ path: z.string() }), z.object({ url: z.string(), ref: z.string().nullable() })]);
+const snapshot = z.object({
+  manifest: z.string(),
+  kind: z.enum(['directory', 'file']),
+  files: z.number(),
+  bytes: z.number(),
+});
+const taskFiles = z.object({ source, snapshot: snapshot.nullable() });
 const task = z.object({
   name: z.string().nullable(),
   resources,
@@ -64,6 +72,8 @@ const task = z.object({
   demand,
   maxDuration: z.number().nullable(),
   queue: z.enum(['fifo', 'backfill']).nullable(),
+  workdir: taskFiles.exactOptional(),
+  fileMounts: z.array(taskFiles.extend({ target: z.string() })).exactOptional(),
 });
 const newJob = z.object({
   id: z.number(),

@@ -38,6 +38,7 @@ import { stopCost } from './cost.ts';
 import { assertNever, type Failure } from './errors.ts';
 import { isTerminalJob } from './job.ts';
 import type { AutostopRule } from './task.ts';
+import { filesProblem } from './task-files.ts';
 
 export type Command = { [K in CommandKind]: { readonly kind: K; readonly payload: CommandPayloads[K] } }[CommandKind];
 
@@ -67,6 +68,8 @@ export function commandProblem(state: ClusterState, command: Command): Failure |
   if (disposition(state, command.kind) === 'refuse') return refusal(state, command.kind);
   if (command.kind === 'launch' || command.kind === 'exec') {
     const { task } = command.payload;
+    const missing = filesProblem(task);
+    if (missing !== null) return { kind: 'invalid', message: `The task's files are not there: ${missing}.` };
     const reason = misfit(toComeFor(state), task);
     if (reason !== null) {
       return {
@@ -138,7 +141,8 @@ function applyTo(draft: Draft, command: Command): Partial<CommandAnswer> {
       return { operationId: opId, jobId: job?.id ?? null };
     }
     case 'exec': {
-      const job = numberJob(draft, command.payload.task, false, command.payload.user);
+      const { fileMounts: _, ...task } = command.payload.task;
+      const job = numberJob(draft, task, false, command.payload.user);
       if (job !== null) submitJob(draft, job);
       draft.set({ lastUse: command.payload.commandLine });
       return { jobId: job?.id ?? null };

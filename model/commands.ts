@@ -77,7 +77,13 @@ export interface CommandPayloads {
   readonly autostop: AutostopCommand;
 }
 
-export const QUERIES = { view: 'view' } as const;
+/** `files`: the snapshots that jobs need which have no workflow of their own yet. */
+export const QUERIES = { view: 'view', files: 'files' } as const;
+
+/** In the memo of a job's workflow: the snapshots that it needs. */
+export const FILES_MEMO = 'styxFiles';
+/** Type of a job's workflow. */
+export const JOB_WORKFLOW = 'job';
 
 /** Of a job's workflow. `secrets`: its task's, closed, so that their values can be masked in its output. */
 export const JOB_QUERIES = { secrets: 'secrets' } as const;

@@ -5,11 +5,10 @@ import type { Alternative } from './spec/resources.ts';
 import { gpuCount } from './spec/styx-fields.ts';
 import type { TaskSpec } from './spec/task.ts';
 import type { JobDemand, WrittenTask } from './task.ts';
+import { localMounts, WORKDIR, workdirSource } from './task-files.ts';
 
 /** Fields that are read and checked and not carried out, with how one sees that a task uses them. */
 const NOT_EXECUTED = {
-  workdir: (task) => task.workdir !== null,
-  file_mounts: (task) => Object.keys(task.fileMounts).length > 0,
   volumes: (task) => Object.keys(task.volumes).length > 0,
   managed_secrets: (task) => task.managedSecrets.length > 0,
   service: (task) => task.service !== null,
@@ -49,8 +48,8 @@ function some(used: (one: Alternative) => boolean): (task: TaskSpec) => boolean 
 
 /** A field of a task that stands in the way of carrying it out. */
 export interface Obstacle {
-  /** `resources.disk_size`. */
-  readonly path: string;
+  /** `['resources', 'disk_size']`. */
+  readonly path: readonly string[];
   readonly message: string;
 }
 
@@ -59,24 +58,52 @@ export function obstacles(task: TaskSpec): Obstacle[] {
   const found: Obstacle[] = [];
   for (const [path, used] of Object.entries(NOT_EXECUTED)) {
     if (!used(task)) continue;
+    if (path === 'managed_secrets') {
+      const names = task.managedSecrets.map(({ name }) => name).join(', ');
+      const message = `secrets that are kept elsewhere (${names}) are ${NOT_YET}; give their values here or by --secret`;
+      found.push({ path: [path], message });
+      continue;
+    }
     for (const held of path === 'config' ? configFieldPaths(task.config) : [path])
-      found.push({ path: held, message: NOT_YET });
+      found.push({ path: held.split('.'), message: NOT_YET });
   }
   const [{ accelerators }] = task.resources.alternatives;
   if (accelerators?.kind === 'memory') {
-    found.push({ path: 'resources.accelerators', message: `asking by memory or maker is ${NOT_YET}` });
+    found.push({ path: ['resources', 'accelerators'], message: `asking by memory or maker is ${NOT_YET}` });
   } else if (accelerators !== null) {
     try {
       gpuCount(accelerators.count);
     } catch (error) {
       if (!(error instanceof FieldError)) throw error;
-      found.push({ path: 'resources.accelerators', message: error.message });
+      found.push({ path: ['resources', 'accelerators'], message: error.message });
     }
   }
+  found.push(...fileObstacles(task));
   if (task.numNodes > MAX_NODES)
-    found.push({ path: 'num_nodes', message: `must be at most ${MAX_NODES}, not ${task.numNodes}` });
+    found.push({ path: ['num_nodes'], message: `must be at most ${MAX_NODES}, not ${task.numNodes}` });
   if ((task.name?.length ?? 0) > MAX_NAME)
-    found.push({ path: 'name', message: `must have at most ${MAX_NAME} characters` });
+    found.push({ path: ['name'], message: `must have at most ${MAX_NAME} characters` });
+  return found;
+}
+
+function fileObstacles(task: TaskSpec): Obstacle[] {
+  const found: Obstacle[] = [];
+  const look = (field: string, read: () => void) => {
+    try {
+      read();
+    } catch (error) {
+      if (!(error instanceof FieldError)) throw error;
+      found.push({ path: [field, ...error.path.map(String)], message: error.message });
+    }
+  };
+  const { workdir } = task;
+  if (workdir !== null) look('workdir', () => workdirSource(workdir));
+  look('file_mounts', () => {
+    const mounts = localMounts(task.fileMounts);
+    const taken = workdir !== null && mounts.some(({ target }) => target === WORKDIR);
+    if (taken)
+      throw new FieldError(`the target ${WORKDIR} cannot be given together with a workdir, which is put there`);
+  });
   return found;
 }
 
@@ -87,6 +114,7 @@ function configFieldPaths(config: ConfigOverrides): string[] {
 /** What the workflows take, of a task without obstacles. */
 export function executableTask(spec: TaskSpec): WrittenTask {
   const [asked] = spec.resources.alternatives;
+  const mounts = localMounts(spec.fileMounts);
   const accelerators = asked.accelerators?.kind === 'named' ? asked.accelerators : null;
   const demand: JobDemand = {
     cpus: spec.jobDemand.cpus ?? DEFAULT_DEMAND_CPUS,
@@ -116,6 +144,8 @@ export function executableTask(spec: TaskSpec): WrittenTask {
     demand,
     maxDuration: spec.maxDuration,
     queue: spec.queue,
+    ...(spec.workdir === null ? {} : { workdir: { source: workdirSource(spec.workdir), snapshot: null } }),
+    ...(mounts.length === 0 ? {} : { fileMounts: mounts }),
   };
 }
 

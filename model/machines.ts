@@ -10,6 +10,8 @@ export interface Amount {
 export interface ResourceRequest {
   /** null: any. */
   readonly cloud: string | null;
+  /** Only these come into question; absent: all. */
+  readonly clouds?: readonly string[] | undefined;
   readonly region: string | null;
   readonly zone: string | null;
   readonly instanceType: string | null;

@@ -104,14 +104,19 @@ function carriedOut(spec: TaskSpec, { file, root, overrides, problems }: Source)
 }
 
 /** Where a field of the task came from: an option, or the place in the file that says it. */
-function placeOf(path: string, root: YamlNode | null, overrides: ReadOverrides): Omit<TaskProblem, 'message'> {
-  const option = overrides.options.get(path);
+function placeOf(
+  path: readonly string[],
+  root: YamlNode | null,
+  overrides: ReadOverrides,
+): Omit<TaskProblem, 'message'> {
+  const [top = ''] = path;
+  const option = overrides.options.get(path.join('.')) ?? overrides.options.get(top);
   if (option !== undefined) return { line: null, column: null, path: option };
-  if (root === null) return { line: null, column: null, path };
-  for (const steps of spellings(path.split('.'), root)) {
+  if (root === null) return { line: null, column: null, path: path.join('.') };
+  for (const steps of spellings(path, root)) {
     if (nodeAt(root, steps) !== null) return { ...positionAt(root, steps, 'key'), path: steps.join('.') };
   }
-  return { ...root.at, path };
+  return { ...root.at, path: path.join('.') };
 }
 
 /** Paths under which a field may be written. */

@@ -29,7 +29,7 @@ export class TaskError extends StyxError {
   }
 }
 
-function renderProblem(file: string, problem: TaskProblem): string {
+export function renderProblem(file: string, problem: TaskProblem): string {
   const place = problem.line === null ? '' : `${file}:${problem.line}:${problem.column}: `;
   const path = problem.path === '' ? '' : `${problem.path}: `;
   const suggestion = problem.suggestion === undefined ? '' : `; did you mean "${problem.suggestion}"?`;

@@ -5,8 +5,9 @@ import type { ResourceRequest } from './machines.ts';
 import { FieldError, field } from './spec/field.ts';
 import { envName } from './spec/secrets.ts';
 import { gpuCount } from './spec/styx-fields.ts';
-import { taskName } from './spec/values.ts';
+import { taskName, text } from './spec/values.ts';
 import type { Task } from './task.ts';
+import * as files from './task-files.ts';
 
 const finite = z.number().min(0);
 const name = z.string().min(1).max(253).nullable();
@@ -16,6 +17,7 @@ const script = z.string().nullable();
 
 const resourceRequest: z.ZodType<ResourceRequest> = z.object({
   cloud: name,
+  clouds: z.array(z.string().min(1).max(253)).max(100).optional(),
   region: name,
   zone: name,
   instanceType: name,
@@ -31,6 +33,22 @@ function shortName(value: unknown): string {
   if (short.length > 100) throw new FieldError('must have at most 100 characters');
   return short;
 }
+
+const snapshot: z.ZodType<files.Snapshot> = z.object({
+  manifest: z.string().regex(/^[0-9a-f]{64}$/),
+  kind: z.enum(['directory', 'file']),
+  files: z.int().min(0),
+  bytes: z.number().min(0),
+});
+const source: z.ZodType<files.FileSource> = z.union([
+  z.object({ path: z.string().min(1).max(4_096) }),
+  z.object({ url: z.string().min(1).max(4_096), ref: z.string().min(1).max(1_024).nullable() }),
+]);
+const fileMount: z.ZodType<files.FileMount> = z.object({
+  target: field({}, (value) => files.mountTarget(text(value))),
+  source,
+  snapshot,
+});
 
 const taskSchema: z.ZodType<Task> = z
   .object({
@@ -48,6 +66,8 @@ const taskSchema: z.ZodType<Task> = z
     demand: z.object({ cpus: finite, gpus: field({}, gpuCount), memory: finite }),
     maxDuration: z.number().positive().nullable(),
     queue: z.enum(['fifo', 'backfill']).nullable(),
+    workdir: z.object({ source, snapshot: snapshot.refine(({ kind }) => kind === 'directory') }).exactOptional(),
+    fileMounts: z.array(fileMount).min(1).max(files.MAX_MOUNTS).exactOptional(),
   })
   .superRefine((task, ctx) => {
     if (task.resources.numNodes !== task.numNodes) {

@@ -1,6 +1,7 @@
 /** A task as everything below the parser sees it: normalised, plain JSON. `cli/` and `client/` make it from YAML by `parseTask`. */
 import type { ResourceRequest } from './machines.ts';
 import type { SecretBox } from './secret-box.ts';
+import type { FileMount, TaskFiles } from './task-files.ts';
 
 /** When idle for `idleMinutes`, stop, or with `down` terminate. */
 export interface AutostopRule {
@@ -35,6 +36,10 @@ interface TaskFields {
   readonly maxDuration: number | null;
   /** Cluster's queue discipline, asked for at launch; null: as it is (`backfill` at first). */
   readonly queue: 'fifo' | 'backfill' | null;
+  /** What jobs find in `~/sky_workdir`; absent: nothing is put there. */
+  readonly workdir?: TaskFiles;
+  /** In the order in which they are put in place; absent when there are none. */
+  readonly fileMounts?: readonly FileMount[];
 }
 
 export interface Task extends TaskFields {

@@ -17,6 +17,8 @@ export interface Timing {
   readonly createBudget: number;
   /** How long a machine that runs may take until its agent answers. */
   readonly bootstrapBudget: number;
+  /** How long one try to connect to it may take, where that was configured. */
+  readonly connectTimeout?: number;
   /** Pause between rounds of a launch with --retry-until-up: first and longest. */
   readonly retryUntilUpFirst: number;
   readonly retryUntilUpMax: number;

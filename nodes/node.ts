@@ -15,6 +15,8 @@ export interface NodeAddress {
   readonly hostKey: string | null;
   /** OpenSSH private key text (ed25519). */
   readonly privateKey: string;
+  /** Milliseconds that one try to connect may take, in place of what the pool gives it. */
+  readonly connectTimeout?: number;
 }
 
 /** One process of one job on one node; the agent starts it at most once, whoever asks how often. */
@@ -129,6 +131,25 @@ export interface Node {
   contact(): Promise<void>;
 }
 
+/** What a node is to have of a job's files. A job's files are put on a node once: asked again, it answers that they are there. */
+export interface ReceiveRequest {
+  readonly jobKey: string;
+  /** In this order; `target` is `~/…` or absolute, `manifest` the name of the snapshot that it shall hold. */
+  readonly trees: readonly { readonly target: string; readonly manifest: string }[];
+}
+
+export interface FilesSource {
+  manifest(hash: string): Promise<Buffer>;
+  /** The bytes of these entries of a manifest ([first, last] pairs), one after the other. */
+  content(manifest: string, ranges: readonly (readonly [number, number])[]): AsyncIterable<Buffer>;
+}
+
+/** What had to be sent. */
+export interface Received {
+  readonly files: number;
+  readonly bytes: number;
+}
+
 /** Connections by node, shared by all activities of a process; a broken one is replaced on the next use. */
 export interface NodePool {
   /**
@@ -136,5 +157,10 @@ export interface NodePool {
    * cheap when all is in place: one round trip on an open connection.
    */
   node(address: NodeAddress, signal?: AbortSignal): Promise<Node>;
+  /**
+   * Makes trees on the node equal to snapshots, sending what it lacks. May be repeated, also at the same time.
+   * @throws aborted when the job was cancelled there, invalid for a target that cannot be used
+   */
+  receive(address: NodeAddress, request: ReceiveRequest, source: FilesSource, signal?: AbortSignal): Promise<Received>;
   close(): Promise<void>;
 }

@@ -6,8 +6,9 @@ import { type AgentBundle, agentBundle } from './bundle.ts';
 import { AgentChannel, type Hello } from './channel.ts';
 import { CONNECTION_TIMING, type ConnectionTiming } from './connection.ts';
 import { installCommand, marked, serveCommand } from './install.ts';
-import type { Node, NodeAddress, NodePool } from './node.ts';
+import type { FilesSource, Node, NodeAddress, NodePool, Received, ReceiveRequest } from './node.ts';
 import { shellCommand } from './quote.ts';
+import { receiveCommand, sendFiles } from './receive.ts';
 import { RemoteNode } from './remote-node.ts';
 import { finish, type RunOptions, type RunResult } from './run.ts';
 import { Sessions } from './sessions.ts';
@@ -77,6 +78,17 @@ export class SshNodePool implements NodePool {
       { once: true },
     );
     return finish(await abortable(opening, options.signal), options);
+  }
+
+  async receive(
+    address: NodeAddress,
+    request: ReceiveRequest,
+    source: FilesSource,
+    signal?: AbortSignal,
+  ): Promise<Received> {
+    const { agentVersion } = await this.node(address, signal);
+    const channel = await this.#entry(address).sessions.exec(receiveCommand(agentVersion));
+    return await sendFiles(channel, request, source, signal);
   }
 
   /** Connects a local port (0: any) on 127.0.0.1 to an address as the node sees it. `close()` of the answer ends it. */

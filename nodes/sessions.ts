@@ -14,7 +14,7 @@ export class Sessions {
 
   constructor(address: NodeAddress, timing: ConnectionTiming) {
     this.#address = address;
-    this.#timing = timing;
+    this.#timing = { ...timing, connectTimeout: address.connectTimeout ?? timing.connectTimeout };
     this.#hostKey = address.hostKey;
   }
 

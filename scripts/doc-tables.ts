@@ -2,6 +2,7 @@
 import { CLUSTER_STATUSES, type OperationKind } from '../model/cluster.ts';
 import { WHEN_IDLE, WHILE_RUNNING } from '../model/cluster-commands.ts';
 import { UPDATES } from '../model/commands.ts';
+import { keyDocs } from '../model/config/docs.ts';
 import { ERROR_KINDS, ERROR_POLICIES } from '../model/errors.ts';
 import { NOT_EXECUTED_FIELDS } from '../model/executable.ts';
 import { JOB_STATUSES, JOB_TRANSITIONS } from '../model/job.ts';
@@ -40,6 +41,17 @@ export const DOC_TABLES: Readonly<Record<string, Readonly<Record<string, string>
         const { retried, blocks, exitCode } = ERROR_POLICIES[kind];
         return [code(kind), retried ? 'yes' : 'no', blocks ?? '-', String(exitCode)];
       }),
+    ),
+  },
+  'docs/configuration.md': {
+    keys: table(
+      ['key', 'what it says', 'default', 'carried out'],
+      keyDocs().map(({ path, description, initial, carriedOut }) => [
+        code(path),
+        description,
+        initial === 'none' ? '' : initial,
+        carriedOut,
+      ]),
     ),
   },
   'docs/task-yaml.md': {

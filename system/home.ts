@@ -22,6 +22,9 @@ export function homePaths(home: string) {
     server: join(home, 'server'),
     temporal: join(home, 'temporal'),
     database: join(home, 'temporal', 'styx.db'),
+    store: join(home, 'store'),
+    /** What is known of the files of directories that snapshots were taken of. */
+    storeCache: join(home, 'store-cache'),
   };
 }
 

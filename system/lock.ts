@@ -17,6 +17,11 @@ try:
     fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
 except OSError:
     sys.exit(${HELD})
+program = sys.argv[2]
+places = [program] if "/" in program else [os.path.join(place, program) for place in os.get_exec_path()]
+# Before the lock names anybody: whoever waits for it takes that for the program's start.
+if not any(os.access(place, os.X_OK) for place in places):
+    sys.exit("cannot run %s" % program)
 pid = os.getpid()
 try:
     with open("/proc/sys/kernel/random/boot_id") as boot, open("/proc/self/stat") as stat:

@@ -21,8 +21,14 @@ export interface ConnectConfig {
   readonly codec: CodecRule;
 }
 
-/** What `@temporalio/envconfig` reads (TEMPORAL_* variables, profile of the config file); null when it names no server. */
-export async function environmentConfig(env: NodeJS.ProcessEnv = process.env): Promise<ConnectConfig | null> {
+/**
+ * What `@temporalio/envconfig` reads (TEMPORAL_* variables, profile of the config file); null when it names no server. `codec` is
+ * the rule of the configuration, which holds when STYX_CODEC says nothing.
+ */
+export async function environmentConfig(
+  env: NodeJS.ProcessEnv = process.env,
+  codec: CodecRule | null = null,
+): Promise<ConnectConfig | null> {
   // A variable set to nothing is one that is not set.
   const variables = Object.fromEntries(Object.entries(env).filter((entry): entry is [string, string] => !!entry[1]));
   const named = Object.keys(variables).some((name) => name.startsWith('TEMPORAL_') && name !== 'TEMPORAL_CONFIG_FILE');
@@ -47,7 +53,11 @@ export async function environmentConfig(env: NodeJS.ProcessEnv = process.env): P
   }
   const given = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined));
   const namespace = config.namespace ?? DEFAULT_NAMESPACE;
-  return { connectionOptions: { address, ...given }, namespace, codec: codecRule(variables.STYX_CODEC) };
+  return {
+    connectionOptions: { address, ...given },
+    namespace,
+    codec: codecRule(variables.STYX_CODEC ?? codec ?? undefined),
+  };
 }
 
 function codecRule(rule = 'optional'): CodecRule {
@@ -74,8 +84,12 @@ export async function resolveTarget(env: NodeJS.ProcessEnv = process.env): Promi
 }
 
 /** @throws unreachable when the environment names no server and the embedded one has never been started */
-export async function connectConfig(home: string, env: NodeJS.ProcessEnv = process.env): Promise<ConnectConfig> {
-  const config = await environmentConfig(env);
+export async function connectConfig(
+  home: string,
+  env: NodeJS.ProcessEnv = process.env,
+  codec: CodecRule | null = null,
+): Promise<ConnectConfig> {
+  const config = await environmentConfig(env, codec);
   if (config !== null) return config;
   const target: Target = { embedded: true, address: undefined, namespace: DEFAULT_NAMESPACE };
   const state = readState(unitPaths(home, target));
@@ -84,9 +98,10 @@ export async function connectConfig(home: string, env: NodeJS.ProcessEnv = proce
       hint: 'Run `styx server start`.',
     });
   }
-  if (env.STYX_CODEC === 'optional') {
-    throw new StyxError('invalid', 'STYX_CODEC is optional, but the embedded Temporal server lets everybody in', {
-      hint: 'Unset STYX_CODEC, or set TEMPORAL_ADDRESS to a server that knows its users.',
+  if ((env.STYX_CODEC || codec) === 'optional') {
+    const name = env.STYX_CODEC ? 'STYX_CODEC' : 'codec of the configuration';
+    throw new StyxError('invalid', `${name} is optional, but the embedded Temporal server lets everybody in`, {
+      hint: 'Take it back, or set TEMPORAL_ADDRESS to a server that knows its users.',
     });
   }
   return {

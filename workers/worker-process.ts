@@ -6,8 +6,10 @@ import { Client } from '@temporalio/client';
 import { DefaultLogger, type LogEntry, makeTelemetryFilterString, NativeConnection, Runtime } from '@temporalio/worker';
 import type { HostContext } from '../activities/context.ts';
 import { ERROR_POLICIES, StyxError } from '../model/errors.ts';
+import { loadConfig } from '../system/config.ts';
 import { ensurePrivateDir, styxHome, writeAtomically } from '../system/home.ts';
 import { self } from '../system/processes.ts';
+import { collectFiles } from './collect-files.ts';
 import { connectConfig, environmentConfig } from './connection.ts';
 import { ensureNamespace, type NamespaceInfo } from './namespace.ts';
 import type { CodecRule } from './payload-codec.ts';
@@ -21,6 +23,8 @@ export interface WorkerCode {
 
 const RETRY_FIRST_MS = 50;
 const RETRY_MAX_MS = 1_000;
+const TIDY_FIRST_MS = 20 * 60_000;
+const TIDY_EVERY_MS = 24 * 60 * 60_000;
 
 /**
  * Runs until SIGTERM or SIGINT; rejects when the server is lost for good, so that a supervisor can start it again.
@@ -60,11 +64,32 @@ export async function runWorkerProcess(code: WorkerCode): Promise<void> {
   const ready = values['ready-file'];
   if (ready !== undefined) writeAtomically(ready, JSON.stringify(self()));
   logger.info(`worker polls after ${Math.round(performance.now())} ms`);
+  const tidying = tidyFiles(client, home, info.installation, stop.signal, (message) => logger.warn(message));
   try {
     await running;
   } finally {
     stop.abort();
+    await tidying;
     await connection.close().catch(() => {});
+  }
+}
+
+/** Once a day, also over restarts: the first time comes soon enough for a worker that lives for hours only. */
+async function tidyFiles(
+  { workflow }: Client,
+  home: string,
+  installation: string,
+  stop: AbortSignal,
+  warn: (message: string) => void,
+): Promise<void> {
+  for (let pause = TIDY_FIRST_MS; !stop.aborted; pause = TIDY_EVERY_MS) {
+    await sleep(pause, undefined, { signal: stop, ref: false }).catch(() => {});
+    if (stop.aborted) return;
+    try {
+      await collectFiles(workflow, home, installation);
+    } catch (error) {
+      warn(`old files could not be taken out of the store: ${(error as Error).message}`);
+    }
   }
 }
 
@@ -78,12 +103,13 @@ interface Connected {
 /** Tries until the server is there; null when told to stop meanwhile. */
 async function connect(home: string, stop: AbortSignal, log: (message: string) => void): Promise<Connected | null> {
   const embedded = (await environmentConfig()) === null;
+  const codecRule = embedded ? null : (await loadConfig({ home, project: null })).config.codec;
   let said = '';
   for (let wait = RETRY_FIRST_MS; !stop.aborted; wait = Math.min(wait * 2, RETRY_MAX_MS)) {
     let connection: NativeConnection | undefined;
     try {
       // Read anew each time: a supervisor may choose other ports.
-      const { connectionOptions, namespace, codec } = await connectConfig(home);
+      const { connectionOptions, namespace, codec } = await connectConfig(home, process.env, codecRule);
       connection = await NativeConnection.connect(connectionOptions);
       return { connection, namespace, codec, info: await ensureNamespace(connection, namespace, embedded) };
     } catch (error) {

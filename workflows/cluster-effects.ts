@@ -4,10 +4,11 @@ import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import { ParentClosePolicy, type SignalDefinition, startChild, workflowInfo } from '@temporalio/workflow';
 import type { ClusterRef } from '../activities/types.ts';
 import type { QueuedEffect } from '../model/cluster-effects.ts';
-import type { ClusterInput, RunJob } from '../model/commands.ts';
+import { type ClusterInput, FILES_MEMO, JOB_WORKFLOW, type RunJob } from '../model/commands.ts';
 import { assertNever } from '../model/errors.ts';
 import { childWorkflowId } from '../model/identity.ts';
 import { WORKFLOW_QUEUE } from '../model/queues.ts';
+import { manifestsOf } from '../model/task-files.ts';
 import { taskId } from '../model/task-id.ts';
 import type { JobInput } from './job.ts';
 import {
@@ -58,13 +59,20 @@ export class EffectCarrier {
   }
 
   /** "Already started" means: mine, running. */
-  private start<Input>(type: string, workflowId: string, input: Input, staticSummary: string): Promise<void> {
+  private start<Input>(
+    type: string,
+    workflowId: string,
+    input: Input,
+    staticSummary: string,
+    memo?: Record<string, unknown>,
+  ): Promise<void> {
     const started = startChild<(input: Input) => Promise<void>>(type, {
       workflowId,
       taskQueue: WORKFLOW_QUEUE,
       parentClosePolicy: ParentClosePolicy.ABANDON,
       args: [input],
       staticSummary,
+      ...(memo === undefined ? {} : { memo }),
     }).then(
       () => undefined,
       (error: unknown) => {
@@ -151,7 +159,15 @@ export class EffectCarrier {
           timing,
         };
         const summary = `job ${newJob.id}${newJob.task.name === null ? '' : ` (${newJob.task.name})`} of ${name}`;
-        return await this.start('job', jobChild(clusterId, gen, newJob.id), jobInput, summary.slice(0, 200));
+        const manifests = manifestsOf(newJob.task);
+        const memo = manifests.length === 0 ? undefined : { [FILES_MEMO]: manifests };
+        return await this.start(
+          JOB_WORKFLOW,
+          jobChild(clusterId, gen, newJob.id),
+          jobInput,
+          summary.slice(0, 200),
+          memo,
+        );
       }
       case 'runJob':
         await this.tell(jobChild(clusterId, gen, effect.jobId), runJobSignal, effect.run);

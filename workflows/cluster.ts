@@ -17,6 +17,7 @@ import {
 import { jsonBytes, STATE_TARGET_BYTES } from '../model/budgets.ts';
 import { displayStatus } from '../model/cluster.ts';
 import type { QueuedEffect } from '../model/cluster-effects.ts';
+import { manifestsHeld } from '../model/cluster-files.ts';
 import { parseClusterState } from '../model/cluster-schema.ts';
 import {
   clusterIdleness,
@@ -43,8 +44,10 @@ import {
   SEARCH,
   UPDATES,
 } from '../model/commands.ts';
+import { type Failure, StyxError } from '../model/errors.ts';
 import { lifeOf } from '../model/identity.ts';
 import { isTerminalJob } from '../model/job.ts';
+import { validateTask } from '../model/task-schema.ts';
 import { Alarm } from './alarm.ts';
 import { clusterDetails } from './cluster-details.ts';
 import { EffectCarrier, jobChild, operationChild, watchChild } from './cluster-effects.ts';
@@ -64,6 +67,18 @@ interface RunInput extends ClusterInput {
 
 export async function cluster(input: RunInput): Promise<void> {
   await new ClusterEntity(input).run();
+}
+
+/** Of a command that was not made by `client/`: a task of another shape would fail this workflow's tasks for ever. */
+function shapeProblem(payload: object): Failure | null {
+  if (!('task' in payload)) return null;
+  try {
+    validateTask(payload.task);
+    return null;
+  } catch (error) {
+    if (error instanceof StyxError) return error.toFailure();
+    throw error;
+  }
 }
 
 class ClusterEntity {
@@ -95,6 +110,8 @@ class ClusterEntity {
     this.listen();
     if (this.input.state === undefined && !(await this.accepted())) return;
     for (;;) {
+      // First what a list shows, in the very task that answered a command.
+      this.show();
       await this.carryOut();
       this.show();
       if (this.over()) return;
@@ -119,6 +136,7 @@ class ClusterEntity {
         waits: explainQueue(this.state, Date.now()),
       }),
     );
+    setHandler(messages.filesQuery, () => manifestsHeld(this.state, this.outbox));
     setHandler(messages.operationEndedSignal, (event) => this.apply({ type: 'operationEnded', ...event }));
     setHandler(messages.placingSignal, (event) => this.apply({ type: 'placing', ...event }));
     setHandler(messages.progressSignal, (event) => this.apply({ type: 'progress', ...event }));
@@ -144,7 +162,7 @@ class ClusterEntity {
       },
       {
         validator: (payload) => {
-          const problem = commandProblem(this.state, command(payload));
+          const problem = shapeProblem(payload) ?? commandProblem(this.state, command(payload));
           if (problem !== null) throw refuse(problem);
         },
       },

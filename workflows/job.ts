@@ -1,5 +1,5 @@
 /**
- * One task run on a cluster: waits for its place, runs setup on all its nodes, then ranks 0…n−1 at once, and reports how it ended.
+ * One task run on a cluster: waits for its place, has its files put there, runs setup on all its nodes, then ranks 0…n−1 at once, and reports how it ended.
  * Exits come as signals from the cluster's watch; a slow look at the nodes catches one that got lost.
  */
 import { condition, setCurrentDetails, setHandler } from '@temporalio/workflow';
@@ -8,6 +8,7 @@ import type { RunJob } from '../model/commands.ts';
 import type { JobStatus } from '../model/job.ts';
 import type { Task } from '../model/task.ts';
 import type { Timing } from '../model/timing.ts';
+import { putFiles, treesOf } from './job-files.ts';
 import { early, runPhase } from './job-phase.ts';
 import { type JobEnd, JobProgress, type Phase } from './job-progress.ts';
 import {
@@ -78,6 +79,13 @@ async function follow(input: JobInput, progress: JobProgress): Promise<JobEnd> {
     ...(input.withSetup ? (['setup'] as const) : []),
     ...(input.task.run === null ? [] : (['run'] as const)),
   ];
+  const trees = treesOf(input);
+  if (trees.length > 0) {
+    const reported = report(input, 'SETTING_UP', null);
+    const end = await putFiles(input, progress, run, trees, deadline);
+    await reported;
+    if (end !== null) return end;
+  }
   for (const phase of phases) {
     const reported = report(input, phase === 'setup' ? 'SETTING_UP' : 'RUNNING', null);
     const end = await runPhase({ input, progress, run, phase, deadline });

@@ -35,6 +35,7 @@ export const commandUpdates = {
 
 export const viewQuery = defineQuery<ClusterView>(QUERIES.view);
 export const secretsQuery = defineQuery<Task['secrets']>(JOB_QUERIES.secrets);
+export const filesQuery = defineQuery<string[]>(QUERIES.files);
 
 export const operationEndedSignal = defineSignal<[OperationEnded]>(SIGNALS.operationEnded);
 export const placingSignal = defineSignal<[PlacingSignal]>(SIGNALS.placing);

@@ -28,6 +28,8 @@ export function step(timing: Timing, summary: string, tries = Number.POSITIVE_IN
 
 /** Failed tries of a step that waits for machines; about a quarter of an hour of them. */
 const LONG_TRIES = 40;
+/** Nobody waits longer for files. */
+const FILES_MS = 7 * 24 * 60 * 60_000;
 
 /**
  * A step that waits for machines. It gives up by itself when it has waited for `budget` (ms): what counts is the time that it ran, not
@@ -40,6 +42,18 @@ export function longStep(timing: Timing, summary: string, budget: number) {
     heartbeatTimeout: timing.heartbeatTimeout,
     cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     retry: { ...retry(timing), maximumAttempts: LONG_TRIES },
+    summary,
+  });
+}
+
+/** A step that sends files: as long as it takes, since it says that it lives. */
+export function fileStep(timing: Timing, summary: string) {
+  return proxyActivities<ActActivities>({
+    taskQueue: ACTIVITY_QUEUE,
+    startToCloseTimeout: FILES_MS,
+    heartbeatTimeout: timing.heartbeatTimeout,
+    cancellationType: ActivityCancellationType.TRY_CANCEL,
+    retry: retry(timing),
     summary,
   });
 }

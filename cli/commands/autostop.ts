@@ -3,7 +3,7 @@ import { StyxError } from '../../model/errors.ts';
 import type { AutostopRule } from '../../model/task.ts';
 import { type BulkOptions, forClusters } from '../bulk.ts';
 import { formatAutostop } from '../format.ts';
-import { debugOption, outputOption, yesOption } from '../options.ts';
+import { configOption, debugOption, outputOption, yesOption } from '../options.ts';
 import { runCommand } from '../run.ts';
 import { type AutostopOptions, autostopOptions, autostopRule } from '../task-input.ts';
 
@@ -21,7 +21,7 @@ export function configure(command: Command): void {
     '--cancel',
     'no longer stop or end the cluster by itself',
   );
-  outputOption(debugOption(yesOption(command))).action((clusters: string[], options: Options) =>
+  outputOption(configOption(debugOption(yesOption(command)))).action((clusters: string[], options: Options) =>
     runCommand(options, (context) => {
       const rule = wantedRule(options);
       return forClusters(context, clusters, options, {

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { StyxError } from '../../model/errors.ts';
 import { isTerminalJob } from '../../model/job.ts';
 import { confirm } from '../confirm.ts';
-import { debugOption, outputOption, wholeNumber, yesOption } from '../options.ts';
+import { configOption, debugOption, outputOption, wholeNumber, yesOption } from '../options.ts';
 import { type CommonOptions, type Context, runCommand } from '../run.ts';
 
 interface CancelOptions extends CommonOptions {
@@ -20,7 +20,7 @@ export function configure(command: Command): void {
       (text: string, before: number[] | undefined) => [...(before ?? []), id(text)],
     )
     .option('-a, --all', 'all jobs that have not ended');
-  outputOption(debugOption(yesOption(command))).action(
+  outputOption(configOption(debugOption(yesOption(command)))).action(
     (cluster: string, jobs: number[] | undefined, options: CancelOptions) =>
       runCommand(options, (context) => cancel(context, cluster, jobs ?? [], options)),
   );

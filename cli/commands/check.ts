@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { type CloudReport, checkClouds } from '../../client/clouds.ts';
-import { debugOption, outputOption } from '../options.ts';
+import { configOption, debugOption, outputOption } from '../options.ts';
 import { type CommonOptions, runCommand } from '../run.ts';
 import { plain } from '../table.ts';
 
@@ -13,9 +13,10 @@ const NOT_ENABLED_EXIT = 6;
 
 export function configure(command: Command): void {
   command.argument('[infra...]', 'clouds; default: all').option('-v, --verbose', 'show what each cloud can do');
-  outputOption(debugOption(command)).action((infra: string[], options: CheckOptions) =>
-    runCommand(options, async () => {
-      const reports = await checkClouds(infra);
+  outputOption(configOption(debugOption(command))).action((infra: string[], options: CheckOptions) =>
+    runCommand(options, async (context) => {
+      const { config } = await context.config();
+      const reports = await checkClouds(infra, config.allowedClouds);
       if (options.output === 'json') process.stdout.write(`${JSON.stringify(reports.map(asJson), null, 2)}\n`);
       else process.stdout.write(`${checkText(reports, options.verbose === true)}\n`);
       return reports.some(isEnabled) ? 0 : NOT_ENABLED_EXIT;

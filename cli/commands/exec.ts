@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { jobExitCode } from '../../model/job.ts';
 import { followJob } from '../follow.ts';
-import { debugOption, outputOption } from '../options.ts';
+import { configOption, debugOption, outputOption } from '../options.ts';
 import { type CommonOptions, type Context, runCommand } from '../run.ts';
 import { commandLineText, readTask, type TaskOptions, taskOptions } from '../task-input.ts';
 
@@ -14,8 +14,9 @@ export function configure(command: Command): void {
     .argument('<cluster>', 'name of a cluster that is up')
     .argument('<entrypoint...>', 'task file (.yaml, .yml, - for stdin), or a shell command');
   taskOptions(command).option('-d, --detach-run', 'return when the job is submitted');
-  outputOption(debugOption(command)).action((cluster: string, entrypoint: string[], options: ExecOptions) =>
-    runCommand(options, (context) => exec(context, cluster, entrypoint, options)),
+  outputOption(configOption(debugOption(command))).action(
+    (cluster: string, entrypoint: string[], options: ExecOptions) =>
+      runCommand(options, (context) => exec(context, cluster, entrypoint, options)),
   );
 }
 
@@ -26,6 +27,7 @@ async function exec(context: Context, name: string, entrypoint: string[], option
   const answer = await styx.clusters.exec(name, task, {
     commandLine: commandLineText(process.argv.slice(2)),
     onProgress: (text) => context.progress.update(text),
+    onNote: (text) => context.progress.line(text),
   });
   const { jobId, generation } = answer;
   if (jobId === null) return 0;

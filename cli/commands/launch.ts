@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Command } from 'commander';
+import { onAllowedClouds } from '../../client/clouds.ts';
 import type { CommandAnswer } from '../../model/cluster.ts';
 import { StyxError } from '../../model/errors.ts';
 import { nameProblem } from '../../model/identity.ts';
@@ -7,7 +8,7 @@ import { resourcesText } from '../../model/resources-text.ts';
 import type { WrittenTask } from '../../model/task.ts';
 import { confirm } from '../confirm.ts';
 import { followJob, followOperation } from '../follow.ts';
-import { debugOption, outputOption, yesOption } from '../options.ts';
+import { configOption, debugOption, outputOption, yesOption } from '../options.ts';
 import { showPlan } from '../plan.ts';
 import { type CommonOptions, type Context, runCommand } from '../run.ts';
 import { keepSshEntries } from '../ssh-entries.ts';
@@ -40,13 +41,14 @@ export function configure(command: Command): void {
     .option('--no-setup', "leave out the task's setup")
     .option('-d, --detach-run', 'return when the job is submitted')
     .option('--dryrun', 'show the plan and do nothing');
-  outputOption(debugOption(yesOption(command))).action((entrypoint: string[], options: LaunchOptions) =>
+  outputOption(configOption(debugOption(yesOption(command)))).action((entrypoint: string[], options: LaunchOptions) =>
     runCommand(options, (context) => launch(context, entrypoint, options)),
   );
 }
 
 async function launch(context: Context, entrypoint: string[], options: LaunchOptions): Promise<number | undefined> {
-  const task = readTask(entrypoint, options);
+  const { config } = await context.config();
+  const task = await onAllowedClouds(readTask(entrypoint, options), config.allowedClouds);
   const rule = autostopRule(options, task.autostop);
   const name = options.cluster ?? (await generatedName());
   const problem = nameProblem(name);
@@ -57,8 +59,8 @@ async function launch(context: Context, entrypoint: string[], options: LaunchOpt
   }
   const styx = await context.styx();
   const existing = await styx.clusters.summary(name);
-  if (existing === null && options.yes !== true) {
-    await showPlan(task, 'table', process.stderr);
+  if (existing === null) {
+    await previewNew(context, task, options);
     await confirm(`Launching a new cluster '${name}'.`, options.yes);
   }
   context.onDetach('Interrupted: the launch may have been accepted; see `styx status`.');
@@ -73,9 +75,24 @@ async function launch(context: Context, entrypoint: string[], options: LaunchOpt
       commandLine: commandLineText(process.argv.slice(2)),
       ...(rule === undefined ? {} : { autostop: rule }),
     },
-    { onProgress: (text) => context.progress.update(text) },
+    { onProgress: (text) => context.progress.update(text), onNote: (text) => context.progress.line(text) },
   );
   return await follow(context, name, task, answer, options);
+}
+
+/**
+ * What would be chosen, before anything is made. What can never be had is refused here; a cloud that cannot be asked from here may still
+ * answer the worker, which is who decides when nobody is asked.
+ * @throws invalid
+ */
+async function previewNew(context: Context, task: WrittenTask, options: LaunchOptions): Promise<void> {
+  context.progress.stop();
+  try {
+    await showPlan(task, 'table', process.stderr);
+  } catch (error) {
+    if (options.yes !== true || !(error instanceof StyxError) || error.kind === 'invalid') throw error;
+    context.progress.line(`Note: no preview from here: ${error.message}`);
+  }
 }
 
 async function follow(

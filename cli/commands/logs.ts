@@ -5,7 +5,7 @@ import type { ClusterView } from '../../model/commands.ts';
 import { StyxError } from '../../model/errors.ts';
 import { isTerminalJob, type JobRow, jobExitCode } from '../../model/job.ts';
 import { followJob, jobEndText, streamLogs } from '../follow.ts';
-import { debugOption, outputOption, wholeNumber } from '../options.ts';
+import { configOption, debugOption, outputOption, wholeNumber } from '../options.ts';
 import { provisionJson, provisionText } from '../provision.ts';
 import { type CommonOptions, type Context, runCommand } from '../run.ts';
 
@@ -33,8 +33,9 @@ export function configure(command: Command): void {
     .option('-s, --sync-down', 'write the whole logs to files and print where')
     .option('--status', "print only the job's status; exit code 0 when it succeeded, else 1")
     .option('--provision', 'show how the machines came to be');
-  outputOption(debugOption(command)).action((cluster: string, jobs: number[] | undefined, options: LogsOptions) =>
-    runCommand(options, (context) => logs(context, cluster, jobs ?? [], options)),
+  outputOption(configOption(debugOption(command))).action(
+    (cluster: string, jobs: number[] | undefined, options: LogsOptions) =>
+      runCommand(options, (context) => logs(context, cluster, jobs ?? [], options)),
   );
 }
 

@@ -4,7 +4,7 @@ import { runCommand } from '../run.ts';
 /** Prints the names of running clusters, one a line; nothing, and no error, when that cannot be known at once. */
 export function configure(command: Command): void {
   command.action(() =>
-    runCommand({}, async (context) => {
+    runCommand({ quiet: true }, async (context) => {
       try {
         const styx = await context.styx({ startServer: false });
         for (const { name } of await styx.clusters.list()) process.stdout.write(`${name}\n`);

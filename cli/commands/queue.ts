@@ -5,7 +5,7 @@ import { isTerminalJob, type JobRow } from '../../model/job.ts';
 import { expand } from '../bulk.ts';
 import { colourStatus } from '../colour.ts';
 import { formatAge, formatSpan, isoTime } from '../format.ts';
-import { debugOption, outputOption } from '../options.ts';
+import { configOption, debugOption, outputOption } from '../options.ts';
 import { type CommonOptions, type Context, report, runCommand } from '../run.ts';
 import { formatTable, plain } from '../table.ts';
 
@@ -17,7 +17,7 @@ export function configure(command: Command): void {
   command
     .argument('[clusters...]', 'names or globs; default: all')
     .option('-s, --skip-finished', 'only jobs that have not ended');
-  outputOption(debugOption(command)).action((clusters: string[], options: QueueOptions) =>
+  outputOption(configOption(debugOption(command))).action((clusters: string[], options: QueueOptions) =>
     runCommand(options, (context) => queue(context, clusters, options)),
   );
 }

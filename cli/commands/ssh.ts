@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import type { Command } from 'commander';
 import { StyxError } from '../../model/errors.ts';
-import { debugOption } from '../options.ts';
+import { configOption, debugOption } from '../options.ts';
 import { type CommonOptions, type Context, runCommand } from '../run.ts';
 
 interface SshOptions extends CommonOptions {
@@ -15,7 +15,7 @@ export function configure(command: Command): void {
     .argument('[command...]', 'to run there instead of a shell, as with ssh')
     .passThroughOptions()
     .allowUnknownOption();
-  debugOption(command).action((cluster: string, words: string[], options: SshOptions) =>
+  configOption(debugOption(command)).action((cluster: string, words: string[], options: SshOptions) =>
     runCommand(options, (context) => ssh(context, cluster, words)),
   );
 }

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { type BulkOptions, forClusters } from '../bulk.ts';
-import { debugOption, outputOption, yesOption } from '../options.ts';
+import { configOption, debugOption, outputOption, yesOption } from '../options.ts';
 import { runCommand } from '../run.ts';
 import { keepSshEntries } from '../ssh-entries.ts';
 import { type AutostopOptions, autostopOptions, autostopRule } from '../task-input.ts';
@@ -12,7 +12,7 @@ interface StartOptions extends BulkOptions, AutostopOptions {
 export function configure(command: Command): void {
   command.argument('[clusters...]', 'names or globs').option('-a, --all', 'all clusters');
   autostopOptions(command).option('-r, --retry-until-up', 'try again until the machines are there');
-  outputOption(debugOption(yesOption(command))).action((clusters: string[], options: StartOptions) =>
+  outputOption(configOption(debugOption(yesOption(command)))).action((clusters: string[], options: StartOptions) =>
     runCommand(options, (context) => {
       const autostop = autostopRule(options, null);
       return forClusters(context, clusters, options, {

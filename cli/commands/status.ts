@@ -3,7 +3,7 @@ import type { ClusterSummary } from '../../client/summary.ts';
 import { StyxError } from '../../model/errors.ts';
 import { colourStatus } from '../colour.ts';
 import { clip, formatAge, formatAutostop, formatMoney, infraName, isoTime } from '../format.ts';
-import { debugOption, outputOption } from '../options.ts';
+import { configOption, debugOption, outputOption } from '../options.ts';
 import { type CommonOptions, type Context, runCommand } from '../run.ts';
 import { dropSshEntries } from '../ssh-entries.ts';
 import { formatTable } from '../table.ts';
@@ -18,7 +18,7 @@ export function configure(command: Command): void {
     .argument('[clusters...]', 'names or globs; default: all')
     .option('-v, --verbose', 'more columns')
     .option('--ip', "print only the cluster's head address");
-  outputOption(debugOption(command)).action((clusters: string[], options: StatusOptions) =>
+  outputOption(configOption(debugOption(command))).action((clusters: string[], options: StatusOptions) =>
     runCommand(options, (context) => status(context, clusters, options)),
   );
 }

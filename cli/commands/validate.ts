@@ -60,7 +60,7 @@ function verdictOn(file: string): Verdict {
 function accepted(file: string, read: TaskFile): string {
   const count = tasksOf(read).length;
   const what = read.kind === 'task' ? 'a task' : `a ${read.kind} of ${count} task${count === 1 ? '' : 's'}`;
-  const refused = new Set(tasksOf(read).flatMap((task) => obstacles(task).map(({ path }) => path)));
+  const refused = new Set(tasksOf(read).flatMap((task) => obstacles(task).map(({ path }) => path.join('.'))));
   const later = read.kind === 'task' ? [...refused] : [`a ${read.kind}`, ...refused];
   return `${file}: ${what}${later.length === 0 ? '' : `; not supported by launch yet: ${later.join(', ')}`}`;
 }

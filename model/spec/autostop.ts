@@ -66,7 +66,7 @@ export const autostop = z
     return {
       autostop: { idleMinutes: idle_minutes ?? DEFAULT_IDLE_MINUTES, down, waitFor: wait_for ?? null },
       hook:
-        hook === undefined
+        hook === undefined || hook === ''
           ? null
           : { run: hook, events: [down ? 'down' : 'stop'], timeoutSeconds: hook_timeout ?? HOOK_TIMEOUT_SECONDS },
     };

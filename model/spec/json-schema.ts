@@ -8,7 +8,7 @@ import { writtenTask } from './task.ts';
 
 export type JsonSchema = { readonly [key: string]: unknown };
 
-function jsonOf(schema: z.ZodType): JsonSchema {
+export function jsonOf(schema: z.ZodType): JsonSchema {
   const made = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any', reused: 'inline' }) as JsonSchema;
   return closed(made) as JsonSchema;
 }
@@ -49,8 +49,12 @@ export interface FieldDoc {
 
 /** Every field of a task, in order; the fields of a map follow it. */
 export function fieldDocs(): FieldDoc[] {
+  return docsOf(taskJsonSchema());
+}
+
+/** The same of any JSON Schema whose fields have words. */
+export function docsOf(whole: JsonSchema): FieldDoc[] {
   const docs: FieldDoc[] = [];
-  const whole = taskJsonSchema();
   const visit = (schema: JsonSchema, path: string) => {
     const { properties } = schema;
     if (!isMap(properties)) return;

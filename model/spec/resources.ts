@@ -9,7 +9,7 @@ import {
   accelerators,
 } from './accelerators.ts';
 import { type Autostop, autostop, type Hook } from './autostop.ts';
-import { attempt, doc, FieldError, field, mapOf, shown, within } from './field.ts';
+import { attempt, doc, FieldError, field, isMap, mapOf, shown, within } from './field.ts';
 import {
   DISK_TIERS,
   IMAGE_FORM,
@@ -73,9 +73,7 @@ const acceleratorArgs = mapOf({
 });
 
 const labels = field({ type: 'object', additionalProperties: { type: 'string' } }, (value) => {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new FieldError(`must be a map of names to texts, not ${shown(value)}`);
-  }
+  if (!isMap(value)) throw new FieldError(`must be a map of names to texts, not ${shown(value)}`);
   for (const [name, label] of Object.entries(value)) {
     if (typeof label !== 'string') throw new FieldError(`must be text, not ${shown(label)}; put it in quotes`, [name]);
   }

@@ -90,11 +90,11 @@ export const taskFields = {
   resources: doc(resources, 'a map of the fields below', 'anything, anywhere'),
   workdir: doc(
     workdir,
-    'directory that is brought to `~/sky_workdir`, or a map of the fields below for a git repository',
+    'directory whose files, as they are at submission, jobs find in `~/sky_workdir`; or a map of the fields below for a git repository',
   ),
   file_mounts: doc(
     fileMounts,
-    'a map of paths on the nodes to paths here, addresses of buckets, or storage objects (maps of the fields below)',
+    'a map of paths on the nodes (`~/…`, or below `~/sky_workdir`) to files and directories here; buckets and storage objects (maps of the fields below) are not carried out yet',
   ),
   volumes: doc(volumes, 'a map of paths on the nodes to names of volumes, or maps of the fields below'),
   envs: doc(envs, 'a map of names to values; a value that is missing (`NAME:`) must be given by `--env`'),

@@ -13,7 +13,7 @@ afterAll(() => rmSync(home, { recursive: true, force: true }));
 function styx(...args: string[]) {
   const result = spawnSync(process.execPath, [main, ...args], {
     encoding: 'utf8',
-    env: { PATH: process.env.PATH, STYX_HOME: home, STYX_CACHE: home },
+    env: { PATH: process.env.PATH, HOME: home, STYX_HOME: home, STYX_CACHE: home },
   });
   return { code: result.status, out: result.stdout, err: result.stderr };
 }

@@ -1,7 +1,10 @@
 /**
- * The crash matrix: at every named crash point of every activity of launch, exec, cancel, stop, start and down, something dies by
+ * The crash matrix: at every named crash point of every activity of launch, with files and without, exec, cancel, stop, start and down, something dies by
  * SIGKILL. The job runs exactly once, machines are exact, and nothing is left after `down`.
  */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CRASH_POINTS } from '../../activities/crash-points.ts';
 import { type Victim, World } from '../harness/world.ts';
@@ -9,13 +12,14 @@ import { type Victim, World } from '../harness/world.ts';
 type Activity = keyof typeof CRASH_POINTS;
 
 /** The part of a cluster's life that passes an activity's points. */
-type Story = 'launch' | 'restart' | 'cancel' | 'autostop';
+type Story = 'launch' | 'files' | 'restart' | 'cancel' | 'autostop';
 
 const STORIES: Partial<Record<Activity, Story>> = {
   plan: 'launch',
   prepare: 'launch',
   createMachines: 'launch',
   bootstrap: 'launch',
+  syncFiles: 'files',
   startPhase: 'launch',
   setLease: 'autostop',
   watchNodes: 'launch',
@@ -115,6 +119,22 @@ const STORY: Readonly<Record<Story, Tell>> = {
     await jobEnds(world, name, job, 'SUCCEEDED');
     await down(world, name);
     return ['setup', 'run'];
+  },
+
+  async files(world, name, ledger) {
+    const source = join(world.home, `files-${name}`);
+    mkdirSync(source);
+    for (let i = 0; i < 50; i++) writeFileSync(join(source, `f${i}`), `${name} ${i}`);
+    writeFileSync(join(source, 'large'), Buffer.alloc(3_000_000, name));
+    const sums = execFileSync('sha256sum', readdirSync(source), { cwd: source, encoding: 'utf8' });
+    const run = `sha256sum -- $(ls) | cmp - ${source}.sums && echo exact >> ${ledger}`;
+    writeFileSync(`${source}.sums`, sums);
+    const job = await launch(world, name, `workdir: ${source}\nrun: '${run}'\n`);
+    // What happens here after the submission is not the job's business.
+    writeFileSync(join(source, 'f0'), 'changed');
+    await jobEnds(world, name, job, 'SUCCEEDED');
+    await down(world, name);
+    return ['exact'];
   },
 
   async autostop(world, name, ledger) {

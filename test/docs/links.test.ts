@@ -4,6 +4,8 @@ import { dirname, join, relative } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { COMMANDS } from '../../cli/commands.ts';
+import type { ConfigProblem } from '../../model/config/error.ts';
+import { fileLayer } from '../../model/config/layers.ts';
 import { parseTask } from '../../model/parse-task.ts';
 
 const root = join(import.meta.dirname, '..', '..');
@@ -19,6 +21,9 @@ function blocks(markdown: string): { language: string; body: string }[] {
     body,
   }));
 }
+
+/** How a block of YAML that is no task begins. */
+const CONFIG_FILE = /^# (?:~\/\.styx\/config|\.styx)\.yaml\n/;
 
 /** The anchor that a heading gets. */
 function anchor(heading: string): string {
@@ -60,9 +65,16 @@ describe.each(files)('%s', (file) => {
     expect(named.filter((name) => !existsSync(join(root, name)))).toEqual([]);
   });
 
-  test('shows tasks that parse', () => {
-    const tasks = blocks(text(file)).filter(({ language }) => language === 'yaml');
-    for (const { body } of tasks) expect(() => parseTask(body, { file })).not.toThrow();
+  test('shows tasks and configurations that parse', () => {
+    const shown = blocks(text(file)).filter(({ language }) => language === 'yaml');
+    for (const { body } of shown) {
+      if (!CONFIG_FILE.test(body)) expect(() => parseTask(body, { file })).not.toThrow();
+      else {
+        const problems: ConfigProblem[] = [];
+        fileLayer(body, { name: file, kind: 'styx' }, problems);
+        expect(problems).toEqual([]);
+      }
+    }
   });
 });
 

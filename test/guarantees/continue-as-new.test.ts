@@ -25,7 +25,10 @@ let story: Story;
 beforeAll(async () => {
   world = await World.start();
   link = await Link.open(() => connectConfig(world.home), world.home);
-  story = new Story(world, new Clusters({ link, workspace: 'default', user: 'tester', timing: TIMING }));
+  story = new Story(
+    world,
+    new Clusters({ link, workspace: 'default', user: 'tester', timing: TIMING, home: world.home }),
+  );
 });
 afterAll(async () => {
   await story.nothingLeft();

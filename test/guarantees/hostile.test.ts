@@ -93,12 +93,16 @@ describe('on a cluster', () => {
     },
   );
 
-  test('a variable whose name got past the parser is refused by the step or the node, and the job does not run', async () => {
+  test('a variable whose name got past the parser is refused by the cluster, and no job is made of it', async () => {
     const mark = join(world.home, 'm-name');
     const envs = { [`X=$(touch ${mark}); touch ${mark} #`]: 'value' };
-    const { jobId } = await story.clusters.exec('h', { ...PLAIN, envs, run: `touch ${mark}` });
-    const job = await story.jobEnds('h', jobId, 'FAILED_DRIVER');
-    expect(job.reason).toContain('environment variable');
+    const before = (await story.look('h')).jobs.length;
+    const sent = story.clusters.exec('h', { ...PLAIN, envs, run: `touch ${mark}` });
+    await expect(sent).rejects.toMatchObject({
+      kind: 'invalid',
+      message: expect.stringContaining('environment variable'),
+    });
+    expect((await story.look('h')).jobs.length).toBe(before);
     expect(existsSync(mark)).toBe(false);
   });
 
@@ -205,9 +209,10 @@ describe('is refused with a reason', () => {
 
   test.each(['$(touch x)/local', 'local/$(touch x)', 'local/local/`x`', 'local/local/a b', "local/'x'"])(
     'a place named %j',
-    (infra) => {
+    async (infra) => {
       const yaml = `resources: {infra: ${JSON.stringify(infra)}}\nrun: 'true'`;
-      expect(() => parseTask(yaml, { file: 'test.yaml' })).toThrowError(/infra/);
+      const offers = async () => world.cloud.offers(parseTask(yaml, { file: 'test.yaml' }).resources);
+      await expect(offers()).rejects.toThrowError(/infra|local has no/);
     },
   );
 });

@@ -43,7 +43,10 @@ export class Story {
   /** With a `Timing` of its own for the clusters that it launches. */
   static async timed(world: LocalWorld, timing: Timing): Promise<Story & { close(): Promise<void> }> {
     const link = await Link.open(() => connectConfig(world.home), world.home);
-    const story = new Story(world, new Clusters({ link, workspace: 'default', user: 'tester', timing }));
+    const story = new Story(
+      world,
+      new Clusters({ link, workspace: 'default', user: 'tester', timing, home: world.home }),
+    );
     return Object.assign(story, { close: () => link.close() });
   }
 

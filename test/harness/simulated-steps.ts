@@ -90,6 +90,9 @@ export function simulatedCluster(): SimulatedCluster {
           gpuName: null,
         }));
       },
+      async syncFiles({ job }) {
+        note(`files ${job.jobId}`);
+      },
       async startPhase({ run, job, phase }) {
         note(`${phase} ${job.jobId}`);
         return run.nodes.map(

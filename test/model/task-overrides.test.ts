@@ -84,15 +84,12 @@ describe('options over a file', () => {
 
 describe('what is given and cannot be carried out', () => {
   it.each<[TaskOverrides, string]>([
-    [{ workdir: '.' }, '--workdir'],
-    [{ gitUrl: 'u' }, '--git-url'],
     [{ diskSize: '100' }, '--disk-size'],
     [{ diskTier: 'best' }, '--disk-tier'],
     [{ networkTier: 'best' }, '--network-tier'],
     [{ localDisk: 'nvme' }, '--local-disk'],
     [{ imageId: 'docker:x' }, '--image-id'],
     [{ ports: ['80'] }, '--ports'],
-    [{ secrets: { A: 'b' } }, '--secret'],
     [{ priority: 'urgent' }, '--priority'],
     [{ gpus: '80GB+' }, '--gpus'],
   ])('by option is refused by the option: %j', (options, option) => {
@@ -109,9 +106,8 @@ describe('what is given and cannot be carried out', () => {
     ['resources:\n  autostop: {hook: x}\nrun: x', '2:14: resources.autostop.hook'],
     ['config:\n  docker: {run_options: x}\n  hooks: [{run: y}]', '2:12: config.docker.run_options'],
     ['config:\n  docker: {run_options: x}\n  hooks: [{run: y}]', '3:3: config.hooks'],
-    ['file_mounts:\n  /v: {store: volume, name: n}', '1:1: file_mounts'],
+    ['volumes:\n  /v: n', '1:1: volumes'],
     ['service: {replicas: 2}\nrun: x', '1:1: service'],
-    ['run: x\nsecrets: {A: }', '2:1: secrets'],
   ])('by the file is refused where it stands: %j', (text, place) => {
     expect(() => parseTask(text, { file: 'task.yaml' })).toThrow(`task.yaml:${place}: not supported yet`);
   });

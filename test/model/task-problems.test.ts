@@ -30,8 +30,7 @@ describe('problems', () => {
   });
 
   it.each([
-    ['workdir: .\nrun: x', 'task.yaml:1:1: workdir: not supported yet by this version of Styx'],
-    ['run: x\nfile_mounts:\n  /a: b', 'task.yaml:2:1: file_mounts: not supported yet by this version of Styx'],
+    ['run: x\nvolumes:\n  /a: b', 'task.yaml:2:1: volumes: not supported yet by this version of Styx'],
     [
       'resources: {any_of: [{cpus: 1}, {cpus: 2}]}',
       'task.yaml:1:13: resources.any_of: not supported yet by this version of Styx',

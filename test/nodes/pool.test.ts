@@ -371,6 +371,19 @@ describe('a connection', () => {
   });
 });
 
+test('a try to connect ends when the address says, however patient the pool is', async () => {
+  const silent = createServer(() => {});
+  await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+  const { port } = silent.address() as { port: number };
+  const patient = new SshNodePool({ timing: { ...FAST, connectTimeout: 60_000 } });
+  const started = performance.now();
+  const reached = patient.node({ ...machine.address, port, connectTimeout: 300 });
+  await expect(reached).rejects.toMatchObject({ kind: 'unreachable' });
+  expect(performance.now() - started).toBeLessThan(10_000);
+  await patient.close();
+  silent.close();
+});
+
 test('hostile names and values are refused or passed as they are, never executed', async () => {
   const node = await pool.node(machine.address);
   const values = [

@@ -21,16 +21,16 @@ function encode(history: temporal.api.history.v1.IHistory): string {
 mkdirSync(DIRECTORY, { recursive: true });
 const world = await World.start();
 const client = await sealedTemporalClient(world.home);
-// Of a world that is gone: what they seal is in the same file.
-const keys = new Keyring(world.home)
-  .list()
-  .filter(({ purpose }) => purpose === 'payload')
-  .map(stored);
 for (const shape of SHAPES) {
   const file = join(DIRECTORY, `${shape.name}.json.gz`);
   if (wanted.length > 0 ? !wanted.includes(shape.name) : existsSync(file)) continue;
   const cluster = `g-${shape.name}`;
   await shape.run(world, cluster);
+  // Of a world that is gone: what they seal is in the same file.
+  const keys = new Keyring(world.home)
+    .list()
+    .filter(({ purpose }) => purpose === 'payload')
+    .map(stored);
   const histories: { workflowId: string; type: string; history: string; keys: StoredKey[] }[] = [];
   // The index is a moment behind.
   await new Promise((resolve) => setTimeout(resolve, 2_000));

@@ -2,6 +2,8 @@
  * The lives whose histories are kept: each is run for real, and what its workflows wrote is replayed by every later version of the
  * code. A change that breaks one needs a patch marker in the workflow, not a new recording.
  */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { World } from '../harness/world.ts';
 
 export interface Shape {
@@ -85,6 +87,21 @@ export const SHAPES: readonly Shape[] = [
       const job = await launch(world, cluster, 'run: "true"\n');
       await clusters.waitJob(cluster, job);
       await clusters.autostop(cluster, null);
+      await down(world, cluster);
+    },
+  },
+  {
+    name: 'files',
+    async run(world, cluster) {
+      const { clusters } = world.styx;
+      const source = join(world.home, `source-${cluster}`);
+      mkdirSync(source);
+      writeFileSync(join(source, 'f'), 'content');
+      const yaml = `workdir: ${source}\nfile_mounts: {~/data: ${source}}\n`;
+      const job = await launch(world, cluster, `num_nodes: 2\n${yaml}setup: cat f\nrun: cat f ~/data/f\n`);
+      const only = await launch(world, cluster, yaml);
+      const { jobId } = await clusters.exec(cluster, world.task(`${yaml}run: cat f\n`).task);
+      for (const id of [job, only, jobId ?? 0]) await clusters.waitJob(cluster, id);
       await down(world, cluster);
     },
   },

@@ -1,5 +1,5 @@
 /** Servers that know their users: `STYX_CODEC` says whether what is not sealed is accepted. */
-import { rmSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
@@ -32,9 +32,10 @@ afterAll(async () => {
   rmSync(home, { recursive: true, force: true });
 });
 
-async function serve(rule: string): Promise<void> {
+/** null: what the configuration says. */
+async function serve(rule: string | null): Promise<void> {
   await worker?.kill9();
-  worker = startTestWorker({ address: server.address, home, main, env: { STYX_CODEC: rule } });
+  worker = startTestWorker({ address: server.address, home, main, env: rule === null ? {} : { STYX_CODEC: rule } });
   await worker.waitReady();
 }
 
@@ -63,6 +64,18 @@ test('what began unsealed neither goes on nor ends where sealing is required, an
   await expect(ours.workflow.getHandle(fresh.workflowId).result()).rejects.toThrow();
   await serve('optional');
   expect(await seen.result()).toBe('hello Ada hello Ada');
+});
+
+test('without a word of the environment the worker and commands do what the configuration says', async () => {
+  writeFileSync(join(home, 'config.yaml'), 'codec: required\n');
+  await serve(null);
+  await stranger.client.workflow.start('visit', { ...visit, workflowId: 'configured' });
+  expect(await stranger.ending('configured')).toBe('FAILED');
+  rmSync(join(home, 'config.yaml'));
+  const remote = { TEMPORAL_ADDRESS: server.address };
+  expect((await connectConfig(home, remote)).codec).toBe('optional');
+  expect((await connectConfig(home, remote, 'required')).codec).toBe('required');
+  expect((await connectConfig(home, { ...remote, STYX_CODEC: 'optional' }, 'required')).codec).toBe('optional');
 });
 
 test('a rule that is none is refused by its name', async () => {

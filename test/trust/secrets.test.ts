@@ -8,8 +8,11 @@ import { Story, until } from '../guarantees/story.ts';
 import { World } from '../harness/world.ts';
 import { Stranger } from './stranger.ts';
 
-const VALUE = 'hunter2-correct-horse';
-const ENV_VALUE = 'plain-but-private-4711';
+/** Also good as names of variables, which errors quote. */
+const VALUE = 'hunter2_correct_horse';
+const ENV_VALUE = 'plain_but_private_4711';
+/** Longer than Linux lets a variable be. */
+const TOO_LONG = 'x'.repeat(125 * 1024);
 /** A machine that is busy with other things is slow, and not wrong. */
 const PATIENT = { budget: 60_000 };
 let world: World;
@@ -76,11 +79,11 @@ test('nothing that Styx wrote anywhere holds a secret, a variable, a failure mes
   expect(holders).toEqual([]);
   await story.jobEnds('s', running, 'SUCCEEDED');
   // A refusal that names what it refuses, which goes through an activity's failure and the job's end into the cluster's state.
-  const bad = { ...world.task("run: 'true'").task, envs: { [`NO-${ENV_VALUE}`]: 'x' }, secrets: { TOKEN: VALUE } };
+  const bad = { ...world.task("run: 'true'").task, envs: { [`NO_${ENV_VALUE}`]: TOO_LONG }, secrets: { TOKEN: VALUE } };
   const { jobId } = await story.clusters.exec('s', bad, { commandLine: `styx exec s ${ENV_VALUE}` });
   const failed = await story.jobEnds('s', jobId, 'FAILED_DRIVER');
   expect(failed.reason).toContain(ENV_VALUE);
-  const echoing = { ...bad, envs: { [`NO-${VALUE}`]: 'x' } };
+  const echoing = { ...bad, envs: { [`NO_${VALUE}`]: TOO_LONG } };
   const { jobId: second } = await story.clusters.exec('s', echoing);
   expect((await story.jobEnds('s', second, 'FAILED_DRIVER')).reason).toContain('*****');
   // To the disk, with what the write-ahead log has.

@@ -1,0 +1,28 @@
+/** Which keys of the configuration this version carries out. The one table that says so; all others are named in a warning. */
+import { isMap } from '../spec/field.ts';
+import { DEFAULT_CONFIG } from './values.ts';
+
+/** With what holds where nothing says otherwise. A key below one of these is carried out too. */
+export const CARRIED_OUT: Readonly<Record<string, unknown>> = {
+  allowed_clouds: DEFAULT_CONFIG.allowedClouds,
+  active_workspace: DEFAULT_CONFIG.workspace,
+  codec: DEFAULT_CONFIG.codec,
+  'provision.ssh_timeout': DEFAULT_CONFIG.sshTimeout,
+};
+
+export function isCarriedOut(path: readonly string[]): boolean {
+  if (path[0] === 'workspace') return isCarriedOut(['active_workspace']);
+  return Object.keys(CARRIED_OUT).some((key) => key.split('.').every((step, index) => path[index] === step));
+}
+
+/** Of one of these names, wherever it stands. */
+const SECRET = /^db$|password|token|secret/i;
+
+/** The value as it may be shown. */
+export function withoutSecrets(path: readonly string[], value: unknown): unknown {
+  if (value === null || value === undefined) return value;
+  if (path.some((step) => SECRET.test(step))) return '<redacted>';
+  if (Array.isArray(value)) return value.map((item) => withoutSecrets([], item));
+  if (!isMap(value)) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, held]) => [key, withoutSecrets([key], held)]));
+}

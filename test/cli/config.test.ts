@@ -1,0 +1,124 @@
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+
+const main = join(import.meta.dirname, '..', '..', 'cli', 'main.ts');
+let home: string;
+let project: string;
+
+beforeEach(() => {
+  home = mkdtempSync(join(tmpdir(), 'styx-config-home-'));
+  project = join(home, 'project');
+  for (const dir of [project, join(home, '.sky'), join(home, '.styx')]) mkdirSync(dir);
+});
+afterEach(() => rmSync(home, { recursive: true, force: true }));
+
+/** A command that never gets as far as a server. */
+function styx(...args: string[]) {
+  const result = spawnSync(process.execPath, [main, ...args], {
+    cwd: project,
+    encoding: 'utf8',
+    env: { PATH: process.env.PATH, HOME: home, STYX_CACHE: join(home, 'cache') },
+  });
+  return { code: result.status, out: result.stdout, err: result.stderr };
+}
+
+test('`config show` says which line of which file, or which option, each value is from', () => {
+  writeFileSync(
+    join(home, '.sky', 'config.yaml'),
+    'allowed_clouds: [AWS, local]\napi_server:\n  service_account_token: sky_x\n',
+  );
+  writeFileSync(join(home, '.styx', 'config.yaml'), '# ours\nactive_workspace: mine\n');
+  writeFileSync(join(project, '.styx.yaml'), 'provision: {ssh_timeout: 20}\n');
+  const { code, out, err } = styx('config', 'show', '--config', 'active_workspace=other');
+  expect(code).toBe(0);
+  expect(out.split('\n').map((line) => line.split(/ {2,}/))).toEqual([
+    ['KEY', 'VALUE', 'FROM', 'NOTE'],
+    ['active_workspace', 'other', '--config'],
+    ['allowed_clouds', '["AWS","local"]', '~/.sky/config.yaml:1'],
+    ['api_server.service_account_token', '<redacted>', '~/.sky/config.yaml:3', 'not carried out yet'],
+    ['codec', '-', 'default'],
+    ['provision.ssh_timeout', '20', '.styx.yaml:1'],
+    [''],
+    ['Files, the last goes first:'],
+    ['', '~/.sky/config.yaml'],
+    ['', '.sky.yaml (not there)'],
+    ['', '~/.styx/config.yaml'],
+    ['', '.styx.yaml'],
+    [''],
+  ]);
+  expect(err).toBe(
+    'Warning: Configuration not carried out yet: api_server.service_account_token (~/.sky/config.yaml)\n',
+  );
+  const { settings, files } = JSON.parse(styx('config', 'show', '-o', 'json').out);
+  expect(settings[0]).toEqual({
+    key: 'active_workspace',
+    value: 'mine',
+    source: '~/.styx/config.yaml',
+    line: 2,
+    carriedOut: true,
+  });
+  expect(files).toContainEqual({ path: join(project, '.sky.yaml'), exists: false });
+  expect(JSON.stringify(settings)).not.toContain('sky_x');
+});
+
+test('a launch on a cloud that is not allowed is refused by name, and nothing is started or made', () => {
+  const named = styx('launch', '-y', '--infra', 'local', '--config', 'allowed_clouds=[aws]', 'true');
+  expect(named).toEqual({
+    code: 2,
+    out: '',
+    err:
+      'Error: Cloud "local" is not among allowed_clouds (aws)\n' +
+      'Ask for another cloud, or change allowed_clouds: `styx config show` says where it is set.\n',
+  });
+  writeFileSync(join(project, '.sky.yaml'), 'allowed_clouds: [aws, gcp]\n');
+  const any = styx('launch', '-y', 'true');
+  expect([any.code, any.out, any.err.split('\n')[0]]).toEqual([
+    2,
+    '',
+    'Error: None of the clouds that this version knows (local) is among allowed_clouds (aws, gcp)',
+  ]);
+  expect(readdirSync(join(home, '.styx'))).toEqual([]);
+  expect(styx('launch', '--dryrun', '--config', 'allowed_clouds=[aws, local]', 'true').code).toBe(0);
+});
+
+test('`check` looks at allowed clouds alone, and says so of the others', () => {
+  const refused = styx('check', '--config', 'allowed_clouds=[aws]');
+  expect(refused.code).toBe(6);
+  expect(refused.out).toContain('local: disabled\n  cloud "local" is not among allowed_clouds (aws)\n');
+  expect(styx('check', '--config', 'allowed_clouds=[LOCAL]').out).toContain('local: enabled');
+});
+
+test('what is not carried out is said in one line, once a command, and not where no configuration is used', () => {
+  writeFileSync(
+    join(home, '.sky', 'config.yaml'),
+    'jobs: {bucket: s3://x, controller: {autostop: true}}\nnew_key: 1\n',
+  );
+  writeFileSync(join(project, '.sky.yaml'), 'kubernetes: {pod_config: {spec: {}}, namespace: x}\n');
+  const said =
+    'Warning: Configuration not carried out yet: jobs.bucket, jobs.controller (~/.sky/config.yaml); ' +
+    'kubernetes.namespace (.sky.yaml); unknown: new_key (~/.sky/config.yaml)\n';
+  expect(styx('check').err).toBe(said);
+  expect(styx('launch', '--dryrun', 'true').err).toBe(said);
+  writeFileSync(join(project, 'task.yaml'), 'run: echo\n');
+  expect(styx('validate', 'task.yaml').err).toBe('');
+  expect(styx('version').err).toBe('');
+  expect(styx('__names').err).toBe('');
+});
+
+test('a configuration that is wrong ends each command that uses it, with exit code 2 and every place', () => {
+  writeFileSync(join(project, '.styx.yaml'), 'allowed_clouds: [local\n');
+  writeFileSync(join(home, '.styx', 'config.yaml'), 'workspcae: x\n');
+  for (const args of [['check'], ['status'], ['launch', '--dryrun', 'true'], ['config', 'show']]) {
+    const { code, out, err } = styx(...args);
+    expect([code, out], args.join(' ')).toEqual([2, '']);
+    expect(err).toContain(
+      '~/.styx/config.yaml:1:1: workspcae: unknown key; did you mean "workspace"?\n.styx.yaml:2:1: ',
+    );
+    expect(err).toContain('Correct the configuration');
+  }
+  writeFileSync(join(project, 'task.yaml'), 'run: echo\n');
+  expect(styx('validate', 'task.yaml').code).toBe(0);
+});

@@ -1,0 +1,64 @@
+/** Takes out of the store of snapshots what no workflow needs any more. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { WorkflowClient } from '@temporalio/client';
+import { DirectoryStore } from '../data/directory-store.ts';
+import { pruneStatCaches } from '../data/stat-cache.ts';
+import type { Collected } from '../data/store.ts';
+import { storeRoot } from '../data/store-paths.ts';
+import { CLUSTER_WORKFLOW, FILES_MEMO, JOB_WORKFLOW, QUERIES } from '../model/commands.ts';
+import { homePaths } from '../system/home.ts';
+
+/** A snapshot that was taken or needed again more recently is kept: its command may be on the way. */
+const GRACE_MS = 24 * 60 * 60_000;
+/** How far lists of workflows may be behind. */
+const LISTS_BEHIND_MS = 3_000;
+
+export interface CollectOptions {
+  /** Default: a day. */
+  readonly graceMs?: number;
+  readonly listsBehindMs?: number;
+}
+
+/** @throws what the server answers when one cluster cannot be asked: then nothing is taken */
+export async function collectFiles(
+  workflow: WorkflowClient,
+  home: string,
+  installation: string,
+  options: CollectOptions = {},
+): Promise<Collected> {
+  const paths = homePaths(home);
+  const live = await liveManifests(workflow, options.listsBehindMs ?? LISTS_BEHIND_MS);
+  pruneStatCaches(paths.storeCache);
+  return await new DirectoryStore(storeRoot(paths.store, installation)).collect(live, options.graceMs ?? GRACE_MS);
+}
+
+/**
+ * A job that waits is with its cluster until its own workflow starts, and then with that. Clusters are asked first, so that one that moves
+ * meanwhile is seen in either place.
+ */
+async function liveManifests(workflow: WorkflowClient, listsBehindMs: number): Promise<Set<string>> {
+  const live = new Set<string>();
+  for await (const { workflowId } of workflow.list({ query: running(CLUSTER_WORKFLOW) })) {
+    for (const manifest of await held(workflow, workflowId)) live.add(manifest);
+  }
+  await sleep(listsBehindMs);
+  for await (const { memo } of workflow.list({ query: running(JOB_WORKFLOW) })) {
+    const manifests = memo?.[FILES_MEMO];
+    if (Array.isArray(manifests)) for (const manifest of manifests) live.add(String(manifest));
+  }
+  return live;
+}
+
+function running(type: string): string {
+  return `WorkflowType = '${type}' AND ExecutionStatus = 'Running'`;
+}
+
+async function held(workflow: WorkflowClient, workflowId: string): Promise<readonly string[]> {
+  try {
+    return await workflow.getHandle(workflowId).query<string[], []>(QUERIES.files);
+  } catch (error) {
+    // It has ended meanwhile, and was forgotten.
+    if (error instanceof Error && error.name === 'WorkflowNotFoundError') return [];
+    throw error;
+  }
+}
