@@ -1,9 +1,6 @@
 import os
-import random
 import shutil
-import signal
 import subprocess
-import time
 import zipfile
 
 import pytest
@@ -149,27 +146,43 @@ def test_first_uses_at_the_same_time_make_one_environment(machine):
     assert not [name for name in os.listdir(machine.path('sky-user-env')) if name.startswith('.draft')]
 
 
+_DIES = '''
+import os, runpy, sys
+left = int(os.environ["DIE_AT"])
+def look(event, arguments):
+    global left
+    if event == "os.rename" or event == "open" and str(arguments[0]).endswith("pip/__init__.py") and arguments[1] == "wb":
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), 9)
+sys.addaudithook(look)
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+'''
+
+
 def test_a_kill_in_the_middle_of_the_making_leaves_what_the_next_use_repairs(machine):
-    rng = random.Random(11)
     env = machine.path('sky-user-env')
-    run(machine, 'true')
-    halves = set()
-    for _ in range(8):
-        shutil.rmtree(env)
+    dies = machine.path('dies.py')
+    with open(dies, 'w') as file:
+        file.write(_DIES)
+    # The machine's python, which dies before the step of the making that DIE_AT counts to.
+    python_on_path(machine, '[ "$1" = -I ] && [ -n "$DIE_AT" ] || exec $REAL "$@"\nshift; exec $REAL -I %s "$@"' % dies)
+    for step in range(1, 40):
         run(machine, 'true')
-        making = subprocess.Popen([os.path.join(env, 'bin', 'pip'), '--version'], env=machine.environment, start_new_session=True,
-                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(rng.random() * 0.4)
-        os.killpg(making.pid, signal.SIGKILL)
-        making.wait()
-        halves.add((os.path.exists(env + '/pyvenv.cfg'), os.path.isdir(env + '/.draft'), os.path.islink(env + '/bin/python')))
-        code, text = run(machine, 'python3 -c "import sys, pip; print(sys.prefix, pip.__file__)"; command -v python pip pip3; pip3 --version')
-        lines = text.splitlines()
-        prefix, module = lines[0].split()
-        assert (code, prefix) == (0, env) and module.startswith(env) and env in lines[4], text
-        assert lines[1:4] == [os.path.join(env, 'bin', name) for name in ('python', 'pip', 'pip3')]
+        code = subprocess.call([os.path.join(env, 'bin', 'pip'), '--version'], env=dict(machine.environment, DIE_AT=str(step)),
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        if code == 0:
+            break
+        code, text = run(machine, 'python3 -c "import sys, pip; print(sys.prefix, pip.__file__)"; python -c 1')
+        prefix, module = text.split()
+        assert (code, prefix) == (0, env) and module.startswith(env), step
+        for name in ('python', 'python3', 'pip', 'pip3'):
+            with open(os.path.join(env, 'bin', name), 'rb') as file:
+                assert b'Stands in' not in file.read(100), (step, name)
         assert not os.path.exists(env + '/.draft')
-    assert len(halves) > 1, 'the kills came at different moments'
+        shutil.rmtree(env)
+    assert step > 8
 
 
 def test_a_machine_without_ensurepip_has_python_and_says_what_pip_needs(machine):
