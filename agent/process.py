@@ -107,6 +107,8 @@ def is_cancelled(job):
 def drop_drafts():
     """Of starts that a dead agent did not finish: they may hold secrets."""
     for name in os.listdir(paths.TEMP):
+        import shutil
+
         shutil.rmtree(os.path.join(paths.TEMP, name), ignore_errors=True)
 
 
