@@ -24,7 +24,7 @@ function ownNames(input: StartPhaseInput, rank: number): Record<string, string> 
   const common = {
     SKYPILOT_TASK_ID: job.taskId,
     SKYPILOT_NUM_NODES: String(run.nodes.length),
-    SKYPILOT_CLUSTER_INFO: JSON.stringify({ cluster_name: job.cluster.name, ...run.clusterInfo }),
+    SKYPILOT_CLUSTER_INFO: spacedJson({ cluster_name: job.cluster.name, ...run.clusterInfo }),
     SKYPILOT_USER: job.user,
     SKYPILOT_INTERNAL_JOB_ID: String(job.jobId),
   };
@@ -48,6 +48,12 @@ function ownNames(input: StartPhaseInput, rank: number): Record<string, string> 
     STYX_NUM_GPUS_PER_NODE: gpusPerNode,
     ...devices(run.nodes[rank], run.allotment.gpus[rank] ?? []),
   };
+}
+
+/** As Python prints it: scripts that cut it with sed find the spaces where they expect them. */
+function spacedJson(fields: Readonly<Record<string, string>>): string {
+  const pairs = Object.entries(fields).map(([name, value]) => `${JSON.stringify(name)}: ${JSON.stringify(value)}`);
+  return `{${pairs.join(', ')}}`;
 }
 
 /** On a node with GPUs a job sees those it was allotted, and none when it asked for none. */

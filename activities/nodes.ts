@@ -56,7 +56,7 @@ export function nodeSteps(context: ActivityContext): NodeSteps {
     },
 
     async startPhase(input: StartPhaseInput): Promise<RankState[]> {
-      const { job, phase, task, run } = input;
+      const { job, phase, task, run, userEnv = true } = input;
       const script = phase === 'setup' ? task.setup : task.run;
       if (script === null) throw new StyxError('invalid', `the task has no ${phase} script`);
       // The only place where they are open; what fails from here on may quote them.
@@ -66,7 +66,7 @@ export function nodeSteps(context: ActivityContext): NodeSteps {
         const secrets = taskSecrets(input, rank, opened);
         const node = await reach(job.cluster, info);
         const key = jobKey(job.cluster.generation, job.jobId);
-        return await node.start({ jobKey: key, phase, rank, script, env, secrets, owner: job.owner });
+        return await node.start({ jobKey: key, phase, rank, script, env, secrets, userEnv, owner: job.owner });
       };
       const states = await Promise.all(run.nodes.map(start)).catch((error: unknown) => {
         throw masked(error, Object.values(opened));

@@ -93,7 +93,9 @@ class Daemon:
         key = request.process_key(message)
         secrets = request.env(message, 'secrets')
         masking.know(secrets.values())
-        process = self.jobs.start(key, request.text(message, 'script'), request.env(message), secrets, request.text(message, 'owner'))
+        script, owner = request.text(message, 'script'), request.text(message, 'owner')
+        user_env = request.flag(message, 'userEnv', True)
+        process = self.jobs.start(key, script, request.env(message), secrets, owner, user_env)
         return {'ok': process.state()}
 
     def processes(self, connection, message):

@@ -36,6 +36,13 @@ def number(message, name, default=None):
     return value
 
 
+def flag(message, name, default):
+    value = message.get(name, default)
+    if type(value) is not bool:
+        raise invalid('%s must be true or false, not %r' % (name, value))
+    return value
+
+
 def text(message, name):
     value = message.get(name)
     if not isinstance(value, str) or '\0' in value:

@@ -2,6 +2,7 @@
 import os
 import signal
 
+import environment
 import paths
 
 # Claims the process (the link holds pid, start time and boot, and only one can be made), runs it, records its exit code.
@@ -21,8 +22,16 @@ exit "$code"
 
 # Until here stderr is /dev/null: an interactive bash without a terminal complains about that first of all.
 # It also ignores SIGTERM, so that a script would go on with its next command when one was ended by a cancel.
+# `conda activate` works where conda is, also in scripts that the script calls (`set -a` exports the functions).
 _RC = b'''exec 2>&1
 [ -f %(bashrc)s ] && . %(bashrc)s
+if type -P conda >/dev/null && ! declare -F conda >/dev/null; then
+  STYX_CONDA=$(readlink -f "$(type -P conda)")
+  STYX_CONDA=${STYX_CONDA%%/*/*}/etc/profile.d/conda.sh
+  set -a; [ -f "$STYX_CONDA" ] && . "$STYX_CONDA"; set +a
+  unset STYX_CONDA
+fi
+%(activate)sexport PYTHONUNBUFFERED=1
 trap 'exit 143' TERM
 unset HISTFILE
 set +o history
@@ -30,6 +39,11 @@ set +H
 cd %(workdir)s
 %(env)scase $- in *x*) set +x; . %(secrets)s; set -x;; *) . %(secrets)s;; esac
 \command -p rm -f %(secrets)s
+'''
+
+# An environment that the user's start file has activated is left as it is.
+_ACTIVATE = b'''case ":$PATH:" in *:%(uv)s:*) ;; *) PATH=$PATH:%(uv)s;; esac
+[ -n "${CONDA_PREFIX-}${VIRTUAL_ENV-}" ] || { [ -f %(path)s ] && . %(path)s; }
 '''
 
 #: Of the channel that the agent was started from; a job is no part of it.
@@ -45,12 +59,15 @@ def exports(env):
     return b''.join(lines)
 
 
-def rc(env, folder):
+def rc(env, folder, user_env):
     """
     The start file of a job's shell: the user's own first, the task's variables after it, so that they win. The secrets are in a file
     of their own, which is gone before the script begins.
     """
+    user = {b'path': os.path.join(environment.BASE, 'bin', 'activate'), b'uv': environment.UV}
+    user = {name: quote(os.fsencode(path)) for name, path in user.items()}
     return _RC % {
+        b'activate': _ACTIVATE % user if user_env else b'',
         b'bashrc': quote(os.fsencode(paths.HOME) + b'/.bashrc'),
         b'workdir': quote(os.fsencode(paths.WORKDIR)),
         b'env': exports(env),
@@ -69,6 +86,8 @@ def spawn(folder, log, boot, markers):
         return pid
     try:
         os.setsid()
+        # The agent's own is 077; this is a login's, and start files may set another.
+        os.umask(0o022)
         # Python ignores SIGPIPE, and whoever started us may have ignored more: a job begins with the defaults.
         for name in ('SIGPIPE', 'SIGXFSZ', 'SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM'):
             signal.signal(getattr(signal, name), signal.SIG_DFL)

@@ -76,9 +76,9 @@ class Channel:
                 return
             yield answer
 
-    def start(self, job, script, rank=0, phase='run', env=None, secrets=None):
+    def start(self, job, script, rank=0, phase='run', env=None, secrets=None, **more):
         request = {'jobKey': job, 'phase': phase, 'rank': rank, 'script': script, 'env': env or {}, 'owner': 'owner of ' + job}
-        return self.call('start', secrets=secrets or {}, **request)
+        return self.call('start', secrets=secrets or {}, **request, **more)
 
     def exit_of(self, job):
         for message in self.stream('events', since=0):
