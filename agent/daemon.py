@@ -7,7 +7,6 @@ import traceback
 
 import masking
 import paths
-import process as records
 import request
 from connection import Connection
 from errors import Refused, invalid

@@ -81,20 +81,25 @@ export async function awaitInit(run: string): Promise<ProcessRef | undefined> {
   return undefined;
 }
 
+/** Empty looks in a row that prove an end. One is no proof of processes that fork all the time; a namespace ends as a whole. */
+const EMPTY_LOOKS: Readonly<Record<ContainmentMode, number>> = { namespace: 1, marker: 8 };
+
 /** Ends every process of the instance, and makes sure that a start that is on its way does not come. */
-export async function endInstance(run: string, id: string): Promise<void> {
+export async function endInstance(run: string, id: string, mode: ContainmentMode): Promise<void> {
   try {
     mkdirSync(join(run, 'claim'));
   } catch {}
   const init = readInit(run);
   if (isRunning(init)) killHard(init.pid);
   // In a namespace this finds what is only entering it, and a start between its claim and its first process.
+  let empty = 0;
   for (let wait = 1; ; wait = Math.min(wait * 2, 20)) {
     const marked = await findMarked();
     const found = [`STYX_INSTANCE=${id}`, `STYX_HYPERVISOR=${id}`].flatMap((marker) => marked.get(marker) ?? []);
-    if (found.length === 0) return;
+    empty = found.length === 0 ? empty + 1 : 0;
+    if (empty >= EMPTY_LOOKS[mode]) return;
     for (const pid of found) killHard(pid);
-    await sleep(wait);
+    await sleep(found.length === 0 ? 1 : wait);
   }
 }
 

@@ -13,9 +13,12 @@ else
   # In the process group of this one, which is therefore spared below.
   STYX_INSTANCE=$id /bin/sh "$dir/init" "$dir" "$run"
   if [ -d /proc/self ]; then
-    while :; do
+    # One empty look proves nothing of processes that fork all the time.
+    empty=0
+    while [ "$empty" -lt 8 ]; do
       found=$(grep -lszxF -- "STYX_INSTANCE=$id" /proc/[0-9]*/environ)
-      [ -n "$found" ] || break
+      empty=$((empty + 1))
+      [ -z "$found" ] || empty=0
       for file in $found; do
         pid=${file#/proc/}
         pid=${pid%/environ}

@@ -64,7 +64,8 @@ export class InstanceRunner {
   async abandon(): Promise<void> {
     this.#abandoned = true;
     this.closeServer();
-    if (this.record.boot > 0) await endInstance(runDirectory(this.#options.paths, this.record), this.record.id);
+    if (this.record.boot > 0)
+      await endInstance(runDirectory(this.#options.paths, this.record), this.record.id, this.record.mode);
   }
 
   async #work(): Promise<void> {
@@ -108,7 +109,7 @@ export class InstanceRunner {
     const init = await awaitInit(run);
     if (this.record.state !== 'pending') return;
     if (init === undefined) {
-      await endInstance(run, id);
+      await endInstance(run, id, this.record.mode);
       rmSync(run, { recursive: true, force: true });
       throw new Error('the start did not come to its first process');
     }
@@ -169,7 +170,7 @@ export class InstanceRunner {
   async #halt(end: 'stopped' | 'terminated'): Promise<void> {
     const { paths } = this.#options;
     const before = this.record.state;
-    if (this.record.boot > 0) await endInstance(runDirectory(paths, this.record), this.record.id);
+    if (this.record.boot > 0) await endInstance(runDirectory(paths, this.record), this.record.id, this.record.mode);
     this.closeServer();
     this.#init = undefined;
     const leftovers = readdirSync(this.#directory).filter((name) =>

@@ -55,14 +55,21 @@ function note(found: Map<string, number[]>, entries: readonly string[], pid: num
 
 function lookIntoProc(): Found {
   const found = new Map<string, number[]>();
-  for (const name of readdirSync('/proc')) {
-    const pid = Number(name);
-    if (!Number.isInteger(pid)) continue;
-    const environment = readProc(`/proc/${name}/environ`);
+  const look = (pid: number): void => {
+    const environment = readProc(`/proc/${pid}/environ`);
     if (environment?.includes('STYX_')) note(found, environment.split('\0'), pid);
+  };
+  // The newest first: of a chain that forks faster than one looks, the others have ended by the time they are looked at.
+  for (const pid of readdirSync('/proc').map(Number).reverse()) if (Number.isInteger(pid)) look(pid);
+  for (let again = 0; again < NEWEST_LOOKS; again++) {
+    const newest = Number(readProc('/proc/loadavg')?.trim().split(' ').at(-1));
+    for (let pid = newest - 1; pid <= newest + 2; pid++) look(pid);
   }
   return found;
 }
+
+/** Looks at whatever process was started last. */
+const NEWEST_LOOKS = 20;
 
 function askPs(): Found {
   const found = new Map<string, number[]>();

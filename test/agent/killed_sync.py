@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import sys
-import time
 
 sys.path.insert(0, sys.argv[1])
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))

@@ -16,9 +16,19 @@ export interface Ran {
   readonly signal: string | null;
 }
 
+/** About one in 750 of the keys that ssh2 makes cannot be read by it. */
+export function keyPair() {
+  for (;;) {
+    const pair = ssh2.utils.generateKeyPairSync('ed25519');
+    if (!(ssh2.utils.parseKey(pair.public) instanceof Error) && !(ssh2.utils.parseKey(pair.private) instanceof Error)) {
+      return pair;
+    }
+  }
+}
+
 export class Lab {
   readonly home = mkdtempSync(join(tmpdir(), 'styx-l-'));
-  readonly keys = ssh2.utils.generateKeyPairSync('ed25519');
+  readonly keys = keyPair();
   readonly cloud: LocalCloud;
   #placements = 0;
 
@@ -139,6 +149,7 @@ export class Lab {
 export function processesOf(id: string): number[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
+    .reverse()
     .filter((name) => {
       try {
         return readFileSync(`/proc/${name}/environ`, 'latin1').split('\0').includes(`STYX_INSTANCE=${id}`);

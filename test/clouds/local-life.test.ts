@@ -72,7 +72,8 @@ describe.each(MODES)('the life of local instances (%s)', (mode) => {
     await lab.cloud.terminate(placement, placement.key);
     await lab.reach(placement, 'terminated');
     await sleep(100);
-    expect(processesOf(instance.id)).toEqual([]);
+    // One look may miss a chain that forks faster than it is read.
+    for (let look = 0; look < 100; look++) expect(processesOf(instance.id)).toEqual([]);
   });
 
   it('goes on at the same address with the same key when the host is killed', async () => {

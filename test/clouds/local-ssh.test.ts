@@ -19,7 +19,7 @@ import ssh2, {
 } from 'ssh2';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Instance } from '../../model/machines.ts';
-import { collect, exec, Lab, MODES, USER, until } from './local-lab.ts';
+import { collect, exec, keyPair, Lab, MODES, USER, until } from './local-lab.ts';
 
 const OPENSSH = existsSync('/usr/bin/ssh') && existsSync('/usr/bin/sftp') && existsSync('/usr/bin/scp');
 
@@ -61,7 +61,7 @@ describe.each(MODES)('SSH to a local instance (%s)', (mode) => {
     });
 
     it('refuses another key, and the right key of another user name', async () => {
-      const other = ssh2.utils.generateKeyPairSync('ed25519').private;
+      const other = keyPair().private;
       expect(await refused({ privateKey: other })).toMatch(REFUSED);
       expect(await refused({ username: `${USER}x` })).toMatch(REFUSED);
     });
@@ -89,7 +89,7 @@ describe.each(MODES)('SSH to a local instance (%s)', (mode) => {
       const logIn = (signer: string): Promise<string> =>
         refused(only({ type: 'agent', username: USER, agent: new Agent(signer) as never }));
       expect(await logIn(lab.keys.private)).toBe('logged in');
-      expect(await logIn(ssh2.utils.generateKeyPairSync('ed25519').private)).toMatch(REFUSED);
+      expect(await logIn(keyPair().private)).toMatch(REFUSED);
     });
   });
 
