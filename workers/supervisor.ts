@@ -11,6 +11,7 @@ import { Keeper } from './keeper.ts';
 import { boundLog, lastLines } from './logs.ts';
 import { answers, choosePorts, type ServerPorts, serverArguments, USUAL_PORTS } from './temporal-server.ts';
 import { readState, type ServerState, type Target, type UnitPaths, writeState } from './unit.ts';
+import { workerCommand } from './worker-command.ts';
 
 export interface SupervisorSettings {
   readonly home: string;
@@ -97,10 +98,10 @@ export class Supervisor {
     if (up) {
       const before = this.worker.ref;
       const { paths, home, workerMain } = this.settings;
-      up = await this.worker.keep(
-        async () => [process.execPath, ...process.execArgv, workerMain, '--ready-file', paths.workerReady],
-        { ...process.env, STYX_HOME: home },
-      );
+      up = await this.worker.keep(async () => workerCommand(workerMain, '--ready-file', paths.workerReady), {
+        ...process.env,
+        STYX_HOME: home,
+      });
       if (up && before?.pid !== this.worker.ref?.pid) console.error(`worker: pid ${this.worker.ref?.pid}`);
     }
     const ready = up && (this.temporal === null || this.answered === this.temporal.ref) && this.workerPolls();

@@ -1,5 +1,4 @@
 /** Every workflow type, under the name that clients and other workflows start it by. */
-import './stack-traces.ts';
 
 export { cluster } from './cluster.ts';
 export { job } from './job.ts';

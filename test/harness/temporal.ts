@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { readJson } from '../../system/home.ts';
 import { findTemporal } from '../../workers/temporal-binary.ts';
 import { answers, freePort, serverArguments } from '../../workers/temporal-server.ts';
+import { workerCommand } from '../../workers/worker-command.ts';
 
 const UP_MS = 30_000;
 const STOP_MS = 45_000;
@@ -34,7 +35,7 @@ export async function startTestServer(options: { database?: 'file' | 'memory' } 
   const database = options.database === 'memory' ? null : join(dir, 'styx.db');
   const log = join(dir, 'log');
   const start = async () => {
-    const child = spawnLogged(path, serverArguments(ports, database), log, {});
+    const child = spawnLogged([path, ...serverArguments(ports, database)], log, {});
     await until(() => answers(address, 1_000), child, log);
     return child;
   };
@@ -86,7 +87,8 @@ export function startTestWorker(options: TestWorkerOptions): TestWorker {
   mkdirSync(options.home, { recursive: true, mode: 0o700 });
   const ready = join(mkdtempSync(join(options.home, 'w-')), 'ready');
   const log = options.log ?? join(options.home, 'worker.log');
-  const child = spawnLogged(process.execPath, [options.main ?? WORKER_MAIN, '--ready-file', ready], log, {
+  const command = workerCommand(options.main ?? WORKER_MAIN, '--ready-file', ready);
+  const child = spawnLogged(command, log, {
     TEMPORAL_ADDRESS: options.address,
     TEMPORAL_TLS: 'false',
     STYX_HOME: options.home,
@@ -108,9 +110,9 @@ export function testDir(): string {
   return mkdtempSync(join(tmpdir(), 'styx-'));
 }
 
-function spawnLogged(program: string, args: readonly string[], log: string, env: NodeJS.ProcessEnv): ChildProcess {
+function spawnLogged(argv: string[], log: string, env: NodeJS.ProcessEnv): ChildProcess {
   const fd = openSync(log, 'a');
-  const [command = program, ...rest] = dyingWithParent([program, ...args]);
+  const [command = '', ...rest] = dyingWithParent(argv);
   const child = spawn(command, rest, { stdio: ['ignore', fd, fd], env: { ...process.env, ...env } });
   closeSync(fd);
   children.add(child);

@@ -88,3 +88,15 @@ test('a worker told to stop drains and ends with code 0', async () => {
   await worker.stop();
   expect(worker.child.exitCode).toBe(0);
 });
+
+test('workflow code that never pauses ends the worker, with the reason in its log, and no other workflow is lost', async () => {
+  const worker = await startWorker();
+  const ended = new Promise<number | null>((resolve) => worker.child.once('exit', resolve));
+  const spinning = await client.workflow.start('spin', { taskQueue: WORKFLOW_QUEUE, workflowId: 's' });
+  const other = await client.workflow.start('greetOnce', { taskQueue: WORKFLOW_QUEUE, workflowId: 'o', args: ['Ada'] });
+  expect(await ended).toBe(1);
+  expect(worker.log()).toContain('workflow code ran for');
+  await spinning.terminate();
+  await startWorker();
+  expect(await other.result()).toBe('hello Ada');
+});
