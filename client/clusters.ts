@@ -16,7 +16,7 @@ import {
 } from '../model/commands.ts';
 import { StyxError } from '../model/errors.ts';
 import { childWorkflowId, clusterWorkflowId, nameProblem } from '../model/identity.ts';
-import { WORKFLOW_QUEUE } from '../model/queues.ts';
+import { CLUSTER_QUEUE } from '../model/queues.ts';
 import type { AutostopRule, Task, WrittenTask } from '../model/task.ts';
 import type { Timing } from '../model/timing.ts';
 import { closeSecrets, openSecrets } from '../system/secret-box.ts';
@@ -114,7 +114,7 @@ export class Clusters {
           updateId: payload.requestId,
           startWorkflowOperation: new WithStartWorkflowOperation(CLUSTER_WORKFLOW, {
             workflowId,
-            taskQueue: WORKFLOW_QUEUE,
+            taskQueue: CLUSTER_QUEUE,
             args: [input],
             workflowIdConflictPolicy: 'USE_EXISTING',
             workflowIdReusePolicy: 'ALLOW_DUPLICATE',

@@ -43,7 +43,7 @@ export async function runWorkerProcess(code: WorkerCode): Promise<void> {
   bundle.catch(() => {});
   const connected = await connect(home, stop.signal, (message) => logger.info(message));
   if (connected === null) return;
-  const { connection, namespace, codec, info } = connected;
+  const { connection, namespace, codec, info, serverIsLocal } = connected;
   const { dataConverter, interceptors } = sealedClient(home, codec);
   const client = new Client({ connection, namespace, dataConverter, interceptors: { workflow: interceptors } });
   const activities = await code.createActivities({ styxHome: home, namespace: info, client });
@@ -54,6 +54,7 @@ export async function runWorkerProcess(code: WorkerCode): Promise<void> {
     activities,
     home,
     codec,
+    serverIsLocal,
   });
   const running = Promise.all(workers.map((worker) => worker.run()));
   const shutDown = () => {
@@ -98,6 +99,7 @@ interface Connected {
   readonly namespace: string;
   readonly codec: CodecRule;
   readonly info: NamespaceInfo;
+  readonly serverIsLocal: boolean;
 }
 
 /** Tries until the server is there; null when told to stop meanwhile. */
@@ -111,7 +113,8 @@ async function connect(home: string, stop: AbortSignal, log: (message: string) =
       // Read anew each time: a supervisor may choose other ports.
       const { connectionOptions, namespace, codec } = await connectConfig(home, process.env, codecRule);
       connection = await NativeConnection.connect(connectionOptions);
-      return { connection, namespace, codec, info: await ensureNamespace(connection, namespace, embedded) };
+      const info = await ensureNamespace(connection, namespace, embedded);
+      return { connection, namespace, codec, info, serverIsLocal: isLocal(connectionOptions.address) };
     } catch (error) {
       await connection?.close().catch(() => {});
       if (error instanceof StyxError && !ERROR_POLICIES[error.kind].retried) throw error;
@@ -122,6 +125,10 @@ async function connect(home: string, stop: AbortSignal, log: (message: string) =
     }
   }
   return null;
+}
+
+function isLocal(address: string | undefined): boolean {
+  return /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?$/.test(address ?? 'localhost');
 }
 
 /** One line to stderr; without what a worker of one kind says about the kinds of tasks that it does not serve. */

@@ -1,5 +1,5 @@
 import { type NativeConnection, Worker, type WorkflowBundleOption } from '@temporalio/worker';
-import { ACTIVITY_QUEUE, WATCH_QUEUE, WATCH_SLOTS, WORKFLOW_QUEUE } from '../model/queues.ts';
+import { ACTIVITY_QUEUE, CHILD_QUEUE, CLUSTER_QUEUE, WATCH_QUEUE, WATCH_SLOTS } from '../model/queues.ts';
 import type { CodecRule } from './payload-codec.ts';
 import { sealedWorker } from './sealing.ts';
 
@@ -18,6 +18,8 @@ export interface WorkerSettings {
   /** Data directory with the keys. */
   readonly home: string;
   readonly codec: CodecRule;
+  /** The Temporal server runs on this machine. */
+  readonly serverIsLocal: boolean;
 }
 
 /**
@@ -26,6 +28,11 @@ export interface WorkerSettings {
  * (docs/decisions/011-no-workflow-cache.md). Histories are kept short instead: `Timing.historyEvents`.
  */
 const NO_CACHE = 0;
+/**
+ * Tasks of children at a time. A local server shares the processors with the worker: one at a time leaves room for commands (half as
+ * many launches again are accepted a second as with two) and is as fast. With one farther away most of a task's time is its way.
+ */
+const CHILD_SLOTS = { local: 1, remote: 20 } as const;
 const ACTIVITY_SLOTS = 100;
 /** Short steps are let finish; watches hand over at once. */
 const STEP_GRACE = '10s';
@@ -33,17 +40,22 @@ const WATCH_GRACE = 0;
 const FORCE = '30s';
 
 export async function createWorkers(settings: WorkerSettings): Promise<Worker[]> {
-  const { connection, namespace, home, codec } = settings;
+  const { connection, namespace, home, codec, serverIsLocal } = settings;
   const common = { connection, namespace, shutdownForceTime: FORCE } as const;
+  const workflows = {
+    ...common,
+    workflowBundle: settings.workflowBundle,
+    shutdownGraceTime: STEP_GRACE,
+    maxCachedWorkflows: NO_CACHE,
+    dataConverter: sealedWorker(home, codec, 'workflows'),
+  } as const;
   const activityData = sealedWorker(home, codec, 'activities');
   return await Promise.all([
+    Worker.create({ ...workflows, taskQueue: CLUSTER_QUEUE }),
     Worker.create({
-      ...common,
-      taskQueue: WORKFLOW_QUEUE,
-      workflowBundle: settings.workflowBundle,
-      shutdownGraceTime: STEP_GRACE,
-      maxCachedWorkflows: NO_CACHE,
-      dataConverter: sealedWorker(home, codec, 'workflows'),
+      ...workflows,
+      taskQueue: CHILD_QUEUE,
+      maxConcurrentWorkflowTaskExecutions: serverIsLocal ? CHILD_SLOTS.local : CHILD_SLOTS.remote,
     }),
     Worker.create({
       ...common,

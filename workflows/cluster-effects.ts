@@ -7,7 +7,7 @@ import type { QueuedEffect } from '../model/cluster-effects.ts';
 import { type ClusterInput, FILES_MEMO, JOB_WORKFLOW, type RunJob } from '../model/commands.ts';
 import { assertNever } from '../model/errors.ts';
 import { childWorkflowId } from '../model/identity.ts';
-import { WORKFLOW_QUEUE } from '../model/queues.ts';
+import { CHILD_QUEUE } from '../model/queues.ts';
 import { manifestsOf } from '../model/task-files.ts';
 import { taskId } from '../model/task-id.ts';
 import type { JobInput } from './job.ts';
@@ -68,7 +68,7 @@ export class EffectCarrier {
   ): Promise<void> {
     const started = startChild<(input: Input) => Promise<void>>(type, {
       workflowId,
-      taskQueue: WORKFLOW_QUEUE,
+      taskQueue: CHILD_QUEUE,
       parentClosePolicy: ParentClosePolicy.ABANDON,
       args: [input],
       staticSummary,

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { WORKFLOW_QUEUE } from '../../model/queues.ts';
+import { CLUSTER_QUEUE } from '../../model/queues.ts';
 import { connectConfig } from '../../workers/connection.ts';
 import { sealedTemporalClient } from '../harness/client.ts';
 import { startTestServer, startTestWorker, type TestServer, type TestWorker, testDir } from '../harness/temporal.ts';
@@ -39,7 +39,7 @@ async function serve(rule: string | null): Promise<void> {
   await worker.waitReady();
 }
 
-const visit = { taskQueue: WORKFLOW_QUEUE, args: ['Ada'] };
+const visit = { taskQueue: CLUSTER_QUEUE, args: ['Ada'] };
 
 test('where it is optional a program without keys starts workflows and signals them, and we read what they answer', async () => {
   await serve('optional');

@@ -4,7 +4,7 @@ import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
 import type { temporal } from '@temporalio/proto';
 import type { ClusterView } from '../../model/commands.ts';
 import { parseTask } from '../../model/parse-task.ts';
-import { WORKFLOW_QUEUE } from '../../model/queues.ts';
+import { CLUSTER_QUEUE } from '../../model/queues.ts';
 import { TEST } from '../../model/timing.ts';
 import type { JobInput } from '../../workflows/job.ts';
 
@@ -57,7 +57,7 @@ export class Stranger {
       namespace: 'default',
       workflowId,
       workflowType: { name: type },
-      taskQueue: { name: WORKFLOW_QUEUE },
+      taskQueue: { name: CLUSTER_QUEUE },
       input: { payloads: [...payloads] },
       requestId: randomUUID(),
       identity: 'stranger',

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ClusterView } from '../../model/commands.ts';
-import { ACTIVITY_QUEUE, WORKFLOW_QUEUE } from '../../model/queues.ts';
+import { ACTIVITY_QUEUE, CLUSTER_QUEUE } from '../../model/queues.ts';
 import { Story } from '../guarantees/story.ts';
 import { sealedTemporalClient } from '../harness/client.ts';
 import { World } from '../harness/world.ts';
@@ -52,7 +52,7 @@ describe('a start over plain gRPC', () => {
     expect(await stranger.ending('stranger/job')).toBe('FAILED');
     const ours = await sealedTemporalClient(world.home);
     const args = [jobInput(view, `touch ${mark('ours')}`)];
-    await ours.workflow.execute('job', { workflowId: 'ours/job', taskQueue: WORKFLOW_QUEUE, args });
+    await ours.workflow.execute('job', { workflowId: 'ours/job', taskQueue: CLUSTER_QUEUE, args });
     await ours.connection.close();
     expect(existsSync(mark('ours'))).toBe(true);
     expect(existsSync(mark('plain'))).toBe(false);

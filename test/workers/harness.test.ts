@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { WORKFLOW_QUEUE } from '../../model/queues.ts';
+import { CLUSTER_QUEUE } from '../../model/queues.ts';
 import { SEARCH_ATTRIBUTES } from '../../model/search-attributes.ts';
 import { sealedTemporalClient } from '../harness/client.ts';
 import { startTestServer, startTestWorker, type TestServer, type TestWorker, testDir } from '../harness/temporal.ts';
@@ -50,7 +50,7 @@ test('a worker registers search attributes and keeps history for 30 days only wh
 
 test('a workflow goes on at once with a new worker after kill -9 of the old one', async () => {
   const first = await startWorker();
-  const handle = await client.workflow.start('visit', { taskQueue: WORKFLOW_QUEUE, workflowId: 'v', args: ['Ada'] });
+  const handle = await client.workflow.start('visit', { taskQueue: CLUSTER_QUEUE, workflowId: 'v', args: ['Ada'] });
   while ((await handle.query<number>('greetings')) < 1) await sleep(20);
   await first.kill9();
   await startWorker();
@@ -63,7 +63,7 @@ test('a workflow goes on at once with a new worker after kill -9 of the old one'
 
 test('a worker lives through kill -9 and restart of the server, and nothing is lost', async () => {
   const worker = await startWorker();
-  const handle = await client.workflow.start('visit', { taskQueue: WORKFLOW_QUEUE, workflowId: 'v', args: ['Ada'] });
+  const handle = await client.workflow.start('visit', { taskQueue: CLUSTER_QUEUE, workflowId: 'v', args: ['Ada'] });
   while ((await handle.query<number>('greetings')) < 1) await sleep(20);
   await server.restart();
   const started = performance.now();
@@ -92,8 +92,8 @@ test('a worker told to stop drains and ends with code 0', async () => {
 test('workflow code that never pauses ends the worker, with the reason in its log, and no other workflow is lost', async () => {
   const worker = await startWorker();
   const ended = new Promise<number | null>((resolve) => worker.child.once('exit', resolve));
-  const spinning = await client.workflow.start('spin', { taskQueue: WORKFLOW_QUEUE, workflowId: 's' });
-  const other = await client.workflow.start('greetOnce', { taskQueue: WORKFLOW_QUEUE, workflowId: 'o', args: ['Ada'] });
+  const spinning = await client.workflow.start('spin', { taskQueue: CLUSTER_QUEUE, workflowId: 's' });
+  const other = await client.workflow.start('greetOnce', { taskQueue: CLUSTER_QUEUE, workflowId: 'o', args: ['Ada'] });
   expect(await ended).toBe(1);
   expect(worker.log()).toContain('workflow code ran for');
   await spinning.terminate();

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { WORKFLOW_QUEUE } from '../../model/queues.ts';
+import { CLUSTER_QUEUE } from '../../model/queues.ts';
 import { lockHolder } from '../../system/lock.ts';
 import { endProcess, isRunning, type ProcessRef } from '../../system/processes.ts';
 import { ensureServer, serverLogs, serverStatus, stopServer } from '../../workers/server.ts';
@@ -44,9 +44,7 @@ async function withClient<Result>(use: (client: Client) => Promise<Result>): Pro
 }
 
 const greet = (workflowId: string) =>
-  withClient((client) =>
-    client.workflow.execute('greetOnce', { taskQueue: WORKFLOW_QUEUE, workflowId, args: ['Ada'] }),
-  );
+  withClient((client) => client.workflow.execute('greetOnce', { taskQueue: CLUSTER_QUEUE, workflowId, args: ['Ada'] }));
 
 async function kill(state: ServerState, parts: readonly Part[]): Promise<void> {
   const refs = parts.map((part) => state[part]).filter((ref) => ref !== null);
@@ -103,7 +101,7 @@ describe.each<{ parts: Part[] }>([
     const before = await up();
     const workflowId = 'visit';
     await withClient(async (client) => {
-      const handle = await client.workflow.start('visit', { taskQueue: WORKFLOW_QUEUE, workflowId, args: ['Ada'] });
+      const handle = await client.workflow.start('visit', { taskQueue: CLUSTER_QUEUE, workflowId, args: ['Ada'] });
       while ((await handle.query<number>('greetings')) < 1) await sleep(20);
     });
     await kill(before, parts);
@@ -140,7 +138,7 @@ test('a Temporal server that hangs is replaced', async () => {
 test('a worker with a watch running drains at once when told to stop', async () => {
   await up();
   await withClient(async (client) => {
-    await client.workflow.start('followed', { taskQueue: WORKFLOW_QUEUE, workflowId: 'f' });
+    await client.workflow.start('followed', { taskQueue: CLUSTER_QUEUE, workflowId: 'f' });
     await waitFor(async () => {
       const { raw } = await client.workflow.getHandle('f').describe();
       return (raw.pendingActivities ?? []).some((activity) => activity.lastStartedTime != null);

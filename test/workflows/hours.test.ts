@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ClusterInput, ClusterView, LaunchCommand } from '../../model/commands.ts';
 import { clusterWorkflowId } from '../../model/identity.ts';
 import { commandTask } from '../../model/parse-task.ts';
-import { WORKFLOW_QUEUE } from '../../model/queues.ts';
+import { CLUSTER_QUEUE } from '../../model/queues.ts';
 import { resourcesText } from '../../model/resources-text.ts';
 import type { AutostopRule } from '../../model/task.ts';
 import { NORMAL } from '../../model/timing.ts';
@@ -45,6 +45,7 @@ describe.skipIf('missing' in server)('a cluster over hours', () => {
       home,
       // A command's age is measured by a clock that jumps here.
       codec: 'optional',
+      serverIsLocal: true,
     });
     workers = { running: all.map((worker) => worker.run()), all, cluster };
     client = new WorkflowClient({ connection: environment.connection, ...sealedClient(home, 'optional') });
@@ -74,7 +75,7 @@ describe.skipIf('missing' in server)('a cluster over hours', () => {
     const input: ClusterInput = { version: 1, workspace: 'default', name, installation: 'test', timing: TIMING };
     const startWorkflowOperation = new WithStartWorkflowOperation('cluster', {
       workflowId: id,
-      taskQueue: WORKFLOW_QUEUE,
+      taskQueue: CLUSTER_QUEUE,
       workflowIdConflictPolicy: 'USE_EXISTING',
       args: [input],
     });
