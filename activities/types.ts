@@ -64,8 +64,6 @@ export interface StartPhaseInput {
   readonly phase: 'setup' | 'run';
   readonly task: Task;
   readonly run: RunJob;
-  /** As of `StartRequest`: whether ~/sky-user-env is made and activated. Default true. */
-  readonly userEnv?: boolean;
 }
 
 export interface SyncFilesInput {

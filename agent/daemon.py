@@ -93,8 +93,8 @@ class Daemon:
         secrets = request.env(message, 'secrets')
         masking.know(secrets.values())
         script, owner = request.text(message, 'script'), request.text(message, 'owner')
-        user_env = request.flag(message, 'userEnv', True)
-        process = self.jobs.start(key, script, request.env(message), secrets, owner, user_env)
+        with_conda = request.flag(message, 'conda', False)
+        process = self.jobs.start(key, script, request.env(message), secrets, owner, with_conda)
         return {'ok': process.state()}
 
     def processes(self, connection, message):

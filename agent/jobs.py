@@ -27,13 +27,13 @@ class Jobs:
         """In the environment of every process of a job: what a cancel looks for."""
         return [b'STYX_JOB=' + job.encode(), b'STYX_AGENT=' + self.identity.encode()]
 
-    def start(self, key, script, env, secrets, owner, user_env=True):
+    def start(self, key, script, env, secrets, owner, with_conda=False):
         known = self.find(key)
         if known is not None:
             return known
         if records.is_cancelled(key[0]):
             raise Refused('aborted', 'job %s was cancelled; it is not started any more' % key[0])
-        process = records.create(key, script, env, secrets, owner, self.boot, user_env)
+        process = records.create(key, script, env, secrets, owner, self.boot, with_conda)
         self.live[key] = process
         self._spawn(process)
         self.on_change()

@@ -3,6 +3,7 @@ import json
 import os
 import time
 
+import conda
 import environment
 import paths
 import runner
@@ -112,7 +113,7 @@ def drop_drafts():
         shutil.rmtree(os.path.join(paths.TEMP, name), ignore_errors=True)
 
 
-def create(key, script, env, secrets, owner, boot, user_env=True):
+def create(key, script, env, secrets, owner, boot, with_conda=False):
     """Lays down the intent. It appears as a whole or not at all."""
     request = {'owner': owner, 'startedAt': time.time(), 'boot': boot}
     # It takes longer to load than all that a sync of files loads, which needs none of it.
@@ -123,15 +124,16 @@ def create(key, script, env, secrets, owner, boot, user_env=True):
     os.mkdir(draft, 0o700)
     for name, data in (
         ('request.json', json.dumps(request).encode()),
-        ('rc', runner.rc(env, folder_of(key), user_env)),
+        ('rc', runner.rc(env, folder_of(key), with_conda)),
         ('secrets', runner.exports(secrets)),
         ('script', script.encode('utf-8', 'surrogatepass')),
     ):
         with open(os.path.join(draft, name), 'wb') as file:
             file.write(data)
     os.makedirs(paths.WORKDIR, 0o755, exist_ok=True)
-    if user_env:
-        environment.prepare()
+    environment.prepare()
+    if with_conda:
+        conda.prepare()
     log = paths.log_path(*key)
     os.makedirs(os.path.dirname(log), 0o700, exist_ok=True)
     open(log, 'ab').close()

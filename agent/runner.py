@@ -2,6 +2,7 @@
 import os
 import signal
 
+import conda
 import environment
 import paths
 
@@ -41,9 +42,9 @@ cd %(workdir)s
 \command -p rm -f %(secrets)s
 '''
 
+_UV = b'case ":$PATH:" in *:%(uv)s:*) ;; *) PATH=$PATH:%(uv)s;; esac\n'
 # An environment that the user's start file has activated is left as it is.
-_ACTIVATE = b'''case ":$PATH:" in *:%(uv)s:*) ;; *) PATH=$PATH:%(uv)s;; esac
-[ -n "${CONDA_PREFIX-}${VIRTUAL_ENV-}" ] || { [ -f %(path)s ] && . %(path)s; }
+_ACTIVATE = b'''[ -n "${CONDA_PREFIX-}${VIRTUAL_ENV-}" ] || { [ -f %(path)s ] && . %(path)s; }
 '''
 
 #: Of the channel that the agent was started from; a job is no part of it.
@@ -59,15 +60,15 @@ def exports(env):
     return b''.join(lines)
 
 
-def rc(env, folder, user_env):
+def rc(env, folder, with_conda):
     """
     The start file of a job's shell: the user's own first, the task's variables after it, so that they win. The secrets are in a file
-    of their own, which is gone before the script begins.
+    of their own, which is gone before the script begins. `with_conda`: its base is activated, in place of ~/sky-user-env.
     """
     user = {b'path': os.path.join(environment.BASE, 'bin', 'activate'), b'uv': environment.UV}
     user = {name: quote(os.fsencode(path)) for name, path in user.items()}
     return _RC % {
-        b'activate': _ACTIVATE % user if user_env else b'',
+        b'activate': _UV % user + (conda.start(env, quote) if with_conda else _ACTIVATE % user),
         b'bashrc': quote(os.fsencode(paths.HOME) + b'/.bashrc'),
         b'workdir': quote(os.fsencode(paths.WORKDIR)),
         b'env': exports(env),

@@ -69,6 +69,8 @@ export interface ClustersContext {
   readonly timing: Timing;
   /** Clouds that launches may use; null, which is the default: all. */
   readonly allowedClouds?: readonly string[] | null;
+  /** Jobs of new clusters find conda. Default false. */
+  readonly installConda?: boolean;
   /** Data directory: what a task brings along is kept in its store. */
   readonly home: string;
 }
@@ -86,7 +88,7 @@ export class Clusters {
    * @throws invalid (a cloud that may not be used, too), refused (the cluster is there and does not fit), transient
    */
   async launch(request: LaunchRequest, options: CommandOptions = {}): Promise<CommandAnswer> {
-    const { workspace, timing, link, home, allowedClouds = null } = this.#context;
+    const { workspace, timing, link, home, allowedClouds = null, installConda = false } = this.#context;
     const problem = nameProblem(request.name);
     if (problem !== null) throw new StyxError('invalid', `cluster name '${request.name}' ${problem}`);
     const task = await onAllowedClouds(request.task, allowedClouds);
@@ -94,6 +96,7 @@ export class Clusters {
       resources: task.resources,
       numNodes: task.numNodes,
       resourcesText: request.resourcesText,
+      ...(installConda ? { conda: true } : {}),
     };
     const payload: CommandPayloads['launch'] = {
       ...this.#base(options),

@@ -163,6 +163,7 @@ export function runQueue(draft: Draft): void {
         allotment,
         nodes: allotment.nodes.flatMap((rank) => byRank.get(rank) ?? []),
         clusterInfo: { cloud: placement.cloud, region: placement.region, zone: placement.zone },
+        ...(draft.state.spec?.conda === true ? { conda: true } : {}),
       },
     });
   }

@@ -82,7 +82,12 @@ const newJob = z.object({
   user: z.string(),
   submittedAt: z.number(),
 });
-const spec = z.object({ resources, numNodes: z.number(), resourcesText: z.string() });
+const spec = z.object({
+  resources,
+  numNodes: z.number(),
+  resourcesText: z.string(),
+  conda: z.boolean().exactOptional(),
+});
 const operation = z.object({
   id: z.string(),
   kind: z.enum(['launch', 'start', 'stop', 'down']),

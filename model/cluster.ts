@@ -94,6 +94,8 @@ export interface ClusterSpec {
   readonly numNodes: number;
   /** Resources as text, for people. */
   readonly resourcesText: string;
+  /** Jobs find conda (`provision.install_conda`). Default false. */
+  readonly conda?: boolean;
 }
 
 export interface LostNode {

@@ -270,6 +270,8 @@ export interface RunJob {
   /** In rank order of the job. */
   readonly nodes: readonly NodeInfo[];
   readonly clusterInfo: { readonly cloud: string; readonly region: string; readonly zone: string };
+  /** Its scripts find conda. Default false. */
+  readonly conda?: boolean;
 }
 
 /** Machines go away under the job: it ends so. `killRest`: some machines stay, and what runs of it there has to end. */

@@ -30,8 +30,11 @@ export interface StartRequest {
   readonly env: Readonly<Record<string, string>>;
   /** Go over `env`; kept on the node until the shell has read them, and masked in the agent's own words. */
   readonly secrets?: Readonly<Record<string, string>>;
-  /** The shell begins with ~/sky-user-env activated, unless the user's start file activates another. Default true. */
-  readonly userEnv?: boolean;
+  /**
+   * The shell begins with the base of conda activated, which is installed where there is none, in place of ~/sky-user-env; neither
+   * when the user's start file activates another. Default false.
+   */
+  readonly conda?: boolean;
   /** Workflow id that the exit is reported to; carried through events. */
   readonly owner: string;
 }

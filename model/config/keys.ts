@@ -8,6 +8,7 @@ export const CARRIED_OUT: Readonly<Record<string, unknown>> = {
   active_workspace: DEFAULT_CONFIG.workspace,
   codec: DEFAULT_CONFIG.codec,
   'provision.ssh_timeout': DEFAULT_CONFIG.sshTimeout,
+  'provision.install_conda': DEFAULT_CONFIG.installConda,
 };
 
 export function isCarriedOut(path: readonly string[]): boolean {

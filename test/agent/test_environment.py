@@ -115,12 +115,6 @@ def test_conda_of_the_machine_can_be_activated_also_by_scripts_that_a_script_cal
     assert run(machine, 'conda activate one; bash -c "conda activate two"')[1] == 'activated one\nactivated two\n'
 
 
-def test_a_job_without_the_environment_has_the_machines_python(machine):
-    code, text = run(machine, 'command -v python3; echo "[$VIRTUAL_ENV]"', userEnv=False)
-    assert code == 0 and 'sky-user-env' not in text and text.endswith('[]\n')
-    assert not os.path.exists(machine.path('sky-user-env'))
-
-
 def test_a_program_of_the_user_that_links_to_python_does_not_lead_it_in_circles(machine):
     os.makedirs(machine.path('bin'))
     os.symlink(machine.path('sky-user-env', 'bin', 'python3'), machine.path('bin', 'python3'))

@@ -40,6 +40,7 @@ test('`config show` says which line of which file, or which option, each value i
     ['allowed_clouds', '["AWS","local"]', '~/.sky/config.yaml:1'],
     ['api_server.service_account_token', '<redacted>', '~/.sky/config.yaml:3', 'not carried out yet'],
     ['codec', '-', 'default'],
+    ['provision.install_conda', 'false', 'default'],
     ['provision.ssh_timeout', '20', '.styx.yaml:1'],
     [''],
     ['Files, the last goes first:'],

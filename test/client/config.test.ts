@@ -65,6 +65,30 @@ test('a launch on a cloud that is not allowed starts no workflow, and one withou
   expect(await world.machinesLeft()).toEqual([]);
 });
 
+test('jobs of a cluster that was launched with install_conda, those of others too, begin with conda', async () => {
+  const styx = await client({ config: { installConda: true } });
+  const machine = world.task('resources: {cpus: 1}\n');
+  // Nothing is there: what the job says shows that it asked for conda.
+  const job = world.task('envs: {STYX_MINIFORGE_URL: "http://127.0.0.1:1/conda.sh"}\nrun: echo ran\n').task;
+  const run = async (name: string): Promise<string> => {
+    const { jobId } = await world.styx.clusters.exec(name, job);
+    let text = '';
+    for await (const { data } of world.styx.logs(name, { jobId: jobId ?? 0, tail: 0 })) text += data.toString();
+    return text;
+  };
+  for (const [name, through] of [
+    ['plain', world.styx],
+    ['with', styx],
+  ] as const) {
+    await through.clusters.waitOperation(name, await through.clusters.launch({ name, ...machine }));
+  }
+  expect(await run('plain')).toBe('ran\n');
+  const text = await run('with');
+  expect(text).toContain('conda could not be installed: http://127.0.0.1:1/conda.sh.sha256 cannot be fetched');
+  expect(text).not.toContain('ran\n');
+  for (const name of ['plain', 'with']) await styx.clusters.waitOperation(name, await styx.clusters.down(name));
+});
+
 test('a program is warned once of what is not carried out, and not where it gives the configuration itself', async () => {
   writeFileSync(join(world.home, 'config.yaml'), 'jobs: {bucket: s3://x}\n');
   const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
