@@ -11,6 +11,7 @@ import { Stranger } from './stranger.ts';
 /** Also good as names of variables, which errors quote. */
 const VALUE = 'hunter2_correct_horse';
 const ENV_VALUE = 'plain_but_private_4711';
+const REGISTRY_PASSWORD = 'registry_battery_staple_0815';
 /** Longer than Linux lets a variable be. */
 const TOO_LONG = 'x'.repeat(125 * 1024);
 /** A machine that is busy with other things is slow, and not wrong. */
@@ -63,9 +64,13 @@ test('a job gets its secrets in its environment, on each node, and its output sh
 });
 
 test('nothing that Styx wrote anywhere holds a secret, a variable, a failure message or a command line in the clear', async () => {
+  const login = { USERNAME: 'robot', PASSWORD: REGISTRY_PASSWORD, SERVER: 'registry.example' };
+  const registry = Object.entries(login)
+    .map(([name, value]) => `  SKYPILOT_DOCKER_${name}: ${value}\n`)
+    .join('');
   const { jobId: running } = await story.exec(
     's',
-    `secrets: {TOKEN: ${VALUE}}\nenvs: {PLAIN: ${ENV_VALUE}}\nrun: sleep 5`,
+    `secrets: {TOKEN: ${VALUE}}\nenvs:\n  PLAIN: ${ENV_VALUE}\n${registry}run: sleep 5`,
   );
   await story.view('s', 'runs it', ({ jobs }) => jobs.some(({ id, status }) => id === running && status === 'RUNNING'));
   const processes = readdirSync('/proc').filter((pid) => /^\d+$/.test(pid));
@@ -88,13 +93,19 @@ test('nothing that Styx wrote anywhere holds a secret, a variable, a failure mes
   expect((await story.jobEnds('s', second, 'FAILED_DRIVER')).reason).toContain('*****');
   // To the disk, with what the write-ahead log has.
   await world.stopServer();
-  for (const text of [VALUE, VALUE.slice(0, 12), Buffer.from(VALUE).toString('base64').slice(0, 16), ENV_VALUE]) {
+  for (const text of [
+    VALUE,
+    VALUE.slice(0, 12),
+    Buffer.from(VALUE).toString('base64').slice(0, 16),
+    ENV_VALUE,
+    REGISTRY_PASSWORD,
+  ]) {
     expect(filesWith(world.server.directory, text), text).toEqual([]);
   }
   await world.killServer();
   // What a job itself wrote is on its nodes, which on this cloud are here.
   expect(filesWith(world.home, VALUE).filter((file) => !file.includes('/home/sky_logs/'))).toEqual([]);
-  expect(world.workerLog()).not.toContain(VALUE);
+  for (const text of [VALUE, REGISTRY_PASSWORD]) expect(world.workerLog()).not.toContain(text);
 });
 
 test('a failure message is sealed in the database, and read by us', async () => {
