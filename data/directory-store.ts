@@ -216,18 +216,25 @@ class DirectoryWriter implements BlobWriter {
     try {
       const target = await open(temporary, 'wx', 0o600);
       try {
-        // One buffer is filled and hashed while the other is written.
+        // One buffer is hashed and written while the other is filled.
         const buffers = [Buffer.allocUnsafe(CHUNK), Buffer.allocUnsafe(CHUNK)] as const;
+        const read = (turn: 0 | 1) => {
+          const reading = source.read(buffers[turn], 0, CHUNK, size);
+          // Looked at when its turn comes, which it may never do.
+          reading.catch(() => {});
+          return reading;
+        };
         let writing: Promise<unknown> = Promise.resolve();
-        for (let turn = 0; ; turn ^= 1) {
-          const buffer = buffers[turn as 0 | 1];
-          const { bytesRead } = await source.read(buffer, 0, CHUNK, size);
+        let reading = read(0);
+        for (let turn: 0 | 1 = 0; ; turn = turn === 0 ? 1 : 0) {
+          const { bytesRead } = await reading;
           if (bytesRead === 0) break;
-          const data = buffer.subarray(0, bytesRead);
+          const data = buffers[turn].subarray(0, bytesRead);
           await writing;
           writing = target.writev([data], size);
-          hasher.update(data);
           size += bytesRead;
+          reading = read(turn === 0 ? 1 : 0);
+          hasher.update(data);
         }
         await writing;
       } finally {
