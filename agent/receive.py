@@ -20,7 +20,8 @@ from tree import Tree
 
 #: Seconds of silence of the other end after which it counts as gone.
 _SILENCE = 60
-_CHUNK = 1024 * 1024
+#: Of a read: a socket holds no more, and what is asked for is allocated first.
+_CHUNK = 256 * 1024
 _MAX_MANIFEST = 512 * 1024 * 1024
 #: Until what is written next has another time.
 _TICK = 0.012

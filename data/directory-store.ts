@@ -69,22 +69,23 @@ export class DirectoryStore implements Store {
 
   async *stream(blobs: Iterable<{ readonly hash: string; readonly size: number }>): AsyncGenerator<Buffer, void> {
     this.#look();
+    const buffer = Buffer.allocUnsafe(CHUNK);
     let [file, offset, length] = ['', 0, 0];
     for (const { hash, size } of blobs) {
       const place = this.#place(hash);
       if (place.length !== size) throw damaged(`the blob ${hash.slice(0, 12)}`);
       // What lies side by side is read in one go.
       if (file !== place.file || offset + length !== place.offset) {
-        if (length > 0) yield* this.#read({ file, offset, length });
+        if (length > 0) yield* this.#read({ file, offset, length }, buffer);
         [file, offset, length] = [place.file, place.offset, 0];
       }
       length += size;
       if (length < CHUNK) continue;
-      yield* this.#read({ file, offset, length });
+      yield* this.#read({ file, offset, length }, buffer);
       file = '';
       length = 0;
     }
-    if (length > 0) yield* this.#read({ file, offset, length });
+    if (length > 0) yield* this.#read({ file, offset, length }, buffer);
   }
 
   collect(live: ReadonlySet<string>, grace: number): Promise<Collected> {
@@ -127,7 +128,7 @@ export class DirectoryStore implements Store {
     }
   }
 
-  async *#read(place: Place): AsyncGenerator<Buffer, void> {
+  async *#read(place: Place, buffer: Buffer): AsyncGenerator<Buffer, void> {
     const file = await open(place.file, 'r').catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'ENOENT') throw error;
       this.forgetPack(place.file);
@@ -135,8 +136,8 @@ export class DirectoryStore implements Store {
     });
     try {
       for (let at = 0; at < place.length; ) {
-        const buffer = Buffer.allocUnsafe(Math.min(CHUNK, place.length - at));
-        const { bytesRead } = await file.read(buffer, 0, buffer.length, place.offset + at);
+        const size = Math.min(buffer.length, place.length - at);
+        const { bytesRead } = await file.read(buffer, 0, size, place.offset + at);
         if (bytesRead === 0) throw damaged(place.file);
         at += bytesRead;
         yield buffer.subarray(0, bytesRead);

@@ -27,7 +27,10 @@ export interface Store {
   findManifest(data: Buffer): Promise<string | null>;
   /** @throws not-found */
   readManifest(hash: string): Promise<Buffer>;
-  /** The bytes of these blobs one after the other, without anything between. @throws not-found, internal when one is damaged */
+  /**
+   * The bytes of these blobs one after the other, without anything between. A piece holds only until the next one is asked for, since a
+   * new buffer for each would be a third of the work of sending them. @throws not-found, internal when one is damaged
+   */
   stream(blobs: Iterable<{ readonly hash: string; readonly size: number }>): AsyncGenerator<Buffer, void>;
   /** Removes what is older than `grace` (ms) and not needed for any of these manifests. */
   collect(live: ReadonlySet<string>, grace: number): Promise<Collected>;

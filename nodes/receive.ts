@@ -67,7 +67,6 @@ class Talk {
     channel.stderr.on('data', (data: Buffer) => {
       this.#complaint = (this.#complaint + data.toString()).slice(-2_000);
     });
-    channel.on('drain', () => this.#wake());
     channel.on('close', () => {
       const why = this.#complaint.trim().split('\n').at(-1);
       this.#fail(new StyxError('unreachable', `the connection broke while files were sent${why ? `: ${why}` : ''}`));
@@ -76,11 +75,15 @@ class Talk {
     if (signal?.aborted) this.#abort();
   }
 
-  /** Waits while the other end does not take more. */
+  /** Returns when the bytes are on their way and may be overwritten. */
   async send(data: Buffer | string): Promise<void> {
     this.#check();
-    if (this.#channel.write(data)) return;
-    while (this.#channel.writableNeedDrain) {
+    let taken = false;
+    this.#channel.write(data, () => {
+      taken = true;
+      this.#wake();
+    });
+    while (!taken) {
       await this.#change();
       this.#check();
     }
