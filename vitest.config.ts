@@ -2,15 +2,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 
-/** Minutes of a whole machine: asked for by STYX_TEST_LONG=1, which also makes the random kills 200 instead of 25. */
-const LONG = 'test/guarantees/idle-watches.test.ts';
-const long = process.env.STYX_TEST_LONG === '1';
-if (!long) console.warn(`SKIPPED, set STYX_TEST_LONG=1 to run: ${LONG}`);
-
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    exclude: ['**/node_modules/**', ...(long ? [] : [LONG])],
+    exclude: ['**/node_modules/**'],
     pool: 'forks',
     // Tests start servers and workers of their own; more at once than this only makes each slower.
     maxWorkers: 3,

@@ -48,7 +48,8 @@ async function entriesOf(manifest: string): Promise<readonly ManifestEntry[]> {
 async function contentOf(manifest: string): Promise<Record<string, string>> {
   const files = (await entriesOf(manifest)).filter((entry) => entry[0] === 'f');
   const chunks: Buffer[] = [];
-  for await (const chunk of store.stream(files.map(([, , , size, , hash]) => ({ hash, size })))) chunks.push(Buffer.from(chunk));
+  for await (const chunk of store.stream(files.map(([, , , size, , hash]) => ({ hash, size }))))
+    chunks.push(Buffer.from(chunk));
   const all = Buffer.concat(chunks);
   let at = 0;
   return Object.fromEntries(
