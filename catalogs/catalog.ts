@@ -5,7 +5,7 @@ export interface CatalogRow {
   readonly cloud: string;
   readonly instanceType: string;
   readonly region: string;
-  /** null: the same in every zone of the region, or the cloud has none. */
+  /** null: any of the region, or the cloud has none; which ones have it may not be known. */
   readonly zone: string | null;
   /** vCPUs; null when the source does not say. */
   readonly cpus: number | null;
@@ -81,6 +81,11 @@ export class Catalog {
 
   get shapes(): readonly Shape[] {
     return this.columns.shapes;
+  }
+
+  /** Is there any such price? */
+  has(kind: 'price' | 'spotPrice'): boolean {
+    return this.columns[kind].some((price) => !Number.isNaN(price));
   }
 
   /** Rows in the order of their types; of shapes that are not wanted none is made. */

@@ -24,13 +24,18 @@ const name = fc.oneof(
   fc.stringMatching(/^[a-z][a-z0-9.-]{0,12}$/),
 );
 const price = fc.option(fc.oneof(fc.constantFrom(0, 1e-7, 154.656), fc.double({ min: 0, max: 1e5, noNaN: true })));
-const accelerated = fc.record({
-  accelerators: fc.record({
-    name: fc.constantFrom('A100', 'T4', 'tpu-v3-8', 'Gaudi HL-205'),
-    count: fc.constantFrom(1, 8, 0.167, 0.5),
+const count = fc.constantFrom(1, 8, 0.167, 0.5);
+const accelerated = fc.oneof(
+  fc.record({
+    accelerators: fc.record({ name: fc.constantFrom('A100', 'T4', 'tpu-v3-8', 'Gaudi HL-205'), count }),
+    acceleratorMemory: fc.constantFrom(16, 40, 1024),
   }),
-  acceleratorMemory: fc.option(fc.constantFrom(16, 40, 1024)),
-});
+  // Its memory is in no table.
+  fc.record({
+    accelerators: fc.record({ name: fc.constant('Abacus-9'), count }),
+    acceleratorMemory: fc.option(fc.constantFrom(16, 40)),
+  }),
+);
 const plain = fc.constant({ accelerators: null, acceleratorMemory: null });
 
 const row: fc.Arbitrary<CatalogRow> = fc
