@@ -16,11 +16,9 @@ export type Field =
 
 export interface Dialect {
   readonly columns: Readonly<Record<Field, string>>;
-  /** Its memory of accelerators is somewhere in a text. */
-  readonly memoryInText: boolean;
   /** Instance type that rows get whose accelerator is attached to a host of another row; null: there are none. */
   readonly attachable: string | null;
-  /** Are columns allowed that say nothing to us, and rows that repeat? */
+  /** SkyPilot's files are taken as they are: with columns that say nothing to us, rows that repeat, and values of their own. */
   readonly lenient: boolean;
 }
 
@@ -38,7 +36,6 @@ export const STYX_CSV: Dialect = {
     price: 'price_usd_hour',
     spotPrice: 'spot_price_usd_hour',
   },
-  memoryInText: false,
   attachable: null,
   lenient: false,
 };
@@ -57,7 +54,6 @@ export const SKYPILOT_CSV: Dialect = {
     price: 'Price',
     spotPrice: 'SpotPrice',
   },
-  memoryInText: true,
   attachable: '(attachable)',
   lenient: true,
 };

@@ -123,9 +123,9 @@ class RowReader {
       cpus: this.number('cpus', 1e5),
       memory: this.number('memory', 1e6),
       accelerators,
-      acceleratorMemory: accelerator === null ? null : this.acceleratorMemory(accelerator),
+      acceleratorMemory: accelerators === null ? null : this.acceleratorMemory(accelerators.name, accelerators.count),
       price: this.number('price', 1e6),
-      spotPrice: this.number('spotPrice', 1e6),
+      spotPrice: this.spotPrice(),
       arch: this.arch(),
     };
   }
@@ -157,6 +157,12 @@ class RowReader {
     return value;
   }
 
+  /** SkyPilot's files have 0 where there is no spot price. */
+  private spotPrice(): number | null {
+    const price = this.number('spotPrice', 1e6);
+    return price === 0 && this.dialect.lenient ? null : price;
+  }
+
   private count(): number {
     const count = this.number('count', 1e5);
     if (count === null || count === 0) {
@@ -165,13 +171,12 @@ class RowReader {
     return count;
   }
 
-  private acceleratorMemory(name: string): number | null {
-    const memory = this.dialect.memoryInText
-      ? memoryIn(this.text('acceleratorMemory'))
-      : this.number('acceleratorMemory', 1e7);
+  private acceleratorMemory(name: string, count: number): number | null {
     const known = findAccelerator(name)?.memory ?? null;
-    // What SkyPilot's files say of memory is of one card in some clouds and of all cards in others.
-    return this.dialect.memoryInText ? (known ?? memory) : (memory ?? known);
+    if (!this.dialect.lenient) return this.number('acceleratorMemory', 1e7) ?? known;
+    const said = memoryIn(this.text('acceleratorMemory'), count);
+    // Files say what drivers report, a little off the nominal size; far off it is another card of the name.
+    return said === null || (known !== null && Math.abs(said - known) <= known / 4) ? known : said;
   }
 
   private attachable(accelerator: string | null): string {
@@ -186,6 +191,8 @@ class RowReader {
     if (text === '') return null;
     if (/^(x86[_-]64|amd64|x64)$/.test(text)) return 'x86_64';
     if (/^(arm64|aarch64)$/.test(text)) return 'arm64';
+    // Such as the i386 of AWS's oldest types.
+    if (this.dialect.lenient) return null;
     throw this.wrong('arch', `must be x86_64 or arm64, not ${shown(text)}`);
   }
 
@@ -198,8 +205,8 @@ function shown(text: string): string {
   return JSON.stringify(text.length > 40 ? `${text.slice(0, 40)}…` : text);
 }
 
-/** GiB, from `{'Gpus': [{…, 'MemoryInfo': {'SizeInMiB': 40960}}], …}`. */
-function memoryIn(text: string): number | null {
-  const mib = Number(/'?SizeInMiB'?\s*:\s*(\d{1,9})/.exec(text)?.[1] ?? 0);
-  return mib === 0 ? null : Math.round((mib / 1024) * 1000) / 1000;
+/** GiB of one, from `{'Gpus': […], 'TotalGpuMemoryInMiB': 327680}`: what stands in `Gpus` is of one in some files and of all in others. */
+function memoryIn(text: string, count: number): number | null {
+  const mib = Number(/TotalGpuMemoryInMiB'?\s*:\s*(\d{1,9})/.exec(text)?.[1] ?? 0);
+  return mib === 0 ? null : Math.round((mib / 1024 / count) * 1000) / 1000;
 }

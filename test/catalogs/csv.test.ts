@@ -122,14 +122,14 @@ describe('our own columns', () => {
 });
 
 describe("SkyPilot's columns", () => {
-  const info = (mib: number) =>
-    `"{'Gpus': [{'Name': 'X', 'Count': 8.0, 'MemoryInfo': {'SizeInMiB': ${mib}}}], 'TotalGpuMemoryInMiB': 1}"`;
+  const info = (all: number, one = all) =>
+    `"{'Gpus': [{'Name': 'X', 'Count': 8.0, 'MemoryInfo': {'SizeInMiB': ${one}}}], 'TotalGpuMemoryInMiB': ${all}}"`;
 
   test('are taken as they are, with those of a cloud that say nothing to us', () => {
     expect(
       rows(
         `${SKYPILOT},Arch,LocalDiskType`,
-        `p4d.24xlarge,A100,8.0,96.0,1152.0,${info(40960)},21.96,8.3,us-east-1,us-east-1a,x86_64,ssd`,
+        `p4d.24xlarge,A100,8.0,96.0,1152.0,${info(327680, 40960)},21.96,8.3,us-east-1,us-east-1a,x86_64,ssd`,
         'c7g.large,,,2.0,4.0,,0.0725,,us-east-1,us-east-1b,arm64,',
       ),
     ).toEqual([
@@ -162,9 +162,23 @@ describe("SkyPilot's columns", () => {
     ]);
   });
 
-  test('tell the memory of a card that the table of accelerators does not have', () => {
-    const [row] = rows(SKYPILOT, `x,Abacus-9,1,8,16,${info(20480)},1,,r,`);
-    expect(row?.acceleratorMemory).toBe(20);
+  test('tell the memory of a card where the table of accelerators does not have it, or has that of another card', () => {
+    const memoryOf = (name: string, count: number, text: string) =>
+      rows(SKYPILOT, `x,${name},${count},8,16,${text},1,,r,`)[0]?.acceleratorMemory;
+    expect(memoryOf('Abacus-9', 2, info(40960, 20480))).toBe(20);
+    expect(memoryOf('Abacus-9', 2, info(40960))).toBe(20);
+    expect(memoryOf('Abacus-9', 2, '')).toBeNull();
+    expect(memoryOf('L4', 8, info(183104, 22888)), 'what drivers report').toBe(24);
+    expect(memoryOf('A100', 1, info(81920)), 'an A100 with twice the memory').toBe(80);
+    expect(memoryOf('tpu-v3-8', 1, 'tpu-v3-8')).toBe(128);
+  });
+
+  test('have zeros for spot prices that there are not, and architectures that nobody asks for', () => {
+    const header = `${SKYPILOT},Arch`;
+    expect(rows(header, 'c1.medium,,,2.0,1.69921875,,0.13,0.00,us-east-1,use1-az1,i386')).toEqual([
+      expect.objectContaining({ spotPrice: null, arch: null, memory: 1.69921875, zone: 'use1-az1' }),
+    ]);
+    expect(rows(SKYPILOT, 'a,,,2,4,,0,,r,')[0]?.price, 'a machine that costs nothing').toBe(0);
   });
 
   test('may repeat an offer; the lower price holds', () => {
@@ -173,32 +187,41 @@ describe("SkyPilot's columns", () => {
     ]);
   });
 
-  test('list accelerators of GCP without a machine: each is offered with the machines of its size there, at the sum', () => {
-    const attached = rows(
+  test('price accelerators of GCP apart from machines: each is offered with those that take it in its zone, at the sum', () => {
+    const offered = rows(
       SKYPILOT,
       ',V100,1.0,,,,2.48,0.74,us-central1,us-central1-a',
       ',T4,1.0,,,,0.35,,us-central1,us-central1-a',
       ',T4,1.0,,,,0.35,,us-west1,us-west1-c',
-      'TPU-VM,tpu-v3-8,1.0,96,334,,8,2.4,us-central1,us-central1-a',
+      ',A100,1,,,A100,2.9339,1.1,us-central1,us-central1-a',
+      ',A100,3,,,A100,9,3,us-central1,us-central1-a',
+      ',constructor,1,,,,1,1,us-central1,us-central1-a',
+      ',tpu-v3-8,1.0,,,tpu-v3-8,8,2.4,us-central1,us-central1-a',
+      'a2-highgpu-1g,,,12.0,85.0,,0.73948,0.36975,us-central1,us-central1-a',
+      'a2-highgpu-2g,,,24.0,170.0,,1.47895,0.7395,us-central1,us-central1-a',
       'n1-standard-4,,,4.0,15.0,,0.19,0.04,us-central1,us-central1-a',
       'n1-highmem-8,,,8.0,52.0,,0.4736,0.1,us-central1,us-central1-a',
+      'n1-standard-8,,,8.0,30.0,,0.38,0.08,us-central1,us-central1-b',
       'n2-standard-8,,,8.0,32.0,,0.3,0.1,us-central1,us-central1-a',
-    ).filter(({ accelerators }) => accelerators !== null);
-    expect(
-      attached.map(({ instanceType, accelerators, cpus, price, spotPrice, zone }) => [
-        accelerators?.name,
-        instanceType,
-        cpus,
-        price,
-        spotPrice,
-        zone,
-      ]),
-    ).toEqual([
-      ['tpu-v3-8', 'TPU-VM', 96, 8, 2.4, 'us-central1-a'],
-      ['T4', 'n1-highmem-8', 8, 0.8236, null, 'us-central1-a'],
-      ['V100', 'n1-highmem-8', 8, 2.9536, 0.84, 'us-central1-a'],
-      ['T4', 'n1-standard-4', 4, 0.54, null, 'us-central1-a'],
+    );
+    const shown = offered.map(({ instanceType, accelerators, cpus, price, spotPrice, zone }) =>
+      [instanceType, accelerators?.name ?? '-', cpus ?? '-', price, spotPrice ?? '-', zone?.at(-1)].join(' '),
+    );
+    expect(shown.toSorted()).toEqual([
+      'TPU-VM tpu-v3-8 - 8 2.4 a',
+      'a2-highgpu-1g A100 12 3.67338 1.46975 a',
+      'n1-highmem-8 - 8 0.4736 0.1 a',
+      'n1-highmem-8 T4 8 0.8236 - a',
+      'n1-highmem-8 V100 8 2.9536 0.84 a',
+      'n1-highmem-8 constructor 8 1.4736 1.1 a',
+      'n1-standard-4 - 4 0.19 0.04 a',
+      'n1-standard-4 T4 4 0.54 - a',
+      'n1-standard-8 - 8 0.38 0.08 b',
+      'n2-standard-8 - 8 0.3 0.1 a',
     ]);
+  });
+
+  test('are refused when no accelerator has a machine', () => {
     expect(() => read(SKYPILOT, ',T4,1.0,,,,0.35,,us-west1,us-west1-c')).toThrow(/^aws\.csv:2: InstanceType is empty/);
   });
 
