@@ -26,6 +26,21 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./commands/ssh.ts'),
   },
   { name: 'check', summary: 'Check the credentials of clouds', load: () => import('./commands/check.ts') },
+  {
+    name: 'gpus',
+    summary: 'Show accelerators, who offers them and for how much',
+    load: () => import('./commands/gpus.ts'),
+  },
+  {
+    name: 'show-gpus',
+    summary: 'The same as `gpus list`',
+    load: () => import('./commands/show-gpus.ts'),
+  },
+  {
+    name: 'catalog',
+    summary: 'Show how old prices are and where they are from',
+    load: () => import('./commands/catalog.ts'),
+  },
   { name: 'validate', summary: 'Check task files, touching nothing', load: () => import('./commands/validate.ts') },
   {
     name: 'config',

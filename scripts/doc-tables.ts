@@ -1,4 +1,7 @@
 /** The tables of docs/ that say what a table of the code says, made from it. */
+import { readFileSync } from 'node:fs';
+import { decodeCatalog } from '../catalogs/format.ts';
+import { catalogFiles } from '../catalogs/load.ts';
 import { CLUSTER_STATUSES, type OperationKind } from '../model/cluster.ts';
 import { WHEN_IDLE, WHILE_RUNNING } from '../model/cluster-commands.ts';
 import { UPDATES } from '../model/commands.ts';
@@ -17,6 +20,21 @@ function table(header: readonly string[], rows: readonly (readonly string[])[]):
 }
 
 const code = (text: string) => `\`${text}\``;
+
+/** Of the catalogues that Styx brings; the reader's own are not of the tree. */
+function catalogSources(): string[][] {
+  return catalogFiles('/nonexistent').flatMap(({ path }) => {
+    const { info, length } = decodeCatalog(readFileSync(path, 'utf8'), path);
+    return info.sources.map((source, index) => [
+      index === 0 ? info.cloud : '',
+      index === 0 ? String(length) : '',
+      source.of,
+      `${source.from}${source.commit === null ? '' : `, ${source.commit}`}`.replaceAll('*', '\\*'),
+      source.date ?? 'unknown',
+      source.license ?? 'none stated',
+    ]);
+  });
+}
 
 /** By file below the root and by the name in its `<!-- begin NAME -->` and `<!-- end NAME -->`. */
 export const DOC_TABLES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
@@ -53,6 +71,9 @@ export const DOC_TABLES: Readonly<Record<string, Readonly<Record<string, string>
         carriedOut,
       ]),
     ),
+  },
+  'docs/catalogs.md': {
+    sources: table(['cloud', 'rows', 'figures', 'source, commit', 'date', 'license'], catalogSources()),
   },
   'docs/task-yaml.md': {
     refused: NOT_EXECUTED_FIELDS.map(code).join(', '),

@@ -25,6 +25,8 @@ export function homePaths(home: string) {
     store: join(home, 'store'),
     /** What is known of the files of directories that snapshots were taken of. */
     storeCache: join(home, 'store-cache'),
+    /** Catalogues of the user's own, `<cloud>.csv`. */
+    catalogs: join(home, 'catalogs'),
   };
 }
 

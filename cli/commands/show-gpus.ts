@@ -1,0 +1,1 @@
+export { configureGpuList as configure } from '../gpu-list.ts';
