@@ -70,6 +70,8 @@ export interface SyncFilesInput {
   readonly job: Pick<JobRef, 'cluster' | 'jobId'>;
   readonly trees: readonly SyncTree[];
   readonly nodes: readonly NodeInfo[];
+  /** Where the nodes are; needed for targets outside of their home directories. */
+  readonly place: RunJob['clusterInfo'];
   readonly timing: Timing;
 }
 

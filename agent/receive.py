@@ -107,7 +107,7 @@ def _sync(source):
             return {'styx': 'done', 'files': 0, 'bytes': 0}
         if records.is_cancelled(key):
             raise Refused('aborted', 'job %s was cancelled' % key)
-        trees = [(Tree(tree['target']), tree['manifest']) for tree in header['trees']]
+        trees = [(Tree(tree['target'], tree.get('at')), tree['manifest']) for tree in header['trees']]
         files = size = 0
         for index, (tree, wanted) in enumerate(trees):
             taken = _one(source, index, tree, wanted)

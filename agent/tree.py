@@ -21,10 +21,10 @@ _COPY = 1024 * 1024
 
 
 class Tree:
-    def __init__(self, written):
-        """`written` is `~/…` or absolute. @throws invalid for a place that lies elsewhere than it says"""
+    def __init__(self, written, at=None):
+        """`written` is `~/…`, or absolute with `at`: where its machine made room for it. @throws invalid for what lies elsewhere than it says"""
         self.written = written
-        self.target = resolve(written)
+        self.target = resolve(written) if at is None else opened(written, at)
         self.owned = Owned(self.target)
         self.files = {}
         self.links = {}
@@ -275,7 +275,7 @@ def resolve(written):
     if written.startswith('~/'):
         full = os.path.join(paths.HOME, written[2:])
     elif written.startswith('/'):
-        return written.encode()
+        raise invalid('%s lies outside of the home directory, and this machine has made no room there' % written)
     else:
         raise invalid('a target is ~/… or absolute, not %r' % written)
     home, agent = os.path.realpath(paths.HOME), os.path.realpath(paths.BASE)
@@ -283,6 +283,16 @@ def resolve(written):
     if not real.startswith(home + '/') or (real + '/').startswith(agent + '/'):
         raise invalid('%s leads to %s on the node, out of the home directory; take the link away, or choose another target' % (written, real))
     return full.encode()
+
+
+def opened(written, at):
+    """The place of an absolute target, as bytes. No directory on the way to it is a link, nor is it one itself."""
+    if not isinstance(at, str) or not at.startswith('/') or os.path.normpath(at) != at or '\0' in at:
+        raise invalid('%s cannot be filled through %r' % (written, at))
+    real = os.path.realpath(at)
+    if real != at:
+        raise invalid('%s leads to %s on the node; take the link away, or choose another target' % (written, real))
+    return at.encode()
 
 
 def _lstat(full):

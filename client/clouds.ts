@@ -1,5 +1,5 @@
 /** What the clouds say, read in this process: credentials, and what they could give now. Changes nothing. */
-import type { CloudCheck } from '../clouds/cloud.ts';
+import type { Cloud, CloudCheck } from '../clouds/cloud.ts';
 import { cloudRefusal } from '../model/config/values.ts';
 import { StyxError } from '../model/errors.ts';
 import type { InstanceTypeOffer, ResourceRequest } from '../model/machines.ts';
@@ -62,16 +62,26 @@ export async function onAllowedClouds<T extends { readonly resources: ResourceRe
   return { ...task, resources: { ...resources, clouds: allowed } };
 }
 
+/** Why none of the clouds that a launch may use takes files outside of home directories; null when one does. */
+export async function absoluteTargetsProblem(request: ResourceRequest): Promise<string | null> {
+  const answers = await Promise.all((await candidates(request)).map(async (cloud) => await cloud.capabilities()));
+  const reasons = answers.flatMap(({ absoluteTargets: can }) => (can === true ? [] : [can]));
+  return reasons.length < answers.length ? null : (reasons[0] ?? null);
+}
+
+async function candidates(request: ResourceRequest): Promise<Cloud[]> {
+  const { cloudNamed, cloudNames } = await import('../clouds/registry.ts');
+  const names = request.cloud === null ? cloudNames() : [request.cloud];
+  return await Promise.all(names.filter((name) => request.clouds?.includes(name) ?? true).map(cloudNamed));
+}
+
 /**
  * A preview of what a launch would try, best first: what the clouds offer as seen from here. The launch itself asks again,
  * from the worker.
  * @throws invalid when the request can never be met
  */
 export async function previewOffers(request: ResourceRequest): Promise<InstanceTypeOffer[]> {
-  const { cloudNamed, cloudNames } = await import('../clouds/registry.ts');
-  const names = request.cloud === null ? cloudNames() : [request.cloud];
-  const asked = names.filter((name) => request.clouds?.includes(name) ?? true);
-  const clouds = await Promise.all(asked.map(cloudNamed));
+  const clouds = await candidates(request);
   const answers = await Promise.allSettled(clouds.map((cloud) => cloud.offers(request)));
   const offers = answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []));
   const failed = answers.find((answer) => answer.status === 'rejected');

@@ -3,9 +3,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { resolve } from 'node:path';
 import { StyxError } from '../model/errors.ts';
+import { isAbsoluteTarget } from '../model/mount-target.ts';
 import type { WrittenTask } from '../model/task.ts';
-import { type FileMount, type FileSource, isAbsoluteTarget, type Snapshot } from '../model/task-files.ts';
+import type { FileMount, FileSource, Snapshot } from '../model/task-files.ts';
 import { homePaths } from '../system/home.ts';
+import { absoluteTargetsProblem } from './clouds.ts';
 
 export interface SnapshotOptions {
   /** What is being read, for people. */
@@ -29,6 +31,7 @@ export async function withSnapshots(
   options: SnapshotOptions = {},
 ): Promise<WrittenTask> {
   const { fileMounts, ...rest } = task;
+  if (kind === 'launch') await checkTargets(task);
   if (task.workdir === undefined && (fileMounts === undefined || kind === 'exec')) return rest;
   const taker = await Taker.open(home, await installation(), options);
   const workdir = task.workdir && {
@@ -41,11 +44,6 @@ export async function withSnapshots(
   const mounts: FileMount[] = [];
   for (const mount of kind === 'exec' ? [] : (fileMounts ?? [])) {
     const field = `file_mounts.${mount.target}`;
-    if (isAbsoluteTarget(mount.target)) {
-      throw new StyxError('invalid', `${field}: a place outside of the home directory cannot be filled yet`, {
-        hint: `Use ~/${mount.target.slice(1)}.`,
-      });
-    }
     mounts.push({ ...mount, snapshot: mount.snapshot ?? (await taker.take(mount.source, field)) });
   }
   return {
@@ -53,6 +51,16 @@ export async function withSnapshots(
     ...(workdir === undefined ? {} : { workdir }),
     ...(mounts.length === 0 ? {} : { fileMounts: mounts }),
   };
+}
+
+/** What can be known here is refused before anything is read or made; a machine may still refuse a place that it has. */
+async function checkTargets({ fileMounts = [], resources }: WrittenTask): Promise<void> {
+  const target = fileMounts.map((mount) => mount.target).find(isAbsoluteTarget);
+  if (target === undefined) return;
+  const problem = await absoluteTargetsProblem(resources);
+  if (problem === null) return;
+  const message = `file_mounts.${target}: a place outside of the home directory cannot be filled: ${problem}`;
+  throw new StyxError('invalid', message, { hint: `Use ~/${target.slice(1)}.` });
 }
 
 export function sourceText(source: FileSource): string {

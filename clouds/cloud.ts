@@ -13,6 +13,8 @@ export interface Capabilities {
   /** More than one node in a cluster. */
   readonly multiNode: true | string;
   readonly openPorts: true | string;
+  /** Files can be put outside of the home directory of a machine. */
+  readonly absoluteTargets: true | string;
   /** Host keys are known from the cloud itself before the first contact. */
   readonly hostKeysKnown: boolean;
 }
@@ -45,6 +47,9 @@ export interface InstanceFilter {
   readonly ids?: readonly string[];
   readonly tags?: Readonly<Record<string, string>>;
 }
+
+/** By a machine's id and a target: the path there through which it is filled. */
+export type OpenedTargets = Readonly<Record<string, Readonly<Record<string, string>>>>;
 
 export interface Cloud {
   readonly name: string;
@@ -84,6 +89,17 @@ export interface Cloud {
    * `list` shows them terminated or not at all. Machines that are gone are not an error.
    */
   terminate(place: Pick<Placement, 'region' | 'zone'>, placementKey: string): Promise<void>;
+
+  /**
+   * Makes room on running machines for absolute targets of file mounts, which stays as long as their disks do. Whoever logs in may
+   * write there afterwards.
+   * @throws invalid for one that cannot be had there, by name; transient while a machine does not run
+   */
+  openTargets(
+    place: Pick<Placement, 'region' | 'zone'>,
+    ids: readonly string[],
+    targets: readonly string[],
+  ): Promise<OpenedTargets>;
 
   /** How a node ends itself when nobody else can: what its agent is told to do. */
   powerOff(instance: Instance, action: 'stop' | 'terminate'): PowerOff;

@@ -1,11 +1,13 @@
 /** What of a task file this version carries out. The one table that says so; what it lists is refused by name at launch. */
+
+import { WORKDIR } from './mount-target.ts';
 import { type ConfigOverrides, configPaths } from './spec/config.ts';
 import { FieldError } from './spec/field.ts';
 import type { Alternative } from './spec/resources.ts';
 import { gpuCount } from './spec/styx-fields.ts';
 import type { TaskSpec } from './spec/task.ts';
 import type { JobDemand, WrittenTask } from './task.ts';
-import { localMounts, WORKDIR, workdirSource } from './task-files.ts';
+import { localMounts, workdirSource } from './task-files.ts';
 
 /** Fields that are read and checked and not carried out, with how one sees that a task uses them. */
 const NOT_EXECUTED = {

@@ -1,4 +1,5 @@
 /** Files that a task brings along: where they come from, the snapshot that was taken of them at submission, and where they go. */
+import { isUrl, mountTarget, WORKDIR } from './mount-target.ts';
 import { FieldError, shown } from './spec/field.ts';
 import type { FileMount as WrittenMount } from './spec/storage.ts';
 import type { Workdir } from './spec/task.ts';
@@ -29,19 +30,12 @@ export interface FileMount extends TaskFiles {
   readonly target: string;
 }
 
-export const WORKDIR = '~/sky_workdir';
-/** The agent's own, where nothing may be put. */
-const AGENT_DIR = '~/.styx-agent';
 export const MAX_MOUNTS = 100;
 
 function sourcePath(path: string): string {
   if (path === '') throw new FieldError('must name a directory or file');
   if (/[\n\r]/.test(path)) throw new FieldError(`must not hold line breaks, as ${shown(path)} does`);
   return path;
-}
-
-function isUrl(path: string): boolean {
-  return /^[a-z][a-z0-9+.-]*:\/\//i.test(path);
 }
 
 /** Where a workdir comes from. @throws FieldError */
@@ -72,7 +66,6 @@ export function localMounts(written: Readonly<Record<string, WrittenMount>>): Fi
         throw new FieldError('storage objects are not supported yet by this version of Styx');
       if (mount.kind === 'uri') throw new FieldError('buckets and URLs are not supported yet by this version of Styx');
       const target = mountTarget(place);
-      if (isAbsoluteTarget(target)) throw new FieldError('a place outside of the home directory cannot be filled yet');
       if (mounts.some((other) => other.target === target))
         throw new FieldError('names the same place as another target');
       mounts.push({ target, source: { path: sourcePath(mount.source) }, snapshot: null });
@@ -81,28 +74,6 @@ export function localMounts(written: Readonly<Record<string, WrittenMount>>): Fi
     }
   }
   return mounts;
-}
-
-/** Normal form of a place on a node; a relative one is below the working directory of jobs, as in SkyPilot. */
-export function mountTarget(written: string): string {
-  if (written.endsWith('/')) throw new FieldError('must not end with a slash');
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-  if (/[\x00-\x1f\x7f]/.test(written)) throw new FieldError('must not hold control characters or line breaks');
-  if (isUrl(written)) throw new FieldError('must be a path on the nodes');
-  const given = written.startsWith('/') || /^~(?:\/|$)/.test(written) ? written : `${WORKDIR}/${written}`;
-  if (/^~[^/]/.test(written)) throw new FieldError('must begin with ~/, with / or with a name');
-  const [first = '', ...steps] = given.split('/');
-  const kept = steps.filter((step) => step !== '' && step !== '.');
-  if (kept.includes('..')) throw new FieldError('must not hold ".."');
-  if (kept.length === 0) throw new FieldError('must name a place below the home directory');
-  const target = [first, ...kept].join('/');
-  if (target === AGENT_DIR || target.startsWith(`${AGENT_DIR}/`))
-    throw new FieldError(`${AGENT_DIR} is kept for the agent`);
-  return target;
-}
-
-export function isAbsoluteTarget(target: string): boolean {
-  return target.startsWith('/');
 }
 
 /** Why a task that was submitted cannot have its files; null when it can. */

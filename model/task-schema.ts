@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { StyxError } from './errors.ts';
 import type { ResourceRequest } from './machines.ts';
+import { mountTarget } from './mount-target.ts';
 import { FieldError, field } from './spec/field.ts';
 import { envName } from './spec/secrets.ts';
 import { gpuCount } from './spec/styx-fields.ts';
@@ -45,7 +46,7 @@ const source: z.ZodType<files.FileSource> = z.union([
   z.object({ url: z.string().min(1).max(4_096), ref: z.string().min(1).max(1_024).nullable() }),
 ]);
 const fileMount: z.ZodType<files.FileMount> = z.object({
-  target: field({}, (value) => files.mountTarget(text(value))),
+  target: field({}, (value) => mountTarget(text(value))),
   source,
   snapshot,
 });

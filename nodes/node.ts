@@ -137,8 +137,17 @@ export interface Node {
 /** What a node is to have of a job's files. A job's files are put on a node once: asked again, it answers that they are there. */
 export interface ReceiveRequest {
   readonly jobKey: string;
-  /** In this order; `target` is `~/…` or absolute, `manifest` the name of the snapshot that it shall hold. */
-  readonly trees: readonly { readonly target: string; readonly manifest: string }[];
+  /** In this order. */
+  readonly trees: readonly ReceivedTree[];
+}
+
+export interface ReceivedTree {
+  /** `~/…`, or absolute. */
+  readonly target: string;
+  /** The name of the snapshot that it shall hold. */
+  readonly manifest: string;
+  /** Where an absolute target is to be written to: its machine has made room there. Without it such a target is refused. */
+  readonly at?: string;
 }
 
 export interface FilesSource {

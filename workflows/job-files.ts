@@ -2,7 +2,7 @@
 import { CancellationScope, condition } from '@temporalio/workflow';
 import type { SyncTree } from '../activities/types.ts';
 import type { RunJob } from '../model/commands.ts';
-import { WORKDIR } from '../model/task-files.ts';
+import { WORKDIR } from '../model/mount-target.ts';
 import { failureOf } from './failures.ts';
 import type { JobInput } from './job.ts';
 import { early } from './job-phase.ts';
@@ -35,6 +35,7 @@ export async function putFiles(
         job: { cluster, jobId },
         trees,
         nodes: run.nodes,
+        place: run.clusterInfo,
         timing,
       }),
     )

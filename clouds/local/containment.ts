@@ -14,6 +14,9 @@ import type { ContainmentMode } from './records.ts';
 
 const NAMESPACE_FLAGS = ['--pid', '--mount', '--propagation', 'slave', '--fork', '--mount-proc'];
 
+/** Why an instance has no root directory of its own. */
+export const NO_NAMESPACE = 'instances have no mount namespaces of their own here';
+
 /** How long a start that was claimed may take to show its first process. */
 const INIT_WAIT_MS = 10_000;
 

@@ -12,7 +12,7 @@ import { controlSocket } from './paths.ts';
 import type { ContainmentMode } from './records.ts';
 
 /** A host of another version is asked to leave; its instances go on under the next. */
-export const HOST_VERSION = 1;
+export const HOST_VERSION = 2;
 
 export interface HostInfo {
   readonly pid: number;
@@ -30,6 +30,7 @@ export type HostRequest =
   | { readonly op: 'stop'; readonly ids: readonly string[] }
   | { readonly op: 'start'; readonly ids: readonly string[] }
   | { readonly op: 'terminate'; readonly placementKey: string }
+  | { readonly op: 'open'; readonly ids: readonly string[]; readonly targets: readonly string[] }
   | { readonly op: 'preempt'; readonly id: string };
 
 export type HostAnswer = { readonly ok: unknown } | { readonly error: Failure };

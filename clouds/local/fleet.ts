@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { StyxError } from '../../model/errors.ts';
 import { type Instance, instanceEnding } from '../../model/machines.ts';
-import type { CreateRequest, InstanceFilter } from '../cloud.ts';
+import type { CreateRequest, InstanceFilter, OpenedTargets } from '../cloud.ts';
 import { InstanceRunner } from './instance.ts';
 import { instanceId, type LocalPaths, readText } from './paths.ts';
 import {
@@ -147,6 +147,16 @@ export class Fleet {
       this.#placements.set(placementKey, ended);
     }
     this.#end(placementKey, 'terminated by its owner');
+  }
+
+  /** @throws not-found, invalid, transient */
+  async openTargets(ids: readonly string[], targets: readonly string[]): Promise<OpenedTargets> {
+    const opened = ids.map(async (id) => {
+      const runner = this.#instances.get(id);
+      if (runner === undefined) throw new StyxError('not-found', `there is no instance ${id}`);
+      return [id, await runner.openTargets(targets)] as const;
+    });
+    return Object.fromEntries(await Promise.all(opened));
   }
 
   /** What a provider does to a spot machine that it wants back. */

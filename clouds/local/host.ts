@@ -35,6 +35,7 @@ function log(line: string): void {
   console.log(`${new Date().toISOString()} ${process.pid} ${line}`);
 }
 
+/** What is done is done when this returns; an answer may take longer. */
 function perform(request: HostRequest): unknown {
   switch (request.op) {
     case 'info':
@@ -55,13 +56,15 @@ function perform(request: HostRequest): unknown {
     case 'terminate':
       fleet.terminate(request.placementKey);
       return null;
+    case 'open':
+      return fleet.openTargets(request.ids, request.targets);
     case 'preempt':
       fleet.preempt(request.id);
       return null;
   }
 }
 
-function answer(line: string): HostAnswer | undefined {
+async function answer(line: string): Promise<HostAnswer | undefined> {
   try {
     const { version, ...request } = JSON.parse(line) as HostRequest & { version: number };
     if (version !== HOST_VERSION) {
@@ -69,7 +72,7 @@ function answer(line: string): HostAnswer | undefined {
       exit(`asked by version ${version}`);
       return undefined;
     }
-    return { ok: perform(request) };
+    return { ok: await perform(request) };
   } catch (error) {
     if (error instanceof StyxError) return { error: error.toFailure() };
     log(`failed: ${error instanceof Error ? error.stack : error}`);
@@ -87,9 +90,11 @@ function serve(socket: Socket): void {
     if (text.length > REQUEST_BYTES) socket.destroy();
     const end = text.indexOf('\n');
     if (end < 0) return;
-    const reply = answer(text.slice(0, end));
-    if (reply === undefined) socket.destroy();
-    else socket.end(`${JSON.stringify(reply)}\n`);
+    socket.removeAllListeners('data').resume();
+    void answer(text.slice(0, end)).then((reply) => {
+      if (reply === undefined) socket.destroy();
+      else socket.end(`${JSON.stringify(reply)}\n`);
+    });
   });
 }
 

@@ -38,11 +38,15 @@ else
 fi
 order=none
 [ -r "$run/order" ] && read -r order <"$run/order"
+# What was mounted there was mounted in a namespace that is gone. Were it not so, the machine's own files would be removed.
+if [ "$order" = terminate ] && grep -qF " $dir/disk/" /proc/self/mountinfo 2>/dev/null; then
+  order=none
+fi
 if [ "$order" = terminate ]; then
-  chmod -R u+rwX "$dir/home" "$dir/tmp" 2>/dev/null
+  chmod -R u+rwX "$dir/home" "$dir/tmp" "$dir/disk" 2>/dev/null
   case $(uname -s) in
-  Darwin) rm -rfx "$dir/home" "$dir/tmp" ;;
-  *) rm -rf --one-file-system "$dir/home" "$dir/tmp" ;;
+  Darwin) rm -rfx "$dir/home" "$dir/tmp" "$dir/disk" ;;
+  *) rm -rf --one-file-system "$dir/home" "$dir/tmp" "$dir/disk" ;;
   esac
 fi
 [ -d "$run" ] && printf '%s\n' "$order" >"$run/ended.tmp" && mv "$run/ended.tmp" "$run/ended"

@@ -4,13 +4,15 @@ import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, renameS
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import ssh2 from 'ssh2';
+import { StyxError } from '../../model/errors.ts';
 import type { InstanceState } from '../../model/machines.ts';
 import { writeAtomically } from '../../system/home.ts';
 import { isRunning, type ProcessRef } from '../../system/processes.ts';
-import { awaitInit, endInstance, readInit, spawnHypervisor } from './containment.ts';
+import { awaitInit, endInstance, NO_NAMESPACE, readInit, spawnHypervisor } from './containment.ts';
 import type { FleetOptions } from './fleet.ts';
 import { readText } from './paths.ts';
 import { type InstanceRecord, instanceDirectory, loadInstance, runDirectory, saveInstance } from './records.ts';
+import { makeRoot, openTargets } from './root.ts';
 import { SshServer } from './sshd.ts';
 
 const SCRIPTS = { init: 'init.sh', hypervisor: 'hypervisor.sh', 'power-off': 'power-off.sh' };
@@ -54,6 +56,14 @@ export class InstanceRunner {
   watch(): void {
     if (this.#working || this.record.state !== 'running') return;
     if (!isRunning(this.#init)) this.#endedByItself();
+  }
+
+  /** @throws invalid, transient */
+  async openTargets(targets: readonly string[]): Promise<Record<string, string>> {
+    const { state, mode, id } = this.record;
+    if (mode !== 'namespace') throw new StyxError('invalid', `${targets[0]} cannot be had: ${NO_NAMESPACE}`);
+    if (state !== 'running' || !isRunning(this.#init)) throw new StyxError('transient', `instance ${id} does not run`);
+    return await openTargets(this.#directory, id, this.#init, targets);
   }
 
   closeServer(): void {
@@ -112,6 +122,11 @@ export class InstanceRunner {
       await endInstance(run, id, this.record.mode);
       rmSync(run, { recursive: true, force: true });
       throw new Error('the start did not come to its first process');
+    }
+    if (this.record.mode === 'namespace') {
+      const without = await makeRoot(this.#directory, id, init);
+      if (without !== null) this.#options.log(`${id} has no root of its own: ${without}`);
+      if (this.record.state !== 'pending') return;
     }
     await this.#listen(init);
     if (this.record.state !== 'pending') return;

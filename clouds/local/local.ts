@@ -7,13 +7,17 @@ import { StyxError } from '../../model/errors.ts';
 import { stableHash } from '../../model/identity.ts';
 import type { Instance, InstanceTypeOffer, Placement, PowerOff, ResourceRequest } from '../../model/machines.ts';
 import { styxHome } from '../../system/home.ts';
-import type { Capabilities, Cloud, CloudCheck, CreateRequest, InstanceFilter } from '../cloud.ts';
-import { probeContainment } from './containment.ts';
+import type { Capabilities, Cloud, CloudCheck, CreateRequest, InstanceFilter, OpenedTargets } from '../cloud.ts';
+import { NO_NAMESPACE, probeContainment } from './containment.ts';
 import { askHost, type HostInfo, type HostRequest } from './control.ts';
 import { cpusOf, machineSize, offersFor, REGION, ZONE } from './offers.ts';
 import { type LocalPaths, localPaths } from './paths.ts';
+import { probeRoot } from './root.ts';
 
 const KEY = /^[\x21-\x7e]{1,64}$/;
+
+const MULTI_NODE =
+  process.platform === 'linux' || 'only Linux gives every node a loopback address of its own; use one node here';
 
 type Place = Pick<Placement, 'region' | 'zone'>;
 
@@ -25,6 +29,7 @@ export class LocalCloud implements Cloud {
   readonly name = 'local';
   readonly #paths: LocalPaths;
   readonly #environment: NodeJS.ProcessEnv;
+  #canOpen: Promise<true | string> | undefined;
 
   /** `home` is the data directory of Styx; a host that has to be started gets `environment`. */
   constructor(home: string = styxHome(), environment: NodeJS.ProcessEnv = process.env) {
@@ -36,11 +41,9 @@ export class LocalCloud implements Cloud {
     return {
       stop: true,
       spot: true,
-      multiNode:
-        process.platform === 'linux'
-          ? true
-          : 'only Linux gives every node a loopback address of its own; use one node here',
+      multiNode: MULTI_NODE,
       openPorts: true,
+      absoluteTargets: await this.#absoluteTargets(),
       hostKeysKnown: true,
     };
   }
@@ -69,8 +72,7 @@ export class LocalCloud implements Cloud {
   }
 
   async offers(request: ResourceRequest): Promise<InstanceTypeOffer[]> {
-    const { multiNode } = await this.capabilities();
-    if (request.numNodes > 1 && multiNode !== true) throw new StyxError('invalid', multiNode);
+    if (request.numNodes > 1 && MULTI_NODE !== true) throw new StyxError('invalid', MULTI_NODE);
     return offersFor(request, await machineSize());
   }
 
@@ -107,6 +109,10 @@ export class LocalCloud implements Cloud {
     if (isHere(place)) await this.#ask({ op: 'terminate', placementKey });
   }
 
+  async openTargets(_place: Place, ids: readonly string[], targets: readonly string[]): Promise<OpenedTargets> {
+    return (await this.#ask({ op: 'open', ids, targets })) as OpenedTargets;
+  }
+
   powerOff(instance: Instance, action: 'stop' | 'terminate'): PowerOff {
     const directory = join(this.#paths.instances, instance.id);
     return {
@@ -124,6 +130,13 @@ export class LocalCloud implements Cloud {
     if (code === 'EMFILE' || code === 'EAGAIN' || code === 'ENFILE')
       return new StyxError('transient', message, { cause: error });
     return new StyxError('internal', message, { cause: error });
+  }
+
+  /** Tried out once a process. */
+  #absoluteTargets(): Promise<true | string> {
+    this.#canOpen ??=
+      probeContainment(this.#environment) === 'namespace' ? probeRoot(this.#paths.root) : Promise.resolve(NO_NAMESPACE);
+    return this.#canOpen;
   }
 
   #ask(request: HostRequest): Promise<unknown> {

@@ -1,13 +1,13 @@
 /** One SSH session of an instance: environment, then a command, a shell or a subsystem, with a terminal or without. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
+import { accessSync, constants, readFileSync } from 'node:fs';
 import { constants as osConstants, userInfo } from 'node:os';
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import type { PseudoTtyInfo, ServerChannel, Session } from 'ssh2';
 import { isRunning, type ProcessRef } from '../../system/processes.ts';
 import { enterCommand } from './containment.ts';
-
+import { PYTHON } from './python.ts';
 import type { InstanceRecord } from './records.ts';
 
 const ENV_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
@@ -19,9 +19,6 @@ const ONE_ENV_BYTES = 128 * 1024 - 1;
 const DRAIN_MS = 150;
 
 const HELPERS = { terminal: join(import.meta.dirname, 'terminal.py'), sftp: join(import.meta.dirname, 'sftp.py') };
-
-/** Not the shim of a version manager, and nothing of what the client's environment tells Python. */
-const PYTHON = [existsSync('/usr/bin/python3') ? '/usr/bin/python3' : 'python3', '-I', '-S'];
 
 /** Passed on from the environment of the host, as a login does from the machine's own settings. */
 const HOST_ENV = ['PATH', 'LANG', 'LC_ALL', 'LC_CTYPE', 'TZ'];

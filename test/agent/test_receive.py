@@ -30,13 +30,14 @@ class Sender:
         command = [PYTHON, '-I', '-S', os.path.join(os.path.abspath(AGENT), 'main.py'), 'receive']
         return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=self.environment)
 
-    def send(self, job, trees, break_after=None):
-        """`trees`: {target: Manifest}. With `break_after` only so many bytes of files are sent, then the connection breaks."""
+    def send(self, job, trees, break_after=None, at={}):
+        """`trees`: {target: Manifest}; `at`: {target: path} where the machine made room. With `break_after` only so many bytes of files are sent, then the connection breaks."""
         process = self.start()
         manifests = list(trees.values())
         self.sent = 0
         try:
-            self._say(process, {'jobKey': job, 'trees': [{'target': t, 'manifest': m.hash} for t, m in trees.items()]})
+            named = [dict({'target': t, 'manifest': m.hash}, **({'at': at[t]} if t in at else {})) for t, m in trees.items()]
+            self._say(process, {'jobKey': job, 'trees': named})
             while True:
                 line = process.stdout.readline()
                 if not line:
@@ -170,6 +171,7 @@ def test_links_are_not_followed_below_the_target(home):
         ('~/d/inner', 'd', 'out of the home directory'),
         ('~/agent', None, 'out of the home directory'),
         ('nothing', None, 'a target is'),
+        ('/styx-test/data', None, 'this machine has made no room there'),
     ],
 )
 def test_a_target_that_leads_elsewhere_is_refused_before_anything_is_done(home, target, link, message):
@@ -339,3 +341,27 @@ def test_syncs_that_are_killed_at_random_converge(home):
         was_done = os.path.exists(mark)
         put(home, 'j%d' % turn, wanted_tree)
         assert shape(top(home)) == wanted(wanted_tree), (turn, was_done)
+
+
+def test_an_absolute_target_goes_where_its_machine_made_room_and_nowhere_else(home):
+    disk = os.path.join(os.path.realpath(home), 'disk')
+    os.makedirs(disk + '/there')
+    at = {'/data/x': disk + '/new/x', '/file': disk + '/file'}
+    trees = {'/data/x': Manifest(TREE), '/file': Manifest(File('one'), 'file')}
+    sender = Sender(home)
+    sender.send('j1', trees, at=at)
+    assert shape(at['/data/x']) == wanted(TREE)
+    sender.send('j2', trees, at=at)
+    assert sender.sent == 0
+    os.symlink('there', disk + '/link')
+    for place, message in [
+        (disk + '/link', 'leads to %s/there' % disk),
+        (disk + '/link/x', 'leads to %s/there/x' % disk),
+        (disk + '/../disk/x', 'cannot be filled'),
+        ('disk', 'cannot be filled'),
+        (disk + '/a\0b', 'cannot be filled'),
+    ]:
+        with pytest.raises(Refused) as refused:
+            sender.send('j3', {'/data': Manifest(TREE)}, at={'/data': place})
+        assert refused.value.kind == 'invalid' and message in str(refused.value)
+    assert os.listdir(disk + '/there') == []

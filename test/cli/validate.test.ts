@@ -44,7 +44,7 @@ describe('styx validate', () => {
       code: 0,
       out: [
         'plain.yaml: a task',
-        'full.yaml: a task; not supported by launch yet: resources.ports, file_mounts./data.csv',
+        'full.yaml: a task; not supported by launch yet: resources.ports, file_mounts.~/b',
         'group.yaml: a group of 2 tasks; not supported by launch yet: a group',
         '',
       ].join('\n'),

@@ -109,6 +109,26 @@ export function conformance(name: string, makeCloud: () => Promise<CloudUnderTes
       }
     });
 
+    it('makes room for targets outside of the home directory, once however often, or says why it cannot', async () => {
+      const can = (await cloud.capabilities()).absoluteTargets;
+      const wanted = await request(1);
+      await cloud.create(wanted);
+      const [instance] = await reach(wanted, 'running');
+      const [id, target] = [instance?.id ?? '', `/styx-conformance-${process.pid}/x`];
+      const open = () => cloud.openTargets(wanted.placement, [id], [target]);
+      if (can !== true) {
+        expect(can).not.toBe('');
+        expect(await kindOf(open())).toBe('invalid');
+        return;
+      }
+      const at = (await open())[id]?.[target] ?? '';
+      expect(at).toMatch(/^\//);
+      expect((await open())[id]).toEqual({ [target]: at });
+      expect(await world.run?.(instance as Instance, `mkdir -p ${at}; echo here > ${at}/f; cat ${target}/f`)).toBe(
+        'here\n',
+      );
+    });
+
     it('lists by placement, by ids and by tags, and all of them must match', async () => {
       const [first, second] = [
         await request(1, { 'styx-test': 'a', x: '1' }),

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { mountTarget } from '../../model/mount-target.ts';
 import { parseTask } from '../../model/parse-task.ts';
 import { filesProblem } from '../../model/task-files.ts';
 import { validateTask } from '../../model/task-schema.ts';
@@ -22,11 +23,27 @@ test('targets of mounts have one normal form: below the home directory, or below
   expect(targets.map(({ target }) => target)).toEqual(['~/a/b/c', '~/sky_workdir/data', '~/sky_workdir/d/e']);
 });
 
+test('targets outside of the home directory are those that the machine can do without', () => {
+  const targets = parse('run: x\nfile_mounts: {/data: a, //mnt/./m/x: b, /usr/local/share/y: c}').fileMounts ?? [];
+  expect(targets.map(({ target }) => target)).toEqual(['/data', '/mnt/m/x', '/usr/local/share/y']);
+  for (const path of ['/library/x', '/runs', '/opt/x', '/tmp/x', '/home/me/x', '/root/x', '/var/lib/x', '/usr/local/x'])
+    expect(mountTarget(path)).toBe(path);
+  const machine = 'bin boot dev etc lib lib64 lib/x proc proc/1/x run run/x sbin sys usr usr/bin usr/x var/run/x';
+  const shared = 'home media mnt opt root srv tmp var var/lib var/tmp usr/local usr/local/bin usr/local/share';
+  for (const path of [...machine.split(' '), ...shared.split(' ')])
+    expect(() => mountTarget(`/${path}`), path).toThrow(/is kept for the machine|is used by others/);
+});
+
 test.each([
   ['file_mounts: {~/../x: a}', 'file_mounts.~/../x: must not hold ".."'],
   ['file_mounts: {a/../../x: a}', 'must not hold ".."'],
   ['file_mounts: {/etc/../x: a}', 'must not hold ".."'],
-  ['file_mounts: {/opt/x: a}', 'file_mounts./opt/x: a place outside of the home directory cannot be filled yet'],
+  ['file_mounts: {/etc/x: a}', 'file_mounts./etc/x: /etc is kept for the machine'],
+  ['file_mounts: {/: a}', 'file_mounts'],
+  ['file_mounts: {//.: a}', '/ is kept for the machine'],
+  ['file_mounts: {/usr/share/x: a}', '/usr is kept for the machine, but for /usr/local'],
+  ['file_mounts: {/tmp: a}', '/tmp is used by others on the machine'],
+  ['file_mounts: {/data: a, //data: b}', 'names the same place as another target'],
   ['file_mounts: {a/: b}', 'cannot end with a slash'],
   ['file_mounts: {~: b}', 'file_mounts'],
   ['file_mounts: {~root/a: b}', 'must begin with ~/'],
