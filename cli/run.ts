@@ -104,7 +104,7 @@ function unexpected(error: unknown): StyxError {
   return new StyxError('internal', error instanceof Error ? error.message : String(error), { cause: error });
 }
 
+/** Begins with a capital, unless what stands first is a name: `task.yaml:4:3: ...`. */
 function sentence(message: string): string {
-  const text = message.trim();
-  return text.charAt(0).toUpperCase() + text.slice(1);
+  return message.trim().replace(/^[a-z](?=[a-z]*(?:[ ,]|$))/, (letter) => letter.toUpperCase());
 }

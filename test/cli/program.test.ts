@@ -13,6 +13,7 @@ afterAll(() => rmSync(home, { recursive: true, force: true }));
 function styx(...args: string[]) {
   const result = spawnSync(process.execPath, [main, ...args], {
     encoding: 'utf8',
+    cwd: home,
     env: { PATH: process.env.PATH, HOME: home, STYX_HOME: home, STYX_CACHE: home },
   });
   return { code: result.status, out: result.stdout, err: result.stderr };
@@ -62,9 +63,9 @@ describe('what cannot be understood is refused with exit code 2 and what to do',
 test('a broken task file is shown with place and reason, and a stack trace only with --debug', () => {
   const file = join(home, 'bad.yaml');
   writeFileSync(file, 'run: echo\nnum_node: 2\n');
-  const { code, err } = styx('launch', '--dryrun', file);
+  const { code, err } = styx('launch', '--dryrun', 'bad.yaml');
   expect(code).toBe(2);
-  expect(err).toContain('num_nodes');
+  expect(err).toMatch(/^Error: bad\.yaml:2:1: .*num_nodes/s);
   expect(err).not.toContain('    at ');
   expect(styx('launch', '--dryrun', '--debug', file).err).toContain('    at ');
 });
