@@ -45,6 +45,7 @@ interface Moved {
 
 const ROOT_ROUNDS = 150;
 const ROUNDS = 12;
+const PRUNE_EVERY = 3;
 /** Of a bound, from one round to the next; less is not worth another. */
 const WORTHWHILE = 1e-6;
 const TOLERANCE = 1e-9;
@@ -120,7 +121,7 @@ class Search {
   /** What is left to search below a node, the more promising part last. */
   #expand(node: Node, rounds: number): Node[] {
     const messages = node.messages.map((message) => message.slice());
-    const { alive } = node;
+    let { alive } = node;
     let bound = node.bound;
     let moved: Moved = { own: [], given: [] };
     for (let round = 0; round < rounds; round++) {
@@ -132,6 +133,11 @@ class Search {
       const gain = now - bound;
       bound = Math.max(bound, now);
       if (bound >= this.#enough) return [];
+      // Labels that cannot be are best left out soon: a pass takes time with the square of their number.
+      if (round % PRUNE_EVERY === PRUNE_EVERY - 1) {
+        alive = this.#prune(alive, messages, moved);
+        if (alive.some((labels) => labels.length === 0)) return [];
+      }
       if (round > 0 && gain <= WORTHWHILE * Math.max(1, Math.abs(bound))) break;
     }
     const kept = this.#prune(alive, messages, moved);

@@ -12,7 +12,7 @@ export interface OptimizeOptions extends Omit<RankOptions, 'hours'> {
   readonly objective?: 'cost' | 'time';
   /** Default: list prices. */
   readonly egress?: EgressModel;
-  /** Steps of a search after which the best so far is the answer. Default 20,000, which is minutes; what people write takes below ten. */
+  /** Steps of a search after which the best so far is the answer. Default 20,000. */
   readonly maxNodes?: number;
 }
 
