@@ -12,6 +12,7 @@ import { history } from './history.ts';
 import { Lab } from './lab.ts';
 import { latency } from './latency.ts';
 import { idleMemory, memoryWith } from './memory.ts';
+import { optimizer } from './optimizer.ts';
 import { met, type Report, table } from './report.ts';
 import { status } from './status.ts';
 import { validate } from './validate.ts';
@@ -19,7 +20,7 @@ import { validate } from './validate.ts';
 const USAGE = `Usage: npm run bench -- [OPTIONS]
   --clusters N   clusters that are up at once for the memory figures; 0 for none (default 100)
   --rounds N     times that each command is run (default 7)
-  --only NAMES   of validate, latency, files, status, history, accept, memory; separated by commas (default all)
+  --only NAMES   of validate, optimizer, latency, files, status, history, accept, memory; separated by commas (default all)
   --sky PATH     the sky program of SkyPilot, to compare with (default: the one on PATH)
   --json FILE    where the JSON goes (default: a file below the system's temporary directory)`;
 
@@ -30,7 +31,7 @@ function number(text: string, least: number): number {
   return value;
 }
 
-const SUBJECTS = ['validate', 'latency', 'files', 'status', 'history', 'accept', 'memory'];
+const SUBJECTS = ['validate', 'optimizer', 'latency', 'files', 'status', 'history', 'accept', 'memory'];
 const { values: options } = parseArgs({
   options: {
     clusters: { type: 'string', default: '100' },
@@ -57,7 +58,12 @@ if (wanted.has('validate')) {
   say('validate');
   validate(report, rounds);
 }
-if (SUBJECTS.some((subject) => subject !== 'validate' && wanted.has(subject))) await withServer();
+if (wanted.has('optimizer')) {
+  say('optimizer');
+  optimizer(report, rounds);
+}
+const ALONE = ['validate', 'optimizer'];
+if (SUBJECTS.some((subject) => !ALONE.includes(subject) && wanted.has(subject))) await withServer();
 
 const machine = { cpus: availableParallelism(), model: cpus()[0]?.model ?? '', memoryGiB: totalmem() / 1024 ** 3 };
 const result = {

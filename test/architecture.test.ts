@@ -79,6 +79,17 @@ test('the model imports only the model and pure packages', () => {
   expect(others.map(show)).toEqual([]);
 });
 
+test('the optimizer is a function of what it is given: no I/O, no clock, no chance', () => {
+  const others = imports.filter(
+    ({ from, to }) => room(from) === 'optimizer' && !['optimizer', 'catalogs', 'model'].includes(room(to)),
+  );
+  expect(others.map(show)).toEqual([]);
+  const impure = sources.filter(
+    (file) => room(file) === 'optimizer' && /\bDate\b|Math\.random|performance\.|process\./.test(text(file)),
+  );
+  expect(impure).toEqual([]);
+});
+
 test('workflows import the model, the workflow API and types of activities, nothing else', () => {
   const API = ['@temporalio/workflow', '@temporalio/common'];
   const others = imports.filter(
