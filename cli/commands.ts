@@ -27,6 +27,11 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   { name: 'check', summary: 'Check the credentials of clouds', load: () => import('./commands/check.ts') },
   {
+    name: 'optimize',
+    summary: 'Show where a task would cost least, by the catalogues',
+    load: () => import('./commands/optimize.ts'),
+  },
+  {
     name: 'gpus',
     summary: 'Show accelerators, who offers them and for how much',
     load: () => import('./commands/gpus.ts'),

@@ -2,7 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { type Command, Option } from 'commander';
 import { StyxError } from '../model/errors.ts';
-import { commandTask, parseTask } from '../model/parse-task.ts';
+import { commandSpec, commandTask, parseTask, parseTaskFile } from '../model/parse-task.ts';
+import type { TaskFile } from '../model/spec/file.ts';
 import type { TaskOverrides } from '../model/spec/overrides.ts';
 import type { AutostopRule, WrittenTask } from '../model/task.ts';
 import { collect, wholeNumber } from './options.ts';
@@ -99,22 +100,44 @@ export function autostopRule(options: AutostopOptions, base: AutostopRule | null
 
 /** A YAML file (`-`: stdin), a shell command of one or more words, or nothing (machines only). @throws invalid */
 export function readTask(entrypoint: readonly string[], options: TaskOptions): WrittenTask {
+  const overrides = overridesOf(options);
+  const file = readFile(entrypoint);
+  return file === null
+    ? commandTask(commandOf(entrypoint), overrides)
+    : parseTask(file.text, { file: file.name, overrides });
+}
+
+/** The same, whether this version carries it out or not; a file may hold several tasks. @throws invalid */
+export function readSpecs(entrypoint: readonly string[], options: TaskOptions): TaskFile {
+  const overrides = overridesOf(options);
+  const file = readFile(entrypoint);
+  return file === null
+    ? { kind: 'task', task: commandSpec(commandOf(entrypoint), overrides) }
+    : parseTaskFile(file.text, { file: file.name, overrides });
+}
+
+function overridesOf(options: TaskOptions): TaskOverrides {
   const { env, envFile, secret, secretFile, ...plain } = options;
   const fromFile = envFile === undefined ? {} : readEnvFile(envFile, 'env file');
   const secretsFromFile = secretFile === undefined ? {} : readEnvFile(secretFile, 'secret file');
-  const overrides: TaskOverrides = {
+  return {
     ...plain,
     envs: { ...fromFile, ...readVariables('--env', env) },
     secrets: { ...secretsFromFile, ...readVariables('--secret', secret) },
     secretDefaults: fromFile,
   };
+}
+
+/** null: the entrypoint is a command, or nothing. @throws invalid */
+function readFile(entrypoint: readonly string[]): { name: string; text: string } | null {
   const [first] = entrypoint;
-  if (first === undefined) return commandTask(null, overrides);
-  if (entrypoint.length === 1 && (first === '-' || /\.ya?ml$/i.test(first))) {
-    const file = first === '-' ? 'stdin' : first;
-    return parseTask(readText(first === '-' ? 0 : first, `task file ${file}`), { file, overrides });
-  }
-  return commandTask(entrypoint.join(' '), overrides);
+  if (first === undefined || entrypoint.length > 1 || (first !== '-' && !/\.ya?ml$/i.test(first))) return null;
+  const name = first === '-' ? 'stdin' : first;
+  return { name, text: readText(first === '-' ? 0 : first, `task file ${name}`) };
+}
+
+function commandOf(entrypoint: readonly string[]): string | null {
+  return entrypoint.length === 0 ? null : entrypoint.join(' ');
 }
 
 /** @throws invalid */

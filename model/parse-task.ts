@@ -18,17 +18,20 @@ export interface Finding {
 }
 
 /**
- * What a task file says, this version carrying it out or not; `file` names it in messages, `check` looks at each task that is right
- * by itself. Throws TaskError with all problems at once.
+ * What a task file says, this version carrying it out or not, with the command line's options over each task; `file` names it in
+ * messages, `check` looks at each task that is right by itself. Throws TaskError with all problems at once.
  */
 export function parseTaskFile(
   text: string,
-  options: { file: string; check?: (task: TaskSpec) => readonly Finding[] },
+  options: { file: string; overrides?: TaskOverrides; check?: (task: TaskSpec) => readonly Finding[] },
 ): TaskFile {
   const { file, check = () => [] } = options;
   const problems: TaskProblem[] = [];
-  const read = readText(text, file, readOverrides({}, problems), problems);
-  if (read === null || problems.length > 0) throw new TaskError(file, problems);
+  const overrides = readOverrides(options.overrides ?? {}, problems);
+  const written = readText(text, file, overrides, problems);
+  if (written === null || problems.length > 0) throw new TaskError(file, problems);
+  const read = { ...written, file: changed(written.file, (task) => overrides.apply(task, problems)) };
+  if (problems.length > 0) throw new TaskError(file, problems);
   for (const [index, task] of tasksOf(read.file).entries()) {
     for (const { path, message } of check(task)) {
       const root = read.roots[index];
@@ -38,6 +41,10 @@ export function parseTaskFile(
   }
   if (problems.length > 0) throw new TaskError(file, problems);
   return read.file;
+}
+
+function changed(file: TaskFile, change: (task: TaskSpec) => TaskSpec): TaskFile {
+  return file.kind === 'task' ? { ...file, task: change(file.task) } : { ...file, tasks: file.tasks.map(change) };
 }
 
 export function tasksOf(file: TaskFile): readonly TaskSpec[] {
@@ -67,14 +74,26 @@ export function parseTask(text: string, options: { file: string; overrides?: Tas
 export function commandTask(command: string | null, options: TaskOverrides = {}): WrittenTask {
   const problems: TaskProblem[] = [];
   const overrides = readOverrides(options, problems);
+  const spec = specOf(command, overrides, problems);
+  return carriedOut(spec, { file: 'command', root: null, overrides, problems });
+}
+
+/** The same, this version carrying it out or not. Throws TaskError. */
+export function commandSpec(command: string | null, options: TaskOverrides = {}): TaskSpec {
+  const problems: TaskProblem[] = [];
+  const spec = specOf(command, readOverrides(options, problems), problems);
+  if (problems.length > 0) throw new TaskError('command', problems);
+  return spec;
+}
+
+function specOf(command: string | null, overrides: ReadOverrides, problems: TaskProblem[]): TaskSpec {
   const problem = (message: string) => problems.push({ line: null, column: null, path: 'command', message });
   if (command?.trim() === '') problem('is empty');
   if (command?.includes('\0')) problem('must not hold NUL characters');
   const empty: YamlNode = { kind: 'map', at: START, entries: [] };
   const spec = readTask(empty, overrides, problems);
   if (spec === null || problems.length > 0) throw new TaskError('command', problems);
-  const task: TaskSpec = { ...spec, run: command };
-  return carriedOut(overrides.apply(task, problems), { file: 'command', root: null, overrides, problems });
+  return overrides.apply({ ...spec, run: command }, problems);
 }
 
 function readText(text: string, file: string, overrides: ReadOverrides, problems: TaskProblem[]) {

@@ -1,11 +1,11 @@
 /** What a request asks of a row, as a list of tests that can be counted and given up one by one. */
+import { canonicalName, findAccelerator, hasMemory } from '../catalogs/accelerators.ts';
 import type { CatalogRow } from '../catalogs/catalog.ts';
 import type { Amount } from '../model/machines.ts';
 import { type AcceleratorRequest, acceleratorText } from '../model/spec/accelerators.ts';
 import type { Alternative } from '../model/spec/resources.ts';
 import { editDistance } from '../model/spelling.ts';
 import { DEFAULT_CPUS, DEFAULT_MEMORY_RATIO, isGeneralPurpose } from './general-purpose.ts';
-import { manufacturerOf } from './manufacturer.ts';
 import type { Arch } from './request.ts';
 
 /** Names of fields of `resources`, and `general_purpose`, `on_demand` and `arch` for what is asked without a field. */
@@ -201,21 +201,24 @@ function accelerated(asked: AcceleratorRequest): Check {
 
 /** 0 for the accelerator itself. Names that hold what was asked (A100-80GB for A100) are nearer than those that look like it. */
 function byName(name: string): (row: CatalogRow) => number {
-  const wanted = name.toLowerCase();
+  const wanted = canonicalName(name).toLowerCase();
   const far = remembered((other) => {
-    const found = other.toLowerCase();
+    const found = canonicalName(other).toLowerCase();
     if (found === wanted) return 0;
     return found.includes(wanted) ? 1 : 1 + editDistance(found.slice(0, 64), wanted.slice(0, 64));
   });
   return ({ accelerators }) => (accelerators === null ? Number.POSITIVE_INFINITY : far(accelerators.name));
 }
 
-function byMemory({ gib, atLeast, manufacturer }: Extract<AcceleratorRequest, { kind: 'memory' }>) {
-  const made = remembered((name) => manufacturer === null || manufacturerOf(name) === manufacturer);
+function byMemory(request: Extract<AcceleratorRequest, { kind: 'memory' }>) {
+  const maker = request.manufacturer?.toLowerCase() ?? null;
+  const made = remembered((name) => maker === null || findAccelerator(name)?.vendor.toLowerCase() === maker);
   return ({ accelerators, acceleratorMemory }: CatalogRow): number => {
-    if (accelerators === null || acceleratorMemory === null) return Number.POSITIVE_INFINITY;
-    const enough = atLeast ? acceleratorMemory >= gib : acceleratorMemory === gib;
-    return (enough ? 0 : Math.abs(acceleratorMemory - gib) / gib) + (made(accelerators.name) ? 0 : 100);
+    if (accelerators === null) return Number.POSITIVE_INFINITY;
+    const { name } = accelerators;
+    if (hasMemory(name, acceleratorMemory, request)) return 0;
+    const lacking = acceleratorMemory === null ? 1 : Math.abs(acceleratorMemory - request.gib) / request.gib;
+    return Math.max(lacking, 0.01) + (made(name) ? 0 : 100);
   };
 }
 
