@@ -83,7 +83,7 @@ export interface Relaxation {
 }
 
 export interface Ranking {
-  /** All that fits: by alternative when they are ordered, then by cost, then by cloud, region, zone and type. An offer is there once. */
+  /** All that fits: by alternative when they are ordered, then by cost, then by cloud, region (those of the US first), zone and type. An offer is there once. */
   readonly placements: readonly Ranked[];
   /** Most rows first, for each alternative. A constraint that keeps nothing out is not there. */
   readonly excluded: readonly Reason[];
