@@ -84,23 +84,21 @@ async function update(
     onWait: say,
   };
   const walk = await walkPages(api, base, dir, http, say);
-  const { rows, leftOut } = api.rows(walk.items, knownOf([shipped, last]));
-  const before = standing === null ? null : [...standing.catalog.rows()];
-  const checked = checkRows(cloud, rows, before, { spot, force });
-  const info = infoOf(
-    api,
-    base,
-    walk.begun,
-    shipped,
-    standing,
-    checked.rows.some(({ spotPrice }) => spotPrice !== null),
-  );
-  const path = join(homePaths(home).fetchedCatalogs, `${cloud}.json`);
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  writeAtomically(path, encodeCatalog(catalogOf(info, checked.rows)));
-  walk.finish();
-  const { added, removed, changed, quarantined } = checked;
-  return { cloud, path, rows: checked.rows.length, added, removed, changed, quarantined, leftOut, pages: walk.pages };
+  try {
+    const { rows, leftOut } = api.rows(walk.items, knownOf([shipped, last]));
+    const before = standing === null ? null : [...standing.catalog.rows()];
+    const checked = checkRows(cloud, rows, before, { spot, force });
+    const hasSpot = checked.rows.some(({ spotPrice }) => spotPrice !== null);
+    const info = infoOf(api, base, walk.begun, shipped, standing, hasSpot);
+    const path = join(homePaths(home).fetchedCatalogs, `${cloud}.json`);
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    writeAtomically(path, encodeCatalog(catalogOf(info, checked.rows)));
+    const { added, removed, changed, quarantined } = checked;
+    return { cloud, path, rows: checked.rows.length, added, removed, changed, quarantined, leftOut, pages: walk.pages };
+  } finally {
+    // A list that was refused is asked for anew too.
+    walk.finish();
+  }
 }
 
 /** @throws invalid when it is no address */

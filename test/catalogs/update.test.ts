@@ -138,6 +138,9 @@ describe('a list that cannot be right', () => {
     items = rows.slice(0, Math.floor(rows.length * 0.45)).flatMap(azureItems);
     await expect(update()).rejects.toMatchObject({ kind: 'invalid', hint: expect.stringContaining('--force') });
     expect(readFileSync(fetched(), 'utf8')).toBe(stood);
+    items = rows.flatMap(azureItems);
+    expect((await update()).rows, 'a list that was refused is not kept').toBe(rows.length);
+    items = rows.slice(0, Math.floor(rows.length * 0.45)).flatMap(azureItems);
     expect((await update({ force: true })).rows).toBeLessThan(rows.length / 2);
     items = [];
     await expect(update({ force: true })).rejects.toThrow('no rows');
