@@ -3,6 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { StyxError } from '../../model/errors.ts';
 import { homePaths, styxCache, styxHome, writeAtomically } from '../../system/home.ts';
 import { lockHolder, spawnLocked } from '../../system/lock.ts';
@@ -15,6 +16,9 @@ import { RETRY_POLICY, type RetryPolicy } from './http.ts';
 import { type PageCounts, walkPages } from './pages.ts';
 import type { Known, PriceApi } from './source.ts';
 import { findPriceApi } from './sources.ts';
+
+const LOCK_TRIES = 3;
+const LOCK_DELAY_MS = 200;
 
 export interface UpdateOptions {
   /** Data directory; default: that of the environment. */
@@ -113,7 +117,13 @@ function addressOf(api: PriceApi<unknown>, options: UpdateOptions, env: NodeJS.P
 
 /** One process at a time: the lock is of a child that ends with us, however we end. */
 async function lock(file: string, cloud: string): Promise<() => Promise<void>> {
-  const held = await spawnLocked(file, ['cat'], { stdio: ['pipe', 'ignore', 'ignore'] });
+  const take = () => spawnLocked(file, ['cat'], { stdio: ['pipe', 'ignore', 'ignore'] });
+  let held = await take();
+  // The child of an update that was killed this moment needs a moment too.
+  for (let tried = 1; held === null && tried < LOCK_TRIES; tried++) {
+    await sleep(LOCK_DELAY_MS);
+    held = await take();
+  }
   if (held === null) {
     throw new StyxError('refused', `the catalogue of ${cloud} is being updated already`, {
       hint: `Wait for that update to end (its lock is held by process ${lockHolder(file)?.pid ?? 'unknown'}).`,
@@ -121,7 +131,8 @@ async function lock(file: string, cloud: string): Promise<() => Promise<void>> {
   }
   // Signals of the terminal reach the child too; what it holds then matters no more.
   held.child.stdin?.on('error', () => undefined);
-  return () => ended(held.child);
+  const { child } = held;
+  return () => ended(child);
 }
 
 async function ended(child: ChildProcess): Promise<void> {
