@@ -4,10 +4,13 @@ import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { azureItems, azureReply, PriceServer, shippedRows } from './price-server.ts';
 
 const main = join(import.meta.dirname, '..', '..', 'cli', 'main.ts');
+// Each starts several processes, one after the other.
+vi.setConfig({ testTimeout: 90_000 });
+
 let home: string;
 let server: PriceServer;
 
