@@ -54,12 +54,16 @@ export function encodeCatalog({ info, columns }: Catalog): string {
 }
 
 /** @throws invalid, by the file's name, when this is not the whole text of a catalogue */
-export function decodeCatalog(text: string, file: string): Catalog {
+export function decodeCatalog(
+  text: string,
+  file: string,
+  hint = 'Install Styx again, or take the file from its repository.',
+): Catalog {
   try {
     return decoded(JSON.parse(text) as CatalogFile);
   } catch (error) {
     throw new StyxError('invalid', `${file} is not a catalogue of the form ${FORMAT}: ${(error as Error).message}`, {
-      hint: 'Install Styx again, or take the file from its repository.',
+      hint,
       cause: error,
     });
   }

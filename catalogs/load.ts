@@ -1,4 +1,4 @@
-/** Catalogues by cloud: the user's own file, or else the one that Styx brings. Read on first use, and again when it changed. */
+/** Catalogues by cloud: the user's own file, or else the one fetched last, or else the one that Styx brings. Read on first use, and again when it changed. */
 import { existsSync, readdirSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -10,11 +10,15 @@ import { decodeCatalog } from './format.ts';
 
 const SHIPPED = join(import.meta.dirname, 'data');
 
+const fetchAgain = (cloud: string) => `Run \`styx catalog update ${cloud}\` again, or remove the file.`;
+
 export interface CatalogFile {
   readonly cloud: string;
   readonly path: string;
   /** The user's, in the data directory. */
   readonly own: boolean;
+  /** By `styx catalog update`, in the data directory. */
+  readonly fetched: boolean;
 }
 
 export interface LoadedCatalog extends CatalogFile {
@@ -22,20 +26,37 @@ export interface LoadedCatalog extends CatalogFile {
   readonly bytes: number;
 }
 
-/** One file a cloud, by cloud; the user's own win. */
+/** One file a cloud, by cloud; the user's own win, and what was fetched wins over what Styx brings. */
 export function catalogFiles(home = styxHome()): CatalogFile[] {
-  const own = homePaths(home).catalogs;
+  const { catalogs, fetchedCatalogs } = homePaths(home);
   const files = [
-    ...named(SHIPPED, '.json').map((file) => ({ ...file, own: false })),
-    ...(existsSync(own) ? named(own, '.csv').map((file) => ({ ...file, own: true })) : []),
+    ...named(SHIPPED, '.json').map((file) => ({ ...file, own: false, fetched: false })),
+    ...named(fetchedCatalogs, '.json').map((file) => ({ ...file, own: false, fetched: true })),
+    ...named(catalogs, '.csv').map((file) => ({ ...file, own: true, fetched: false })),
   ];
   const winners = new Map(files.map((file) => [file.cloud, file]));
   return [...winners.values()].sort((a, b) => (a.cloud < b.cloud ? -1 : 1));
 }
 
 function named(dir: string, extension: string): { cloud: string; path: string }[] {
+  if (!existsSync(dir)) return [];
   const names = readdirSync(dir).filter((name) => name.toLowerCase().endsWith(extension));
   return names.map((name) => ({ cloud: name.slice(0, -extension.length).toLowerCase(), path: join(dir, name) }));
+}
+
+/** The one that Styx brings; null when it brings none of this cloud. */
+export function shippedFile(cloud: string): CatalogFile | null {
+  return existing({ cloud, path: join(SHIPPED, `${cloud}.json`), own: false, fetched: false });
+}
+
+/** The one fetched last; null before that. */
+export function fetchedFile(cloud: string, home = styxHome()): CatalogFile | null {
+  const path = join(homePaths(home).fetchedCatalogs, `${cloud}.json`);
+  return existing({ cloud, path, own: false, fetched: true });
+}
+
+function existing(file: CatalogFile): CatalogFile | null {
+  return existsSync(file.path) ? file : null;
 }
 
 /** @throws invalid when there is no catalogue of the cloud, or its file is broken */
@@ -87,11 +108,11 @@ async function about(path: string): Promise<{ mtimeMs: number; size: number; isF
   }
 }
 
-async function read({ cloud, path, own }: CatalogFile, changed: number): Promise<Catalog> {
+async function read({ cloud, path, own, fetched }: CatalogFile, changed: number): Promise<Catalog> {
   const bytes = await readFile(path).catch((error: unknown) => {
     throw unreadable(path, error);
   });
-  if (!own) return decodeCatalog(bytes.toString('utf8'), path);
+  if (!own) return decodeCatalog(bytes.toString('utf8'), path, fetched ? fetchAgain(cloud) : undefined);
   const date = new Date(changed).toISOString().slice(0, 10);
   const sources = [{ of: 'all figures', from: path, commit: null, date, license: null }];
   const { importOnce } = await import('./compiled.ts');

@@ -43,7 +43,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'catalog',
-    summary: 'Show how old prices are and where they are from',
+    summary: 'Show how old prices are and where they are from, and fetch new ones',
     load: () => import('./commands/catalog.ts'),
   },
   { name: 'validate', summary: 'Check task files, touching nothing', load: () => import('./commands/validate.ts') },

@@ -27,6 +27,8 @@ export function homePaths(home: string) {
     storeCache: join(home, 'store-cache'),
     /** Catalogues of the user's own, `<cloud>.csv`. */
     catalogs: join(home, 'catalogs'),
+    /** Catalogues that `styx catalog update` fetched, `<cloud>.json`. */
+    fetchedCatalogs: join(home, 'catalogs', 'fetched'),
   };
 }
 

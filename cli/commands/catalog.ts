@@ -2,12 +2,21 @@ import type { Command } from 'commander';
 import type { CatalogSource } from '../../catalogs/catalog.ts';
 import { type CatalogFile, catalogFiles, loadCatalog } from '../../catalogs/load.ts';
 import { StyxError } from '../../model/errors.ts';
+import type { UpdateCommandOptions } from '../catalog-update.ts';
 import { ageOf } from '../gpu-tables.ts';
 import { debugOption, outputOption } from '../options.ts';
 import { type CommonOptions, runCommand } from '../run.ts';
 import { formatTable, plain } from '../table.ts';
 
 export function configure(command: Command): void {
+  const update = command
+    .command('update')
+    .description('fetch prices from the clouds themselves; without names from all that can be asked')
+    .argument('[cloud...]', 'such as aws, azure, lambda')
+    .option('--force', 'believe prices that moved tenfold, and lists that lost most of their rows');
+  outputOption(debugOption(update)).action((clouds: string[], options: UpdateCommandOptions) =>
+    runCommand(options, async (context) => (await import('../catalog-update.ts')).updateAll(clouds, options, context)),
+  );
   const status = command
     .command('status')
     .description('show how old the prices of each cloud are, and where they are from');
@@ -33,24 +42,26 @@ interface CatalogStatus {
   readonly undated: boolean;
   readonly bytes: number | null;
   readonly own: boolean;
+  /** By `catalog update`. */
+  readonly fetched: boolean;
   readonly path: string;
   readonly sources: readonly CatalogSource[];
   readonly problem: string | null;
 }
 
 async function statusOf(file: CatalogFile): Promise<CatalogStatus> {
-  const { cloud, own, path } = file;
+  const { cloud, own, fetched, path } = file;
   try {
     const { catalog, bytes } = await loadCatalog(file);
     const { prices, spotPrices, undated, sources } = catalog.info;
     const has = { hasPrices: catalog.has('price'), hasSpotPrices: catalog.has('spotPrice') };
     const rows = catalog.length;
-    return { cloud, rows, prices, spotPrices, ...has, undated, bytes, own, path, sources, problem: null };
+    return { cloud, rows, prices, spotPrices, ...has, undated, bytes, own, fetched, path, sources, problem: null };
   } catch (error) {
     if (!(error instanceof StyxError)) throw error;
     const has = { hasPrices: false, hasSpotPrices: false };
     const unknown = { rows: null, prices: null, spotPrices: null, ...has, undated: true, bytes: null, sources: [] };
-    return { cloud, ...unknown, own, path, problem: error.message };
+    return { cloud, ...unknown, own, fetched, path, problem: error.message };
   }
 }
 
@@ -61,7 +72,7 @@ function statusText(shown: readonly CatalogStatus[], now = Date.now()): string {
     dateText(one.hasPrices, one.prices, one.undated, now),
     dateText(one.hasSpotPrices, one.spotPrices, false, now),
     one.bytes === null ? '-' : `${(one.bytes / 1_000).toFixed(1)} kB`,
-    one.problem !== null ? 'cannot be read, see below' : one.own ? `your own: ${one.path}` : repositories(one.sources),
+    one.problem !== null ? 'cannot be read, see below' : sourceText(one),
   ]);
   const problems = shown.flatMap(({ problem }) => (problem === null ? [] : [`Error: ${plain(problem)}`]));
   const starred = shown.some(({ undated, prices }) => undated && prices !== null);
@@ -77,6 +88,11 @@ function statusText(shown: readonly CatalogStatus[], now = Date.now()): string {
 function dateText(has: boolean, date: string | null, undated: boolean, now: number): string {
   if (!has) return '-';
   return date === null ? 'unknown' : `${date}${undated ? '*' : ''} (${ageOf(date, now)})`;
+}
+
+function sourceText({ own, fetched, path, sources }: CatalogStatus): string {
+  if (own) return `your own: ${path}`;
+  return fetched ? `fetched: ${sources[0]?.from ?? path}` : repositories(sources);
 }
 
 /** Without the paths in them. */

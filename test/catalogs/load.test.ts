@@ -39,7 +39,7 @@ test('a cloud that Styx does not know is one when there is a file of it', async 
   writeFileSync(join(own, 'notes.txt'), 'no catalogue');
   expect(await types('basement')).toEqual(['rack']);
   expect(catalogFiles(home).filter((file) => file.own)).toEqual([
-    { cloud: 'basement', path: join(own, 'basement.csv'), own: true },
+    { cloud: 'basement', path: join(own, 'basement.csv'), own: true, fetched: false },
   ]);
 });
 
