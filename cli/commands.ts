@@ -25,6 +25,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: 'Open a shell on a cluster, or run a command there',
     load: () => import('./commands/ssh.ts'),
   },
+  {
+    name: 'cp',
+    summary: 'Copy files to and from clusters',
+    load: () => import('./commands/cp.ts'),
+  },
   { name: 'check', summary: 'Check the credentials of clouds', load: () => import('./commands/check.ts') },
   {
     name: 'optimize',

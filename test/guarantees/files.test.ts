@@ -4,12 +4,14 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import {
   appendFileSync,
+  chmodSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
   utimesSync,
   writeFileSync,
@@ -22,6 +24,8 @@ import { storeRoot } from '../../data/store-paths.ts';
 import { homePaths } from '../../system/home.ts';
 import { World } from '../harness/world.ts';
 import { Story } from './story.ts';
+
+const STYX = join(import.meta.dirname, '..', '..', 'bin', 'styx');
 
 let world: World;
 let story: Story;
@@ -264,8 +268,7 @@ describe('the store', () => {
   });
 
   test('is tidied up by the command, which says what it did', async () => {
-    const styx = join(import.meta.dirname, '..', '..', 'bin', 'styx');
-    const { stdout, status } = spawnSync(styx, ['store', 'gc', '-o', 'json'], { encoding: 'utf8' });
+    const { stdout, status } = spawnSync(STYX, ['store', 'gc', '-o', 'json'], { encoding: 'utf8' });
     expect(status).toBe(0);
     expect(JSON.parse(stdout)).toMatchObject({ manifests: expect.any(Number), bytesLeft: expect.any(Number) });
   });
@@ -287,6 +290,32 @@ describe('files go both ways through the SSH entries of a cluster', () => {
     execFileSync('scp', ['-q', '-F', config, 'two:scp-file', join(local, 'back-file')]);
     expect(readFileSync(join(local, 'back', 'f'), 'utf8')).toBe('by scp');
     expect(readFileSync(join(local, 'back-file'), 'utf8')).toBe('by scp');
+  });
+
+  test.runIf(has('scp'))('by styx cp, with modes and times, between clusters too', { timeout: 120_000 }, async () => {
+    await story.up('other', 'resources: {cpus: 1}\n');
+    const local = directory({ f: 'by cp' });
+    mkdirSync(join(local, 'sub'));
+    writeFileSync(join(local, 'sub', 'g'), 'below');
+    chmodSync(join(local, 'f'), 0o750);
+    const cp = (...paths: string[]) => spawnSync(STYX, ['cp', '-q', ...paths], { encoding: 'utf8' });
+    const copies = (...paths: string[]) => {
+      const { status, stderr } = cp(...paths);
+      expect(status, stderr).toBe(0);
+    };
+    copies(join(local, 'f'), join(local, 'sub'), 'two:');
+    copies(join(local, 'f'), 'two-worker1:~/on-the-worker');
+    copies('two:f', 'two:sub', join(local, 'sub'));
+    expect(readFileSync(join(local, 'sub', 'sub', 'g'), 'utf8')).toBe('below');
+    const [there, here] = [statSync(join(local, 'sub', 'f')), statSync(join(local, 'f'))];
+    expect([there.mode, Math.floor(there.mtimeMs / 1_000)]).toEqual([here.mode, Math.floor(here.mtimeMs / 1_000)]);
+    copies('two-worker1:on-the-worker', 'other:came');
+    copies('other:came', local);
+    expect(readFileSync(join(local, 'came'), 'utf8')).toBe('by cp');
+    await story.down('other');
+    expect(cp(join(local, 'f'), 'other:')).toMatchObject({ status: 3, stderr: expect.stringContaining("'other'") });
+    expect(cp('two:no-such-file', local).status).not.toBe(0);
+    expect(cp('a', 'b')).toMatchObject({ status: 2, stderr: expect.stringContaining('CLUSTER:PATH') });
   });
 
   test.runIf(has('sftp'))('by sftp', () => {
