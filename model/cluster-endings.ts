@@ -3,7 +3,7 @@ import type { Operation } from './cluster.ts';
 import type { Draft } from './cluster-draft.ts';
 import { abandonJobs, admitJobs } from './cluster-jobs.ts';
 import { begin, finish, newOperationId, next, retire, startWatching, stopWatching } from './cluster-operations.ts';
-import { allNodesGone } from './cluster-state.ts';
+import { allNodesGone, infraText, resourcesOf } from './cluster-state.ts';
 import type { OperationEnded } from './commands.ts';
 import { startCost, stopCost } from './cost.ts';
 import { assertNever } from './errors.ts';
@@ -115,7 +115,9 @@ function downEnded(draft: Draft, operation: Operation, ended: Omit<OperationEnde
 }
 
 function terminated(draft: Draft, reason: string): void {
+  const infra = infraText(draft.state.placement);
   draft.set({
+    ...(infra === null ? {} : { stood: { resources: resourcesOf(draft.state), infra } }),
     cost: stopCost(draft.state.cost, draft.now),
     placement: null,
     nodes: [],

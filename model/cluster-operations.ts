@@ -157,6 +157,7 @@ function renew(draft: Draft): void {
     autostop: null,
     queuePolicy: 'backfill',
     spec: null,
+    stood: null,
   });
 }
 

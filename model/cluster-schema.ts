@@ -192,7 +192,13 @@ const clusterState = z.object({
   lastJobEndedAt: z.number(),
   lastSubmitAt: z.number(),
   lost: z.array(z.object({ rank: z.number(), since: z.number(), reason: z.string(), gone: z.boolean() })),
-  cost: z.object({ accrued: z.number(), since: z.number().nullable(), hourly: z.number() }),
+  stood: z.object({ resources: z.string(), infra: z.string() }).nullable().exactOptional(),
+  cost: z.object({
+    accrued: z.number(),
+    since: z.number().nullable(),
+    hourly: z.number(),
+    upMs: z.number().exactOptional(),
+  }),
   requests: z.array(z.object({ id: z.string(), answer })),
 }) satisfies z.ZodType<ClusterState>;
 

@@ -167,7 +167,10 @@ export interface ClusterState {
   readonly lastSubmitAt: number;
   /** Nodes that do not answer (`gone: false`) or that the cloud says are stopped or terminated. */
   readonly lost: readonly LostNode[];
+  /** Over all generations. */
   readonly cost: Cost;
+  /** What stood before it was all taken down, for people. */
+  readonly stood?: { readonly resources: string; readonly infra: string } | null;
   readonly requests: readonly RememberedRequest[];
 }
 

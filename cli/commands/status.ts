@@ -31,7 +31,8 @@ async function status(context: Context, names: string[], options: StatusOptions)
   const clusters = options.verbose === true ? await withProgress(context, found) : found;
   if (options.output === 'json') process.stdout.write(`${JSON.stringify(clusters.map(asJson), null, 2)}\n`);
   else if (clusters.length === 0) process.stdout.write('No existing clusters.\n');
-  else process.stdout.write(`${statusTable(clusters, options.verbose === true)}\n`);
+  else
+    process.stdout.write(`${[statusTable(clusters, options.verbose === true), ...totalLine(clusters)].join('\n')}\n`);
   const { isGlob } = await import('../../client/names.ts');
   const missing = names.filter((name) => !isGlob(name) && !found.some((cluster) => cluster.name === name));
   if (missing.length === 0) return 0;
@@ -97,6 +98,14 @@ export function statusTable(clusters: readonly ClusterSummary[], verbose: boolea
     return row;
   });
   return colourStatus(formatTable(header, rows));
+}
+
+/** None while nothing costs. */
+export function totalLine(clusters: readonly ClusterSummary[]): string[] {
+  const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
+  const perHour = sum(clusters.map(({ costPerHour }) => costPerHour));
+  const soFar = sum(clusters.map(({ costSoFar }) => costSoFar));
+  return perHour + soFar === 0 ? [] : [`Total: ${formatMoney(perHour)}/hr, ${formatMoney(soFar)} so far`];
 }
 
 /** docs/cli.md describes this shape. */

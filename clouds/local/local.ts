@@ -12,6 +12,7 @@ import { probeContainment } from './containment.ts';
 import { askHost, type HostInfo, type HostRequest } from './control.ts';
 import { cpusOf, machineSize, offersFor, REGION, ZONE } from './offers.ts';
 import { type LocalPaths, localPaths } from './paths.ts';
+import { localSettings } from './settings.ts';
 
 const KEY = /^[\x21-\x7e]{1,64}$/;
 
@@ -71,7 +72,8 @@ export class LocalCloud implements Cloud {
   async offers(request: ResourceRequest): Promise<InstanceTypeOffer[]> {
     const { multiNode } = await this.capabilities();
     if (request.numNodes > 1 && multiNode !== true) throw new StyxError('invalid', multiNode);
-    return offersFor(request, await machineSize());
+    const { vcpuHourlyCost } = localSettings(this.#paths.limits);
+    return offersFor(request, await machineSize(), vcpuHourlyCost);
   }
 
   async prepare(

@@ -1,9 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { colourStatus, usesColour } from '../../cli/colour.ts';
+import { costReportText } from '../../cli/commands/cost-report.ts';
 import { statusTable } from '../../cli/commands/status.ts';
 import { formatAge, formatAutostop, formatMoney, formatSpan, isoTime } from '../../cli/format.ts';
 import { displayWidth, formatTable, plain } from '../../cli/table.ts';
+import type { ClusterCost } from '../../client/costs.ts';
 
 describe('a table', () => {
   test('has one line per row and columns that begin at the same place', () => {
@@ -77,6 +79,42 @@ test('status has the columns that SkyPilot’s users know', () => {
     'COMMAND',
     'LAST_EVENT',
   ]);
+});
+
+test('a cost report shows five clusters and the cost of all, and with -a all', () => {
+  const now = Date.UTC(2026, 0, 2);
+  const one: ClusterCost = {
+    workspace: 'default',
+    name: 'one',
+    user: 'me',
+    status: 'TERMINATED',
+    launchedAt: now - 3 * 86_400_000,
+    endedAt: now,
+    upMs: 7_500_000,
+    resources: '1x(local-1x)',
+    infra: null,
+    numNodes: 1,
+    hourlyPrice: 4.1,
+    costPerHour: 0,
+    cost: 8.5,
+  };
+  const clusters = Array.from({ length: 7 }, (_, index) => ({ ...one, name: `c${index}` }));
+  const none = { ...one, name: 'none', upMs: null, cost: 0 };
+  const total = { clusters: 8, cost: 59.5, costPerHour: 0 };
+  const report = { clusters: [...clusters, none], total, users: {}, workspaces: {} };
+  const lines = costReportText(report, { days: 1 }, now).split('\n');
+  expect(lines[0]).toBe('Clusters (last 1 day)');
+  expect(lines[1]?.split(/ {2,}/)).toEqual([
+    ...['NAME', 'LAUNCHED', 'DURATION', 'RESOURCES', 'STATUS', 'COST/hr', 'COST (est.)'],
+  ]);
+  expect(lines[2]?.split(/ {2,}/)).toEqual([
+    ...['c0', '3 days ago', '2h 5m', '1x(local-1x)', 'TERMINATED', '$ 4.10', '$ 8.50'],
+  ]);
+  expect(lines.slice(7)).toEqual(['', 'Total Cost: $ 59.50', '5 of 8 clusters are shown; -a shows all.']);
+  const all = costReportText(report, { days: 0, all: true }, now).split('\n');
+  expect(all[0]).toBe('Clusters');
+  expect(all[9]?.split(/ {2,}/)).toEqual(['none', '3 days ago', '-', '1x(local-1x)', 'TERMINATED', '$ 4.10', '-']);
+  expect(all).toHaveLength(12);
 });
 
 test.each([
