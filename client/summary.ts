@@ -47,6 +47,7 @@ export function summaryOfView(view: ClusterView): ClusterSummary {
     jobs: { live, finished: view.jobs.length - live },
     costPerHour: view.costPerHour,
     costSoFar: view.costSoFar,
+    ...(view.budget === undefined ? {} : { budget: view.budget }),
     statusReason: view.statusReason,
     statusSince: view.statusSince,
     progress: view.operation?.progress ?? null,

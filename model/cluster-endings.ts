@@ -90,7 +90,7 @@ function stopEnded(draft: Draft, operation: Operation, ended: Omit<OperationEnde
   if (ended.outcome === 'succeeded') {
     const byItself = status === 'STOPPED' || (draft.state.nodes.length > 0 && allNodesGone(draft.state));
     draft.set({ cost: stopCost(cost, draft.now), lost: [], sessions: 0 });
-    draft.status('STOPPED', byItself ? statusReason : operation.auto ? 'stopped by its autostop rule' : '');
+    draft.status('STOPPED', byItself ? statusReason : byRule(operation, 'stopped', ''));
     if (placement === null) draft.set({ intents: [] });
     return;
   }
@@ -111,7 +111,13 @@ function downEnded(draft: Draft, operation: Operation, ended: Omit<OperationEnde
   if (ended.outcome !== 'succeeded') return retireAgain(draft, operation);
   const reason = draft.state.statusReason;
   finish(draft, operation, 'succeeded', null);
-  terminated(draft, operation.auto ? 'ended by its autostop rule' : reason);
+  terminated(draft, byRule(operation, 'ended', reason));
+}
+
+/** Why it was done, where no person did it. */
+function byRule({ auto, why }: Operation, done: string, otherwise: string): string {
+  if (why !== undefined) return `${done}: ${why}`;
+  return auto ? `${done} by its autostop rule` : otherwise;
 }
 
 function terminated(draft: Draft, reason: string): void {

@@ -1,6 +1,7 @@
 /** A cluster's state: how it begins, how it is kept within its budget, and how it is shown. */
 import { REMEMBERED_JOBS, REMEMBERED_OPERATIONS, REMEMBERED_REQUESTS, REMEMBERED_TRIES } from './budgets.ts';
 import { type ClusterState, displayStatus } from './cluster.ts';
+import { budgetNotice, budgetView } from './cluster-budget.ts';
 import type { ClusterInput, ClusterMemo, ClusterView } from './commands.ts';
 import { costAt, hourlyNow } from './cost.ts';
 import { generationOf } from './identity.ts';
@@ -125,7 +126,7 @@ export function clusterView(
     status: displayStatus(state),
     entityStatus: state.status,
     statusSince: state.statusSince,
-    statusReason: state.statusReason,
+    statusReason: state.statusReason || budgetNotice(state),
     launchedAt: state.launchedAt,
     lastUse: state.lastUse,
     resources: resourcesOf(state),
@@ -146,6 +147,7 @@ export function clusterView(
     lost: state.lost,
     costPerHour: hourlyNow(state.cost),
     costSoFar: costAt(state.cost, context.now),
+    ...budgetView(state),
     installation: context.installation,
   };
 }
@@ -170,7 +172,8 @@ export function clusterMemo(state: ClusterState, now: number): ClusterMemo {
     costPerHour: hourlyNow(state.cost),
     costSoFar: Math.round(costAt(state.cost, now) * 1e4) / 1e4,
     cost: state.cost,
-    statusReason: clip(state.statusReason, 200),
+    ...budgetView(state),
+    statusReason: clip(state.statusReason || budgetNotice(state), 200),
     statusSince: state.statusSince,
   };
 }

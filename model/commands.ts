@@ -4,6 +4,7 @@
  */
 import type { ClusterSpec, ClusterStatus, CommandAnswer, DisplayStatus, LostNode, Operation, Try } from './cluster.ts';
 import type { Cost } from './cost.ts';
+import type { BudgetView } from './cost-budget.ts';
 import type { Failure } from './errors.ts';
 import type { Allotment, JobRow, JobStatus } from './job.ts';
 import type { NodeInfo, Placement } from './machines.ts';
@@ -124,6 +125,7 @@ export interface ClusterView {
   readonly lost: readonly LostNode[];
   readonly costPerHour: number;
   readonly costSoFar: number;
+  readonly budget?: BudgetView;
   readonly installation: string;
 }
 
@@ -144,6 +146,7 @@ export interface ClusterMemo {
   readonly costSoFar: number;
   /** What makes the cost of any later moment; absent in what older versions wrote. */
   readonly cost?: Cost;
+  readonly budget?: BudgetView;
   readonly statusReason: string;
   readonly statusSince: number;
 }

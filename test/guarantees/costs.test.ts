@@ -1,5 +1,6 @@
 /** What clusters cost, as lists tell it: of machines with a price, over stops and starts, and when they are gone. */
 import { execFile } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
@@ -25,10 +26,15 @@ beforeAll(async () => {
 });
 afterAll(() => world.end());
 
-async function styx(...args: string[]): Promise<string> {
+async function run(...args: string[]): Promise<{ out: string; err: string }> {
   const program = join(import.meta.dirname, '..', '..', 'bin', 'styx');
   const env = { ...process.env, NO_COLOR: '1', STYX_SSH_CONFIG: join(world.home, 'ssh-config') };
-  return (await promisify(execFile)(program, args, { env })).stdout;
+  const { stdout: out, stderr: err } = await promisify(execFile)(program, args, { env });
+  return { out, err };
+}
+
+async function styx(...args: string[]): Promise<string> {
+  return (await run(...args)).out;
 }
 
 /** From each launch or start that came to its end until the next stop or down did. */
@@ -138,6 +144,45 @@ test('the report has SkyPilot’s columns, all workspaces, and totals of users a
   });
   expect(json).toMatchObject({ total: report.total, users: report.users, workspaces: report.workspaces });
   await other.close();
+});
+
+test('a budget is foreseen by the launch, and ends the cluster when it is spent', async () => {
+  const file = join(world.home, 'spends.yaml');
+  writeFileSync(file, `${TASK}run: sleep 307\nbudget: {max_cost: 0.08, on_exceed: down}\n`);
+  const { err } = await run('launch', '-y', '-d', '-c', 'spends', file);
+  expect(err).toContain('At $36.00/h this budget of $0.0800 lasts 8s; then the cluster is ended.');
+  expect(err).toMatch(/The cluster's budget lasts [0-8]s from now\./);
+  const { budget } = JSON.parse(await styx('launch', '--dryrun', '-o', 'json', file));
+  expect(budget).toEqual({ maxCost: 0.08, maxDuration: null, onExceed: 'down', lastsSeconds: 8 });
+  const view = await story.status('spends', 'TERMINATED');
+  expect(view.statusReason).toBe('ended: its budget of $0.0800 is spent');
+  await story.jobEnds('spends', 1, 'CANCELLED');
+  const row = await reported('spends');
+  expect(row.cost).toBeGreaterThanOrEqual(0.08);
+  const down = view.operations.at(-1);
+  const started = view.operations[0]?.endedAt ?? 0;
+  expect(down).toMatchObject({ kind: 'down', auto: true });
+  expect((down?.since ?? 0) - started).toBeGreaterThanOrEqual(8_000);
+});
+
+test('a budget that only tells is told by status, and a stop is not undone past one that stops', async () => {
+  await story.up('told', `${TASK}budget: {max_cost: 0.01, on_exceed: notify}\n`);
+  await story.view('told', 'is over its budget', ({ budget }) => budget?.exceeded != null);
+  expect(await styx('status', 'told')).toMatch(/^Cluster told: its budget of \$0\.0100 is spent, /m);
+  const [told] = JSON.parse(await styx('status', 'told', '-o', 'json'));
+  expect(told).toMatchObject({
+    status: 'UP',
+    statusReason: 'its budget of $0.0100 is spent',
+    budget: { maxCost: 0.01, maxDuration: null, onExceed: 'notify', exceededAt: expect.stringMatching(/Z$/) },
+  });
+  await story.launch('told', `${TASK}budget: {max_duration: 12s}\n`);
+  await story.status('told', 'STOPPED');
+  await expect(story.clusters.start('told')).rejects.toMatchObject({
+    kind: 'refused',
+    message: expect.stringContaining('is spent'),
+    hint: expect.stringContaining('styx down told'),
+  });
+  await story.down('told');
 });
 
 test('a cluster whose workflow was ended from outside is LOST, and its cost ends there', async () => {
