@@ -9,6 +9,11 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   { name: 'exec', summary: 'Run a task on a cluster that is up', load: () => import('./commands/exec.ts') },
   { name: 'status', summary: 'Show clusters', load: () => import('./commands/status.ts') },
+  {
+    name: 'cost-report',
+    summary: 'Show what clusters have cost, ended ones too',
+    load: () => import('./commands/cost-report.ts'),
+  },
   { name: 'queue', summary: 'Show the jobs of clusters', load: () => import('./commands/queue.ts') },
   { name: 'logs', summary: "Show a job's output and follow it", load: () => import('./commands/logs.ts') },
   { name: 'cancel', summary: 'Cancel jobs', load: () => import('./commands/cancel.ts') },

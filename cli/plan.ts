@@ -1,5 +1,6 @@
 /** What a launch would try first, before it is confirmed. */
 import { previewOffers } from '../client/clouds.ts';
+import { type Budget, budgetLasts, foreseen } from '../model/cost-budget.ts';
 import type { InstanceTypeOffer } from '../model/machines.ts';
 import type { WrittenTask } from '../model/task.ts';
 import { infraName } from './format.ts';
@@ -9,16 +10,27 @@ const SHOWN = 5;
 
 /** Writes the plan; a request that nothing can meet is an error. @throws invalid, capacity */
 export async function showPlan(
-  task: Pick<WrittenTask, 'resources' | 'numNodes'>,
+  task: Pick<WrittenTask, 'resources' | 'numNodes' | 'budget'>,
   format: 'table' | 'json',
   stream: { write(text: string): unknown },
 ): Promise<void> {
   const offers = await previewOffers(task.resources);
-  if (format === 'json') stream.write(`${JSON.stringify({ numNodes: task.numNodes, offers }, null, 2)}\n`);
-  else stream.write(`${planText(offers, task.numNodes)}\n`);
+  if (format === 'json') stream.write(`${JSON.stringify(planJson(offers, task), null, 2)}\n`);
+  else stream.write(`${planText(offers, task.numNodes, task.budget)}\n`);
 }
 
-export function planText(offers: readonly InstanceTypeOffer[], numNodes: number): string {
+/** docs/cli.md describes this shape. */
+function planJson(
+  offers: readonly InstanceTypeOffer[],
+  { numNodes, budget }: Pick<WrittenTask, 'numNodes' | 'budget'>,
+) {
+  const [first] = offers;
+  if (budget === undefined || first === undefined) return { numNodes, offers, budget: budget ?? null };
+  const ms = budgetLasts(budget, first.hourlyCost * numNodes);
+  return { numNodes, offers, budget: { ...budget, lastsSeconds: ms === Infinity ? null : Math.floor(ms / 1_000) } };
+}
+
+export function planText(offers: readonly InstanceTypeOffer[], numNodes: number, budget?: Budget): string {
   const nodes = `${numNodes} node${numNodes === 1 ? '' : 's'}`;
   const [first] = offers;
   if (first === undefined) return `No cloud can give this now (${nodes}).`;
@@ -36,7 +48,8 @@ export function planText(offers: readonly InstanceTypeOffer[], numNodes: number)
     ]);
   const more = offers.length > SHOWN ? [`and ${offers.length - SHOWN} more`] : [];
   const cost = `Estimated cost: $${(first.hourlyCost * numNodes).toFixed(2)} / hour`;
-  return [`Considered resources (${nodes}):`, formatTable(header, rows), ...more, cost].join('\n');
+  const lasts = budget === undefined ? [] : [foreseen(budget, first.hourlyCost * numNodes)];
+  return [`Considered resources (${nodes}):`, formatTable(header, rows), ...more, cost, ...lasts].join('\n');
 }
 
 function amount(value: number): string {

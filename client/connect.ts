@@ -11,6 +11,7 @@ import { styxHome } from '../system/home.ts';
 import { installationSecret } from '../system/secret.ts';
 import { connectConfig } from '../workers/connection.ts';
 import { Clusters } from './clusters.ts';
+import { type CostOptions, type CostReport, costReport } from './costs.ts';
 import { Link } from './link.ts';
 import { jobLogs, type LogOptions, type LogPiece } from './logs.ts';
 import { repeat } from './repeat.ts';
@@ -39,6 +40,8 @@ export interface Styx {
   readonly clusters: Clusters;
   /** The namespace's UUID. */
   installation(): Promise<string>;
+  /** What clusters of all workspaces have cost, ended ones too while the server keeps them. */
+  costs(options?: CostOptions): Promise<CostReport>;
   /** Takes out of the store of files what no job needs; `graceMs` spares what is younger, by default a day. */
   collectFiles(options?: { graceMs?: number }): Promise<Collected>;
   /** A job's output as it comes; see LogOptions. */
@@ -73,6 +76,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Styx> {
     user,
     clusters,
     installation: () => link.installation(),
+    costs: (costOptions = {}) => costReport(link, costOptions),
     async collectFiles(collectOptions = {}) {
       const { collectFiles } = await import('../workers/collect-files.ts');
       const installation = await link.installation();

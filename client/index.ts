@@ -4,6 +4,7 @@ export { commandTask, parseTask } from '../model/parse-task.ts';
 export { resourcesText } from '../model/resources-text.ts';
 export type { CommandOptions, LaunchRequest } from './clusters.ts';
 export { type ConnectOptions, connect, type Styx } from './connect.ts';
+export type { ClusterCost, CostOptions, CostReport, Spent } from './costs.ts';
 export type { FollowOptions, OperationEnd } from './follow.ts';
 export type { LogOptions, LogPiece } from './logs.ts';
 export type { ClusterSummary } from './summary.ts';

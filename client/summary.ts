@@ -1,6 +1,7 @@
 /** A cluster as lists show it: its workflow's memo, which is there without a worker. */
 import type { WorkflowExecutionInfo } from '@temporalio/client';
 import { type ClusterMemo, type ClusterView, MEMO_KEY } from '../model/commands.ts';
+import { costAt } from '../model/cost.ts';
 import { foreignReason } from '../model/envelope.ts';
 
 export interface ClusterSummary extends ClusterMemo {
@@ -18,11 +19,15 @@ export function parseClusterId(workflowId: string): { workspace: string; name: s
 }
 
 /** Null when the workflow has no accepted command yet, or is not ours: such a one is no cluster. */
-export function summaryOf(info: Pick<WorkflowExecutionInfo, 'workflowId' | 'memo'>): ClusterSummary | null {
+export function summaryOf(
+  info: Pick<WorkflowExecutionInfo, 'workflowId' | 'memo'>,
+  now = Date.now(),
+): ClusterSummary | null {
   const id = parseClusterId(info.workflowId);
   const memo = info.memo?.[MEMO_KEY] as ClusterMemo | undefined;
   if (id === null || memo === undefined || memo === null || foreignReason(memo) !== null) return null;
-  return { ...memo, ...id, progress: null };
+  const costSoFar = memo.cost === undefined ? memo.costSoFar : costAt(memo.cost, now);
+  return { ...memo, costSoFar, ...id, progress: null };
 }
 
 export function summaryOfView(view: ClusterView): ClusterSummary {
@@ -42,6 +47,7 @@ export function summaryOfView(view: ClusterView): ClusterSummary {
     jobs: { live, finished: view.jobs.length - live },
     costPerHour: view.costPerHour,
     costSoFar: view.costSoFar,
+    ...(view.budget === undefined ? {} : { budget: view.budget }),
     statusReason: view.statusReason,
     statusSince: view.statusSince,
     progress: view.operation?.progress ?? null,

@@ -3,7 +3,7 @@ import type { Operation } from './cluster.ts';
 import type { Draft } from './cluster-draft.ts';
 import { abandonJobs, admitJobs } from './cluster-jobs.ts';
 import { begin, finish, newOperationId, next, retire, startWatching, stopWatching } from './cluster-operations.ts';
-import { allNodesGone } from './cluster-state.ts';
+import { allNodesGone, infraText, resourcesOf } from './cluster-state.ts';
 import type { OperationEnded } from './commands.ts';
 import { startCost, stopCost } from './cost.ts';
 import { assertNever } from './errors.ts';
@@ -90,7 +90,7 @@ function stopEnded(draft: Draft, operation: Operation, ended: Omit<OperationEnde
   if (ended.outcome === 'succeeded') {
     const byItself = status === 'STOPPED' || (draft.state.nodes.length > 0 && allNodesGone(draft.state));
     draft.set({ cost: stopCost(cost, draft.now), lost: [], sessions: 0 });
-    draft.status('STOPPED', byItself ? statusReason : operation.auto ? 'stopped by its autostop rule' : '');
+    draft.status('STOPPED', byItself ? statusReason : byRule(operation, 'stopped', ''));
     if (placement === null) draft.set({ intents: [] });
     return;
   }
@@ -111,11 +111,19 @@ function downEnded(draft: Draft, operation: Operation, ended: Omit<OperationEnde
   if (ended.outcome !== 'succeeded') return retireAgain(draft, operation);
   const reason = draft.state.statusReason;
   finish(draft, operation, 'succeeded', null);
-  terminated(draft, operation.auto ? 'ended by its autostop rule' : reason);
+  terminated(draft, byRule(operation, 'ended', reason));
+}
+
+/** Why it was done, where no person did it. */
+function byRule({ auto, why }: Operation, done: string, otherwise: string): string {
+  if (why !== undefined) return `${done}: ${why}`;
+  return auto ? `${done} by its autostop rule` : otherwise;
 }
 
 function terminated(draft: Draft, reason: string): void {
+  const infra = infraText(draft.state.placement);
   draft.set({
+    ...(infra === null ? {} : { stood: { resources: resourcesOf(draft.state), infra } }),
     cost: stopCost(draft.state.cost, draft.now),
     placement: null,
     nodes: [],

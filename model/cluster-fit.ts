@@ -2,14 +2,23 @@
 import type { ClusterState } from './cluster.ts';
 import type { Task } from './task.ts';
 
+/** Will a launch given now make the cluster anew? */
+export function endsFirst({
+  status,
+  operation,
+  waiting,
+}: Pick<ClusterState, 'status' | 'operation' | 'waiting'>): boolean {
+  const down = waiting.some(({ kind }) => kind === 'down') || operation?.kind === 'down';
+  return down || (status === 'TERMINATED' && operation === null);
+}
+
 /** What a launch given now will meet: behind a `down`, what the first launch there asks for. `spec` null: it makes its own. */
 export function toComeFor(
   state: Pick<ClusterState, 'status' | 'operation' | 'waiting' | 'spec' | 'placement'>,
 ): Pick<ClusterState, 'spec' | 'placement'> {
-  const { status, operation, waiting } = state;
+  const { waiting } = state;
+  if (!endsFirst(state)) return state;
   const down = waiting.findLastIndex(({ kind }) => kind === 'down');
-  const ends = down >= 0 || operation?.kind === 'down' || (status === 'TERMINATED' && operation === null);
-  if (!ends) return state;
   const first = waiting.slice(down + 1).find((one) => one.kind === 'launch');
   return { spec: first?.spec ?? null, placement: null };
 }

@@ -1,5 +1,6 @@
 /** Operations begin and give way here: what changes which machines there are. One runs at a time. */
 import type { ClusterSpec, Operation, OperationKind, Waiting } from './cluster.ts';
+import { spentEarlier } from './cluster-budget.ts';
 import type { Draft } from './cluster-draft.ts';
 import { abandonJobs, submitJob } from './cluster-jobs.ts';
 import { assertNever, type Failure } from './errors.ts';
@@ -14,7 +15,7 @@ export function begin(
   draft: Draft,
   kind: OperationKind,
   opId: string,
-  options: { auto?: boolean; retryUntilUp?: boolean; progress: string },
+  options: { auto?: boolean; why?: string | undefined; retryUntilUp?: boolean; progress: string },
 ): void {
   const operation: Operation = {
     id: opId,
@@ -26,6 +27,7 @@ export function begin(
     progress: options.progress,
     progressSince: draft.now,
     auto: options.auto ?? false,
+    ...(options.why === undefined ? {} : { why: options.why }),
     child: 1,
     aborting: false,
     retryUntilUp: options.retryUntilUp ?? false,
@@ -157,6 +159,9 @@ function renew(draft: Draft): void {
     autostop: null,
     queuePolicy: 'backfill',
     spec: null,
+    stood: null,
+    earlier: spentEarlier(draft.state, draft.now),
+    budget: null,
   });
 }
 
@@ -174,6 +179,7 @@ export function actLaunch(draft: Draft, launch: Extract<Waiting, { kind: 'launch
     queuePolicy: launch.job?.task.queue ?? draft.state.queuePolicy,
   });
   if (rule !== undefined) changeAutostop(draft, rule);
+  if (launch.budget !== undefined) draft.set({ budget: launch.budget });
   if (draft.state.status === 'UP') {
     if (launch.job !== null) submitJob(draft, launch.job);
     finishAtOnce(draft, 'launch', launch.opId, 'succeeded', null);
@@ -199,8 +205,10 @@ export function actStart(draft: Draft, start: Extract<Waiting, { kind: 'start' }
   if (draft.state.operation !== null) provision(draft, draft.state.operation);
 }
 
-function endReason(kind: 'stop' | 'down', auto: boolean): string {
-  if (auto) return `the cluster was ${kind === 'stop' ? 'stopped' : 'ended'} by its autostop rule`;
+function endReason(kind: 'stop' | 'down', auto: boolean, why?: string): string {
+  const ended = kind === 'stop' ? 'stopped' : 'ended';
+  if (why !== undefined) return `the cluster was ${ended}: ${why}`;
+  if (auto) return `the cluster was ${ended} by its autostop rule`;
   return `the cluster was ${kind === 'stop' ? 'stopped' : 'taken down'}`;
 }
 
@@ -211,8 +219,8 @@ export function actStop(draft: Draft, stop: Extract<Waiting, { kind: 'stop' }>):
     return;
   }
   stopWatching(draft);
-  abandonJobs(draft, 'CANCELLED', endReason('stop', stop.auto));
-  begin(draft, 'stop', stop.opId, { auto: stop.auto, progress: 'stopping machines' });
+  abandonJobs(draft, 'CANCELLED', endReason('stop', stop.auto, stop.why));
+  begin(draft, 'stop', stop.opId, { auto: stop.auto, why: stop.why, progress: 'stopping machines' });
   if (draft.state.operation !== null) retire(draft, draft.state.operation);
 }
 
@@ -222,8 +230,8 @@ export function actDown(draft: Draft, down: Extract<Waiting, { kind: 'down' }>):
     return;
   }
   stopWatching(draft);
-  abandonJobs(draft, 'CANCELLED', endReason('down', down.auto));
-  begin(draft, 'down', down.opId, { auto: down.auto, progress: 'terminating machines' });
+  abandonJobs(draft, 'CANCELLED', endReason('down', down.auto, down.why));
+  begin(draft, 'down', down.opId, { auto: down.auto, why: down.why, progress: 'terminating machines' });
   if (draft.state.operation !== null) retire(draft, draft.state.operation);
 }
 

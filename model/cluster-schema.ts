@@ -22,6 +22,11 @@ const resources = z.object({
   useSpot: z.boolean(),
   numNodes: z.number(),
 });
+const budget = z.object({
+  maxCost: z.number().nullable(),
+  maxDuration: z.number().nullable(),
+  onExceed: z.enum(['stop', 'down', 'notify']),
+});
 const demand = z.object({ cpus: z.number(), gpus: z.number(), memory: z.number() });
 const failure = z.object({ kind: z.enum(ERROR_KINDS), message: z.string(), hint: z.string().exactOptional() });
 const placement = z.object({
@@ -72,6 +77,7 @@ const task = z.object({
   demand,
   maxDuration: z.number().nullable(),
   queue: z.enum(['fifo', 'backfill']).nullable(),
+  budget: budget.exactOptional(),
   workdir: taskFiles.exactOptional(),
   fileMounts: z.array(taskFiles.extend({ target: z.string() })).exactOptional(),
 });
@@ -98,6 +104,7 @@ const operation = z.object({
   progress: z.string(),
   progressSince: z.number(),
   auto: z.boolean(),
+  why: z.string().exactOptional(),
   child: z.number(),
   aborting: z.boolean(),
   retryUntilUp: z.boolean(),
@@ -111,12 +118,13 @@ const waiting = z.discriminatedUnion('kind', [
     retryUntilUp: z.boolean(),
     job: newJob.nullable(),
     autostop: rule.nullable().exactOptional(),
+    budget: budget.exactOptional(),
     user: z.string(),
     commandLine: z.string(),
   }),
   z.object({ kind: z.literal('start'), opId, retryUntilUp: z.boolean() }),
-  z.object({ kind: z.literal('stop'), opId, auto: z.boolean() }),
-  z.object({ kind: z.literal('down'), opId, auto: z.boolean() }),
+  z.object({ kind: z.literal('stop'), opId, auto: z.boolean(), why: z.string().exactOptional() }),
+  z.object({ kind: z.literal('down'), opId, auto: z.boolean(), why: z.string().exactOptional() }),
 ]);
 const job = z.object({
   id: z.number(),
@@ -192,7 +200,18 @@ const clusterState = z.object({
   lastJobEndedAt: z.number(),
   lastSubmitAt: z.number(),
   lost: z.array(z.object({ rank: z.number(), since: z.number(), reason: z.string(), gone: z.boolean() })),
-  cost: z.object({ accrued: z.number(), since: z.number().nullable(), hourly: z.number() }),
+  stood: z.object({ resources: z.string(), infra: z.string() }).nullable().exactOptional(),
+  cost: z.object({
+    accrued: z.number(),
+    since: z.number().nullable(),
+    hourly: z.number(),
+    upMs: z.number().exactOptional(),
+  }),
+  earlier: z.object({ cost: z.number(), upMs: z.number() }).exactOptional(),
+  budget: budget
+    .extend({ exceeded: z.object({ at: z.number(), why: z.string() }).exactOptional() })
+    .nullable()
+    .exactOptional(),
   requests: z.array(z.object({ id: z.string(), answer })),
 }) satisfies z.ZodType<ClusterState>;
 

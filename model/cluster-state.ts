@@ -1,8 +1,9 @@
 /** A cluster's state: how it begins, how it is kept within its budget, and how it is shown. */
 import { REMEMBERED_JOBS, REMEMBERED_OPERATIONS, REMEMBERED_REQUESTS, REMEMBERED_TRIES } from './budgets.ts';
 import { type ClusterState, displayStatus } from './cluster.ts';
+import { budgetNotice, budgetView } from './cluster-budget.ts';
 import type { ClusterInput, ClusterMemo, ClusterView } from './commands.ts';
-import { costAt } from './cost.ts';
+import { costAt, hourlyNow } from './cost.ts';
 import { generationOf } from './identity.ts';
 import { idleness } from './idle.ts';
 import { isTerminalJob } from './job.ts';
@@ -125,7 +126,7 @@ export function clusterView(
     status: displayStatus(state),
     entityStatus: state.status,
     statusSince: state.statusSince,
-    statusReason: state.statusReason,
+    statusReason: state.statusReason || budgetNotice(state),
     launchedAt: state.launchedAt,
     lastUse: state.lastUse,
     resources: resourcesOf(state),
@@ -144,8 +145,9 @@ export function clusterView(
     autostopDueAt: clusterIdleness(state, context.timing, context.now).dueAt,
     sessions: state.sessions,
     lost: state.lost,
-    costPerHour: state.cost.since === null ? 0 : state.cost.hourly,
+    costPerHour: hourlyNow(state.cost),
     costSoFar: costAt(state.cost, context.now),
+    ...budgetView(state),
     installation: context.installation,
   };
 }
@@ -160,16 +162,18 @@ export function clusterMemo(state: ClusterState, now: number): ClusterMemo {
     status: displayStatus(state),
     user: clip(state.user, 64),
     launchedAt: state.launchedAt,
-    resources: clip(resourcesOf(state), 120),
-    infra: infraText(state.placement ?? state.intents.at(-1) ?? null),
+    resources: clip(state.stood?.resources ?? resourcesOf(state), 120),
+    infra: state.stood?.infra ?? infraText(state.placement ?? state.intents.at(-1) ?? null),
     numNodes: state.spec?.numNodes ?? 0,
     autostop: state.autostop,
     headIp: state.nodes[0]?.address ?? null,
     lastUse: clip(state.lastUse, 200),
     jobs: { live: state.jobs.filter((job) => !isTerminalJob(job.status)).length, finished: state.finishedJobs },
-    costPerHour: state.cost.since === null ? 0 : state.cost.hourly,
+    costPerHour: hourlyNow(state.cost),
     costSoFar: Math.round(costAt(state.cost, now) * 1e4) / 1e4,
-    statusReason: clip(state.statusReason, 200),
+    cost: state.cost,
+    ...budgetView(state),
+    statusReason: clip(state.statusReason || budgetNotice(state), 200),
     statusSince: state.statusSince,
   };
 }

@@ -4,6 +4,7 @@
  */
 import { jsonBytes, LIVE_JOBS, STATE_REFUSE_BYTES } from './budgets.ts';
 import type { ClusterState } from './cluster.ts';
+import { budgetProblem, budgetToActOn, exceededBudget } from './cluster-budget.ts';
 import { disposition, refusal } from './cluster-commands.ts';
 import { Draft } from './cluster-draft.ts';
 import type { QueuedEffect } from './cluster-effects.ts';
@@ -60,10 +61,12 @@ export type ClusterEvent =
       readonly duties: readonly string[];
     }
   /** The autostop rule's time has come. */
-  | { readonly type: 'autostopDue' };
+  | { readonly type: 'autostopDue' }
+  /** The budget's moment has come. */
+  | { readonly type: 'budgetDue' };
 
-/** Why a command cannot be taken now; null when it can. A repeated request is always taken. */
-export function commandProblem(state: ClusterState, command: Command): Failure | null {
+/** Why a command cannot be taken at `now`; null when it can. A repeated request is always taken. */
+export function commandProblem(state: ClusterState, command: Command, now: number): Failure | null {
   if (state.requests.some((request) => request.id === command.payload.requestId)) return null;
   if (disposition(state, command.kind) === 'refuse') return refusal(state, command.kind);
   if (command.kind === 'launch' || command.kind === 'exec') {
@@ -87,6 +90,11 @@ export function commandProblem(state: ClusterState, command: Command): Failure |
         hint: 'Wait until some have ended, or use another cluster.',
       };
     }
+  }
+  if (command.kind === 'launch' || command.kind === 'start') {
+    const asked = command.kind === 'launch' ? command.payload.task.budget : undefined;
+    const problem = budgetProblem(state, asked, now);
+    if (problem !== null) return problem;
   }
   if (command.kind === 'cancel' && command.payload.jobs !== null) {
     const unknown = command.payload.jobs.filter((id) => id < 1 || id >= state.nextJobId);
@@ -137,11 +145,12 @@ function applyTo(draft: Draft, command: Command): Partial<CommandAnswer> {
         user: payload.user,
         commandLine: payload.commandLine,
         ...(autostop === undefined ? {} : { autostop }),
+        ...(payload.task.budget === undefined ? {} : { budget: payload.task.budget }),
       });
       return { operationId: opId, jobId: job?.id ?? null };
     }
     case 'exec': {
-      const { fileMounts: _, ...task } = command.payload.task;
+      const { fileMounts: _mounts, budget: _budget, ...task } = command.payload.task;
       const job = numberJob(draft, task, false, command.payload.user);
       if (job !== null) submitJob(draft, job);
       draft.set({ lastUse: command.payload.commandLine });
@@ -177,14 +186,14 @@ function joined(opId: string | null): Partial<CommandAnswer> {
   return { operationId: opId, note: `${opId ?? 'That'} is doing that already.` };
 }
 
-function end(draft: Draft, kind: 'stop' | 'down', auto: boolean): Partial<CommandAnswer> {
+function end(draft: Draft, kind: 'stop' | 'down', auto: boolean, why?: string): Partial<CommandAnswer> {
   const what = disposition(draft.state, kind);
   if (what === 'noop') return { note: `Cluster '${draft.state.name}' is stopped already.` };
   if (what === 'join') return join(draft);
   const same = what === 'preempt' ? preempt(draft, kind) : null;
   if (same !== null) return joined(same);
   const opId = newOperationId(draft, kind);
-  enqueue(draft, { kind, opId, auto });
+  enqueue(draft, { kind, opId, auto, ...(why === undefined ? {} : { why }) });
   return { operationId: opId };
 }
 
@@ -253,6 +262,14 @@ function applyEventTo(draft: Draft, event: ClusterEvent): void {
       const rule: AutostopRule | null = draft.state.autostop;
       if (rule === null || draft.state.operation !== null || draft.state.status !== 'UP') return;
       end(draft, rule.down ? 'down' : 'stop', true);
+      return;
+    }
+    case 'budgetDue': {
+      const due = budgetToActOn(draft.state, draft.now);
+      if (due === null) return;
+      const budget = exceededBudget(draft.state, due, draft.now);
+      draft.set({ budget });
+      if (budget.onExceed !== 'notify') end(draft, budget.onExceed, true, budget.exceeded.why);
       return;
     }
     default:

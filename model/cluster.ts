@@ -3,6 +3,7 @@
  * changes it, `workflows/cluster.ts` its only writer.
  */
 import type { Cost } from './cost.ts';
+import type { Budget, ClusterBudget, Spending } from './cost-budget.ts';
 import type { Failure } from './errors.ts';
 import type { JobRow } from './job.ts';
 import type { NodeInfo, Placement, ResourceRequest } from './machines.ts';
@@ -43,8 +44,10 @@ export interface Operation {
   /** What happens now, for people: `creating 2x local-2x in local/local-a`. */
   readonly progress: string;
   readonly progressSince: number;
-  /** Started by the autostop rule, not by a person. */
+  /** Started by the autostop rule or a budget, not by a person. */
   readonly auto: boolean;
+  /** Why it was started, where that is not the autostop rule. */
+  readonly why?: string;
   /** Counts the children that worked on this; a crashed one is replaced under the next number. */
   readonly child: number;
   /** Asked to end early; what comes after it waits for its last word. */
@@ -72,12 +75,14 @@ export type Waiting =
       readonly job: NewJob | null;
       /** Absent: leave the cluster's rule as it is. */
       readonly autostop?: AutostopRule | null;
+      /** Absent: leave the cluster's budget as it is. */
+      readonly budget?: Budget;
       readonly user: string;
       readonly commandLine: string;
     }
   | { readonly kind: 'start'; readonly opId: string; readonly retryUntilUp: boolean }
-  | { readonly kind: 'stop'; readonly opId: string; readonly auto: boolean }
-  | { readonly kind: 'down'; readonly opId: string; readonly auto: boolean };
+  | { readonly kind: 'stop'; readonly opId: string; readonly auto: boolean; readonly why?: string }
+  | { readonly kind: 'down'; readonly opId: string; readonly auto: boolean; readonly why?: string };
 
 /** A job that has a number but no workflow yet. */
 export interface NewJob {
@@ -167,7 +172,13 @@ export interface ClusterState {
   readonly lastSubmitAt: number;
   /** Nodes that do not answer (`gone: false`) or that the cloud says are stopped or terminated. */
   readonly lost: readonly LostNode[];
+  /** Over all generations. */
   readonly cost: Cost;
+  /** Of `cost`, what older generations had spent. */
+  readonly earlier?: Spending;
+  readonly budget?: ClusterBudget | null;
+  /** What stood before it was all taken down, for people. */
+  readonly stood?: { readonly resources: string; readonly infra: string } | null;
   readonly requests: readonly RememberedRequest[];
 }
 

@@ -3,6 +3,8 @@
  * signals between workflows. Clients in any language can use these names.
  */
 import type { ClusterSpec, ClusterStatus, CommandAnswer, DisplayStatus, LostNode, Operation, Try } from './cluster.ts';
+import type { Cost } from './cost.ts';
+import type { BudgetView } from './cost-budget.ts';
 import type { Failure } from './errors.ts';
 import type { Allotment, JobRow, JobStatus } from './job.ts';
 import type { NodeInfo, Placement } from './machines.ts';
@@ -123,6 +125,7 @@ export interface ClusterView {
   readonly lost: readonly LostNode[];
   readonly costPerHour: number;
   readonly costSoFar: number;
+  readonly budget?: BudgetView;
   readonly installation: string;
 }
 
@@ -139,7 +142,11 @@ export interface ClusterMemo {
   readonly lastUse: string;
   readonly jobs: { readonly live: number; readonly finished: number };
   readonly costPerHour: number;
+  /** When the memo was written. */
   readonly costSoFar: number;
+  /** What makes the cost of any later moment; absent in what older versions wrote. */
+  readonly cost?: Cost;
+  readonly budget?: BudgetView;
   readonly statusReason: string;
   readonly statusSince: number;
 }

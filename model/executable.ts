@@ -146,6 +146,7 @@ export function executableTask(spec: TaskSpec): WrittenTask {
     demand,
     maxDuration: spec.maxDuration,
     queue: spec.queue,
+    ...(spec.budget === null ? {} : { budget: spec.budget }),
     ...(spec.workdir === null ? {} : { workdir: { source: workdirSource(spec.workdir), snapshot: null } }),
     ...(mounts.length === 0 ? {} : { fileMounts: mounts }),
   };

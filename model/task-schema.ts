@@ -1,5 +1,6 @@
 /** The shape of a task that can be carried out, checked where one comes over a boundary. */
 import { z } from 'zod';
+import type { Budget } from './cost-budget.ts';
 import { StyxError } from './errors.ts';
 import type { ResourceRequest } from './machines.ts';
 import { mountTarget } from './mount-target.ts';
@@ -51,6 +52,14 @@ const fileMount: z.ZodType<files.FileMount> = z.object({
   snapshot,
 });
 
+const budget: z.ZodType<Budget> = z
+  .object({
+    maxCost: z.number().positive().nullable(),
+    maxDuration: z.number().positive().nullable(),
+    onExceed: z.enum(['stop', 'down', 'notify']),
+  })
+  .refine(({ maxCost, maxDuration }) => maxCost !== null || maxDuration !== null, 'has no limit');
+
 const taskSchema: z.ZodType<Task> = z
   .object({
     name: field({}, shortName).nullable(),
@@ -67,6 +76,7 @@ const taskSchema: z.ZodType<Task> = z
     demand: z.object({ cpus: finite, gpus: field({}, gpuCount), memory: finite }),
     maxDuration: z.number().positive().nullable(),
     queue: z.enum(['fifo', 'backfill']).nullable(),
+    budget: budget.exactOptional(),
     workdir: z.object({ source, snapshot: snapshot.refine(({ kind }) => kind === 'directory') }).exactOptional(),
     fileMounts: z.array(fileMount).min(1).max(files.MAX_MOUNTS).exactOptional(),
   })

@@ -1,4 +1,5 @@
 /** A task as everything below the parser sees it: normalised, plain JSON. `cli/` and `client/` make it from YAML by `parseTask`. */
+import type { Budget } from './cost-budget.ts';
 import type { ResourceRequest } from './machines.ts';
 import type { SecretBox } from './secret-box.ts';
 import type { FileMount, TaskFiles } from './task-files.ts';
@@ -36,6 +37,8 @@ interface TaskFields {
   readonly maxDuration: number | null;
   /** Cluster's queue discipline, asked for at launch; null: as it is (`backfill` at first). */
   readonly queue: 'fifo' | 'backfill' | null;
+  /** Of the cluster, asked for at launch; absent: as it is (none at first). */
+  readonly budget?: Budget;
   /** What jobs find in `~/sky_workdir`; absent: nothing is put there. */
   readonly workdir?: TaskFiles;
   /** In the order in which they are put in place; absent when there are none. */

@@ -1,6 +1,8 @@
 /** A cluster in Markdown for Temporal's Web UI: what is happening, since when, what next. */
 import { type ClusterState, displayStatus } from '../model/cluster.ts';
+import { budgetView } from '../model/cluster-budget.ts';
 import { infraText } from '../model/cluster-state.ts';
+import { budgetText } from '../model/cost-budget.ts';
 import { isTerminalJob } from '../model/job.ts';
 
 function at(time: number): string {
@@ -26,6 +28,15 @@ export function clusterDetails(state: ClusterState, autostopDueAt: number | null
     lines.push(
       `${state.autostop?.down === true ? 'goes down' : 'stops'} at ${at(autostopDueAt)} UTC if nothing happens`,
     );
+  }
+  const { budget } = budgetView(state);
+  if (budget !== undefined) {
+    const { exceeded, exceedsAt, onExceed } = budget;
+    if (exceeded !== null) {
+      if (onExceed === 'notify') lines.push(`${exceeded.why}, since ${at(exceeded.at)} UTC`);
+    } else if (exceedsAt !== null)
+      lines.push(`budget of ${budgetText(budget)} until ${at(exceedsAt)} UTC (${onExceed})`);
+    else lines.push(`budget of ${budgetText(budget)} (${onExceed})`);
   }
   return lines.join('\n\n').slice(0, 15_000);
 }

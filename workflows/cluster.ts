@@ -16,6 +16,7 @@ import {
 } from '@temporalio/workflow';
 import { jsonBytes, STATE_TARGET_BYTES } from '../model/budgets.ts';
 import { displayStatus } from '../model/cluster.ts';
+import { budgetDueAt } from '../model/cluster-budget.ts';
 import type { QueuedEffect } from '../model/cluster-effects.ts';
 import { manifestsHeld } from '../model/cluster-files.ts';
 import { parseClusterState } from '../model/cluster-schema.ts';
@@ -162,7 +163,7 @@ class ClusterEntity {
       },
       {
         validator: (payload) => {
-          const problem = shapeProblem(payload) ?? commandProblem(this.state, command(payload));
+          const problem = shapeProblem(payload) ?? commandProblem(this.state, command(payload), Date.now());
           if (problem !== null) throw refuse(problem);
         },
       },
@@ -201,7 +202,7 @@ class ClusterEntity {
     const { timing } = this.input;
     const describeAt = this.childIds().length > 0 ? this.describeAt : null;
     const { dueAt } = clusterIdleness(this.state, timing, Date.now());
-    const times = [dueAt, describeAt].filter((time) => time !== null);
+    const times = [dueAt, budgetDueAt(this.state, timing), describeAt].filter((time) => time !== null);
     if (times.length > 0) this.alarm.set(Math.min(...times));
     await condition(() => this.changes !== seen || this.outbox.length > 0 || this.alarm.rung);
     this.alarm.rung = false;
@@ -210,6 +211,8 @@ class ClusterEntity {
     if (describeAt !== null && now >= describeAt && this.outbox.length === 0) this.describe();
     const due = clusterIdleness(this.state, timing, now).dueAt;
     if (due !== null && now >= due) this.apply({ type: 'autostopDue' });
+    const spentAt = budgetDueAt(this.state, timing);
+    if (spentAt !== null && now >= spentAt) this.apply({ type: 'budgetDue' });
   }
 
   private childIds(): string[] {

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Command } from 'commander';
 import { onAllowedClouds } from '../../client/clouds.ts';
 import type { CommandAnswer } from '../../model/cluster.ts';
+import { formatDuration } from '../../model/duration.ts';
 import { StyxError } from '../../model/errors.ts';
 import { nameProblem } from '../../model/identity.ts';
 import { resourcesText } from '../../model/resources-text.ts';
@@ -115,6 +116,10 @@ async function follow(
   if (answer.note !== null) context.progress.line(answer.note);
   const view = await followOperation(context, styx, name, answer);
   await keepSshEntries(context, styx, view);
+  const { exceedsAt = null } = view.budget ?? {};
+  if (exceedsAt !== null) {
+    context.progress.line(`The cluster's budget lasts ${formatDuration((exceedsAt - Date.now()) / 1_000)} from now.`);
+  }
   const follows = jobId !== null && options.detachRun !== true;
   context.progress.stop();
   if (options.output === 'json') {

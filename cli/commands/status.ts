@@ -1,5 +1,7 @@
 import type { Command } from 'commander';
 import type { ClusterSummary } from '../../client/summary.ts';
+import { type BudgetView, budgetText } from '../../model/cost-budget.ts';
+import { formatDuration } from '../../model/duration.ts';
 import { StyxError } from '../../model/errors.ts';
 import { colourStatus } from '../colour.ts';
 import { clip, formatAge, formatAutostop, formatMoney, infraName, isoTime } from '../format.ts';
@@ -31,11 +33,15 @@ async function status(context: Context, names: string[], options: StatusOptions)
   const clusters = options.verbose === true ? await withProgress(context, found) : found;
   if (options.output === 'json') process.stdout.write(`${JSON.stringify(clusters.map(asJson), null, 2)}\n`);
   else if (clusters.length === 0) process.stdout.write('No existing clusters.\n');
-  else process.stdout.write(`${statusTable(clusters, options.verbose === true)}\n`);
+  else process.stdout.write(`${statusText(clusters, options.verbose === true)}\n`);
   const { isGlob } = await import('../../client/names.ts');
   const missing = names.filter((name) => !isGlob(name) && !found.some((cluster) => cluster.name === name));
   if (missing.length === 0) return 0;
   throw new StyxError('not-found', `Cluster ${missing.map((name) => `'${name}'`).join(', ')} does not exist`);
+}
+
+function statusText(clusters: readonly ClusterSummary[], verbose: boolean): string {
+  return [statusTable(clusters, verbose), ...totalLine(clusters), ...budgetLines(clusters, verbose)].join('\n');
 }
 
 /** What happens at the moment is known to the cluster's workflow alone; without a worker the summary stands. */
@@ -99,6 +105,32 @@ export function statusTable(clusters: readonly ClusterSummary[], verbose: boolea
   return colourStatus(formatTable(header, rows));
 }
 
+/** None while nothing costs. */
+function totalLine(clusters: readonly ClusterSummary[]): string[] {
+  const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
+  const perHour = sum(clusters.map(({ costPerHour }) => costPerHour));
+  const soFar = sum(clusters.map(({ costSoFar }) => costSoFar));
+  return perHour + soFar === 0 ? [] : [`Total: ${formatMoney(perHour)}/hr, ${formatMoney(soFar)} so far`];
+}
+
+/** Budgets that are spent and whose owner only wanted to be told; with `verbose` all others too. */
+export function budgetLines(
+  clusters: readonly Pick<ClusterSummary, 'name' | 'budget'>[],
+  verbose: boolean,
+  now = Date.now(),
+): string[] {
+  return clusters.flatMap(({ name, budget }) => {
+    if (budget === undefined) return [];
+    const { exceeded, exceedsAt, onExceed } = budget;
+    if (exceeded !== null && onExceed === 'notify') {
+      return [`Cluster ${name}: ${exceeded.why}, ${formatAge(exceeded.at, now)}`];
+    }
+    if (!verbose) return [];
+    const lasts = exceedsAt === null ? '' : `, lasts ${formatDuration(Math.max(0, exceedsAt - now) / 1_000)} more`;
+    return [`Cluster ${name} has a budget of ${budgetText(budget)} (${onExceed})${lasts}`];
+  });
+}
+
 /** docs/cli.md describes this shape. */
 function asJson(cluster: ClusterSummary) {
   return {
@@ -119,5 +151,10 @@ function asJson(cluster: ClusterSummary) {
     jobs: cluster.jobs,
     costPerHour: cluster.costPerHour,
     costSoFar: cluster.costSoFar,
+    budget: cluster.budget === undefined ? null : budgetJson(cluster.budget),
   };
+}
+
+function budgetJson({ maxCost, maxDuration, onExceed, exceedsAt, exceeded }: BudgetView) {
+  return { maxCost, maxDuration, onExceed, exceedsAt: isoTime(exceedsAt), exceededAt: isoTime(exceeded?.at ?? null) };
 }

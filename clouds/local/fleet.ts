@@ -10,7 +10,7 @@ import { StyxError } from '../../model/errors.ts';
 import { type Instance, instanceEnding } from '../../model/machines.ts';
 import type { CreateRequest, InstanceFilter, OpenedTargets } from '../cloud.ts';
 import { InstanceRunner } from './instance.ts';
-import { instanceId, type LocalPaths, readText } from './paths.ts';
+import { instanceId, type LocalPaths } from './paths.ts';
 import {
   type ContainmentMode,
   forgetPlacement,
@@ -22,9 +22,7 @@ import {
   saveInstance,
   savePlacement,
 } from './records.ts';
-
-/** Used when limits.json does not say. */
-const MAX_INSTANCES = 1000;
+import { localSettings } from './settings.ts';
 
 /** How long a terminated instance is still listed, and its placement's key remembered. */
 const TOMBSTONE_MS = 24 * 60 * 60_000;
@@ -219,15 +217,7 @@ export class Fleet {
   }
 
   #admit(wanted: number): void {
-    let max = MAX_INSTANCES;
-    const text = readText(this.#options.paths.limits);
-    if (text !== undefined) {
-      const limits = parseLimits(text);
-      if (limits === undefined) {
-        throw new StyxError('invalid', `${this.#options.paths.limits} must be JSON like {"maxInstances": 10}`);
-      }
-      max = limits;
-    }
+    const { maxInstances: max } = localSettings(this.#options.paths.limits);
     let used = 0;
     for (const { record } of this.#instances.values()) if (record.state !== 'terminated') used += 1;
     if (used + wanted > max) {
@@ -269,15 +259,6 @@ export class Fleet {
       saveInstance(paths, record);
       this.#adopt(record).kick();
     }
-  }
-}
-
-function parseLimits(text: string): number | undefined {
-  try {
-    const { maxInstances = MAX_INSTANCES } = JSON.parse(text) as { maxInstances?: unknown };
-    return Number.isInteger(maxInstances) && (maxInstances as number) >= 0 ? (maxInstances as number) : undefined;
-  } catch {
-    return undefined;
   }
 }
 

@@ -13,6 +13,7 @@ import { askHost, type HostInfo, type HostRequest } from './control.ts';
 import { cpusOf, machineSize, offersFor, REGION, ZONE } from './offers.ts';
 import { type LocalPaths, localPaths } from './paths.ts';
 import { probeRoot } from './root.ts';
+import { localSettings } from './settings.ts';
 
 const KEY = /^[\x21-\x7e]{1,64}$/;
 
@@ -73,7 +74,8 @@ export class LocalCloud implements Cloud {
 
   async offers(request: ResourceRequest): Promise<InstanceTypeOffer[]> {
     if (request.numNodes > 1 && MULTI_NODE !== true) throw new StyxError('invalid', MULTI_NODE);
-    return offersFor(request, await machineSize());
+    const { vcpuHourlyCost } = localSettings(this.#paths.limits);
+    return offersFor(request, await machineSize(), vcpuHourlyCost);
   }
 
   async prepare(

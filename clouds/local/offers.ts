@@ -65,10 +65,10 @@ function invalid(message: string): StyxError {
 }
 
 /**
- * Smallest first. A memory demand is met by at least as much, since the share of a size is whatever the machine gives.
+ * Smallest first; `vcpuHourlyCost` is what a vCPU is said to cost in an hour. A memory demand is met by at least as much, since the share of a size is whatever the machine gives.
  * @throws invalid when this machine can never meet the request
  */
-export function offersFor(request: ResourceRequest, machine: MachineSize): InstanceTypeOffer[] {
+export function offersFor(request: ResourceRequest, machine: MachineSize, vcpuHourlyCost = 0): InstanceTypeOffer[] {
   const { region, zone, instanceType, cpus, memory, accelerators } = request;
   if (request.cloud !== null && request.cloud !== 'local') return [];
   if (region !== null && region !== REGION)
@@ -95,7 +95,7 @@ export function offersFor(request: ResourceRequest, machine: MachineSize): Insta
       accelerators:
         accelerators === null || machine.gpus === null ? null : { ...accelerators, name: machine.gpus.name },
       useSpot: request.useSpot,
-      hourlyCost: 0,
+      hourlyCost: size * vcpuHourlyCost,
     }));
   if (offers.length === 0) {
     throw invalid(

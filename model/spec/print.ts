@@ -7,6 +7,7 @@ import { resourcesConfig } from './resources-config.ts';
 import { secretRefConfig } from './secrets.ts';
 import { serviceConfig } from './service.ts';
 import { fileMountConfig } from './storage.ts';
+import { budgetConfig } from './styx-fields.ts';
 import type { TaskSpec } from './task.ts';
 import { volumeConfig } from './volumes.ts';
 
@@ -37,6 +38,7 @@ export function taskConfig(task: TaskSpec): Config {
     max_duration: task.maxDuration,
     job_demand: task.jobDemand,
     queue: task.queue,
+    budget: task.budget === null ? null : budgetConfig(task.budget),
   };
   return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== null && !isEmpty(value)));
 }

@@ -1,5 +1,6 @@
 /** One task as its file describes it: everything that SkyPilot's YAML can say, normalised, whether this version carries it out or not. */
 import { z } from 'zod';
+import type { Budget } from '../cost-budget.ts';
 import type { Hook } from './autostop.ts';
 import { type ConfigOverrides, configFields } from './config.ts';
 import { attempt, doc, FieldError, field, isMap, mapOf, shown } from './field.ts';
@@ -9,7 +10,7 @@ import { type ReadResources, type Resources, resources } from './resources.ts';
 import { envs, managedSecrets, type SecretRef, secrets } from './secrets.ts';
 import { type ServiceSpec, service } from './service.ts';
 import { type FileMount, fileMounts } from './storage.ts';
-import { demandFields, maxDurationField, queueField } from './styx-fields.ts';
+import { budgetField, demandFields, maxDurationField, queueField } from './styx-fields.ts';
 import { flagField, taskName, text, textField, wholeField } from './values.ts';
 import { type VolumeUse, volumes } from './volumes.ts';
 
@@ -51,6 +52,7 @@ export interface TaskSpec {
   readonly maxDuration: number | null;
   readonly jobDemand: z.infer<typeof demandFields>;
   readonly queue: 'fifo' | 'backfill' | null;
+  readonly budget: Budget | null;
 }
 
 const gitWorkdir = mapOf({
@@ -127,6 +129,11 @@ export const taskFields = {
     '`fifo` or `backfill`: whether later jobs of this cluster may pass a waiting one. Asked for by `launch`',
     '`backfill` on a new cluster',
   ),
+  budget: doc(
+    budgetField,
+    'a map of the fields below: what the cluster may cost, from its first launch until it is taken down. Asked for by `launch`; it replaces the one before',
+    'that of the cluster; no limit on a new one',
+  ),
 };
 
 export const writtenTask = mapOf(taskFields, { nulls: 'absent' });
@@ -172,6 +179,7 @@ function specOf(written: z.infer<typeof writtenTask>): TaskSpec {
     maxDuration: written.max_duration ?? null,
     jobDemand: written.job_demand ?? {},
     queue: written.queue ?? null,
+    budget: written.budget ?? null,
   };
 }
 

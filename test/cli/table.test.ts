@@ -1,9 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { colourStatus, usesColour } from '../../cli/colour.ts';
-import { statusTable } from '../../cli/commands/status.ts';
+import { costReportText } from '../../cli/commands/cost-report.ts';
+import { budgetLines, statusTable } from '../../cli/commands/status.ts';
 import { formatAge, formatAutostop, formatMoney, formatSpan, isoTime } from '../../cli/format.ts';
+import { planText } from '../../cli/plan.ts';
 import { displayWidth, formatTable, plain } from '../../cli/table.ts';
+import type { ClusterCost } from '../../client/costs.ts';
+import type { Budget, BudgetView } from '../../model/cost-budget.ts';
+import type { InstanceTypeOffer } from '../../model/machines.ts';
 
 describe('a table', () => {
   test('has one line per row and columns that begin at the same place', () => {
@@ -77,6 +82,88 @@ test('status has the columns that SkyPilot’s users know', () => {
     'COMMAND',
     'LAST_EVENT',
   ]);
+});
+
+test('status tells of budgets that are spent, and with -v of all', () => {
+  const now = Date.UTC(2026, 0, 2);
+  const told: BudgetView = {
+    ...{ maxCost: 10, maxDuration: null, onExceed: 'notify', exceedsAt: now - 180_000 },
+    exceeded: { at: now - 180_000, why: 'its budget of $10.00 is spent' },
+  };
+  const open: BudgetView = {
+    ...told,
+    maxDuration: 86_400,
+    onExceed: 'stop',
+    exceedsAt: now + 8_760_000,
+    exceeded: null,
+  };
+  const rest: BudgetView = { ...open, maxCost: null, exceedsAt: null };
+  const clusters = [
+    { name: 'a', budget: told },
+    { name: 'b', budget: open },
+    { name: 'c', budget: rest },
+    { name: 'd' },
+  ];
+  const first = 'Cluster a: its budget of $10.00 is spent, 3 mins ago';
+  expect(budgetLines(clusters, false, now)).toEqual([first]);
+  expect(budgetLines(clusters, true, now)).toEqual([
+    first,
+    'Cluster b has a budget of $10.00 or 1d of running (stop), lasts 2h 26m more',
+    'Cluster c has a budget of 1d of running (stop)',
+  ]);
+});
+
+test('the plan of a launch says how long its budget lasts, at the price of what is chosen for all nodes', () => {
+  const offer: InstanceTypeOffer = {
+    ...{ cloud: 'local', region: 'local', zone: 'local-a', instanceType: 'local-1x', cpus: 1, memory: 4 },
+    ...{ accelerators: null, useSpot: false, hourlyCost: 2.05 },
+  };
+  const budget: Budget = { maxCost: 10, maxDuration: null, onExceed: 'stop' };
+  expect(
+    planText([offer, { ...offer, hourlyCost: 9 }], 2, budget)
+      .split('\n')
+      .slice(-2),
+  ).toEqual([
+    'Estimated cost: $4.10 / hour',
+    'At $4.10/h this budget of $10.00 lasts 2h 26m; then the cluster is stopped.',
+  ]);
+  expect(planText([offer], 2).split('\n').at(-1)).toBe('Estimated cost: $4.10 / hour');
+});
+
+test('a cost report shows five clusters and the cost of all, and with -a all', () => {
+  const now = Date.UTC(2026, 0, 2);
+  const one: ClusterCost = {
+    workspace: 'default',
+    name: 'one',
+    user: 'me',
+    status: 'TERMINATED',
+    launchedAt: now - 3 * 86_400_000,
+    endedAt: now,
+    upMs: 7_500_000,
+    resources: '1x(local-1x)',
+    infra: null,
+    numNodes: 1,
+    hourlyPrice: 4.1,
+    costPerHour: 0,
+    cost: 8.5,
+  };
+  const clusters = Array.from({ length: 7 }, (_, index) => ({ ...one, name: `c${index}` }));
+  const none = { ...one, name: 'none', upMs: null, cost: 0 };
+  const total = { clusters: 8, cost: 59.5, costPerHour: 0 };
+  const report = { clusters: [...clusters, none], total, users: {}, workspaces: {} };
+  const lines = costReportText(report, { days: 1 }, now).split('\n');
+  expect(lines[0]).toBe('Clusters (last 1 day)');
+  expect(lines[1]?.split(/ {2,}/)).toEqual([
+    ...['NAME', 'LAUNCHED', 'DURATION', 'RESOURCES', 'STATUS', 'COST/hr', 'COST (est.)'],
+  ]);
+  expect(lines[2]?.split(/ {2,}/)).toEqual([
+    ...['c0', '3 days ago', '2h 5m', '1x(local-1x)', 'TERMINATED', '$ 4.10', '$ 8.50'],
+  ]);
+  expect(lines.slice(7)).toEqual(['', 'Total Cost: $ 59.50', '5 of 8 clusters are shown; -a shows all.']);
+  const all = costReportText(report, { days: 0, all: true }, now).split('\n');
+  expect(all[0]).toBe('Clusters');
+  expect(all[9]?.split(/ {2,}/)).toEqual(['none', '3 days ago', '-', '1x(local-1x)', 'TERMINATED', '$ 4.10', '-']);
+  expect(all).toHaveLength(12);
 });
 
 test.each([

@@ -1,6 +1,10 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { gpuName, type MachineSize, offersFor, typeSizes } from '../../clouds/local/offers.ts';
+import { localSettings } from '../../clouds/local/settings.ts';
 import { StyxError } from '../../model/errors.ts';
 import type { ResourceRequest } from '../../model/machines.ts';
 
@@ -31,6 +35,22 @@ describe('what the local cloud offers', () => {
       cpus: 1,
       memory: 3.7,
     });
+  });
+
+  it('costs what a vCPU is said to cost', () => {
+    expect(offersFor(ANY, EIGHT, 0.25).map(({ hourlyCost }) => hourlyCost)).toEqual([0.25, 0.5, 1, 2]);
+  });
+
+  it('takes its settings from a file, and refuses by name what it does not know', () => {
+    const path = join(mkdtempSync(join(tmpdir(), 'styx-settings-')), 'limits.json');
+    expect(localSettings(path)).toEqual({ maxInstances: 1000, vcpuHourlyCost: 0 });
+    writeFileSync(path, '{"vcpuHourlyCost": 0.5}');
+    expect(localSettings(path)).toEqual({ maxInstances: 1000, vcpuHourlyCost: 0.5 });
+    for (const text of ['{"vcpuHourlyCost": -1}', '{"maxInstances": 1.5}', '{"price": 1}', '[', '[]']) {
+      writeFileSync(path, text);
+      expect(() => localSettings(path), text).toThrow(/limits\.json must be JSON like/);
+    }
+    rmSync(dirname(path), { recursive: true });
   });
 
   it('takes cpus exactly or as at least, and memory as at least', () => {

@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { connect, type Styx } from '../../client/connect.ts';
 import { askHost, type HostInfo } from '../../clouds/local/control.ts';
 import { localPaths } from '../../clouds/local/paths.ts';
+import type { LocalSettings } from '../../clouds/local/settings.ts';
 import { LocalWorld } from './local-world.ts';
 import { startTestServer, startTestWorker, type TestServer, type TestWorker, testDir } from './temporal.ts';
 
@@ -49,7 +50,16 @@ export class World extends LocalWorld {
 
   /** How many machines the local cloud gives. */
   limit(maxInstances: number): void {
-    writeFileSync(join(this.home, 'local', 'limits.json'), JSON.stringify({ maxInstances }));
+    this.settings({ maxInstances });
+  }
+
+  /** What a vCPU of the local cloud is said to cost in an hour. */
+  price(vcpuHourlyCost: number): void {
+    this.settings({ vcpuHourlyCost });
+  }
+
+  private settings(settings: Partial<LocalSettings>): void {
+    writeFileSync(localPaths(this.home).limits, JSON.stringify(settings));
   }
 
   arm(point: string): void {

@@ -12,7 +12,9 @@ function inBudget(story: Story): void {
 
 test('10,000 jobs and 1,000 stops and starts through one state leave it within its budget', () => {
   const story = new Story();
-  const left = story.up(2, { task: { name: 'first' } });
+  const left = story.up(2, {
+    task: { name: 'first', budget: { maxCost: 1 / 3, maxDuration: 1e8, onExceed: 'notify' } },
+  });
   const placing = { ...left, attempt: 2, key: 'life-1/2' };
   story.event({ type: 'placing', opId: 'launch-1', placement: placing });
   for (let round = 0; round < 1_000; round++) {
@@ -34,9 +36,11 @@ test('10,000 jobs and 1,000 stops and starts through one state leave it within i
       story.command('start');
     }
     story.stands();
+    story.event({ type: 'budgetDue' });
     if (round % 50 === 0) inBudget(story);
   }
   inBudget(story);
+  expect(story.state.budget?.exceeded).toBeDefined();
   expect(story.state.nextJobId).toBe(10_002);
   expect(story.state.finishedJobs).toBe(10_001);
   // The placement that was never proved gone is asked about by one child, however often the cluster came up.

@@ -87,7 +87,7 @@ function reachable(): ClusterState[] {
     const next = happenings(state).map((event) => applyEvent(state, event, 1).state);
     for (const kind of KINDS) {
       const command = aCommand(kind, { nodes: 2 });
-      if (commandProblem(state, command) === null) next.push(applyCommand(state, command, 1).state);
+      if (commandProblem(state, command, 1) === null) next.push(applyCommand(state, command, 1).state);
     }
     for (const one of next) {
       const name = signature(one);
@@ -136,7 +136,7 @@ describe('in every state that can come about', () => {
 
   test('a command is refused exactly when the table says so, with the reason and what to do next', () => {
     each((state, kind, command) => {
-      const problem = commandProblem(state, command);
+      const problem = commandProblem(state, command, 1);
       expect(problem !== null).toBe(lawFor(state, kind) === 'refuse');
       if (problem === null) return;
       const absent = state.operation === null && (state.status === 'NEW' || state.status === 'TERMINATED');
@@ -151,7 +151,7 @@ describe('in every state that can come about', () => {
   test('a refused command, or asking whether it would be, changes nothing', () => {
     each((state, _kind, command) => {
       const before = JSON.stringify(state);
-      commandProblem(state, command);
+      commandProblem(state, command, 1);
       expect(JSON.stringify(state)).toBe(before);
     });
   });
@@ -162,7 +162,7 @@ describe('in every state that can come about', () => {
       const first = applyCommand(state, command, 1);
       const laters = [first.state, ...happenings(first.state).map((event) => applyEvent(first.state, event, 2).state)];
       for (const later of laters) {
-        expect(commandProblem(later, command)).toBeNull();
+        expect(commandProblem(later, command, 1)).toBeNull();
         expect(applyCommand(later, command, 3)).toEqual({ state: later, effects: [], answer: first.answer });
       }
     });

@@ -139,7 +139,7 @@ export class Story {
   }
 
   give(command: Command): CommandAnswer {
-    const problem = commandProblem(this.state, command);
+    const problem = commandProblem(this.state, command, this.now);
     if (problem !== null) throw new Error(`${command.kind}: ${problem.message}`);
     this.now += 1_000;
     const { state, effects, answer } = applyCommand(this.state, command, this.now);
@@ -149,7 +149,7 @@ export class Story {
   }
 
   problem(kind: CommandKind, asked: Asked = {}): Failure | null {
-    return commandProblem(this.state, aCommand(kind, asked));
+    return commandProblem(this.state, aCommand(kind, asked), this.now);
   }
 
   event(event: Without<ClusterEvent>): void {

@@ -2,6 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { REMEMBERED_JOBS, REMEMBERED_OPERATIONS, REMEMBERED_REQUESTS, REMEMBERED_TRIES } from '../../model/budgets.ts';
 import type { ClusterState } from '../../model/cluster.ts';
+import { budgetToActOn } from '../../model/cluster-budget.ts';
 import { parseClusterState } from '../../model/cluster-schema.ts';
 import { generation } from '../../model/cluster-state.ts';
 import { applyCommand, type Command } from '../../model/cluster-transition.ts';
@@ -75,8 +76,18 @@ function jobsAreLawful(state: ClusterState, before: ClusterState, world: World):
   }
 }
 
+const anyBudget = fc.record({
+  maxCost: fc.constant(null),
+  maxDuration: fc.integer({ min: 1, max: 60 }),
+  onExceed: fc.constantFrom('stop' as const, 'down' as const, 'notify' as const),
+});
 const anyCommand = fc.oneof(
-  fc.record({ kind: fc.constant('launch' as const), nodes: fc.constantFrom(1, 2), retryUntilUp: fc.boolean() }),
+  fc.record({
+    kind: fc.constant('launch' as const),
+    nodes: fc.constantFrom(1, 2),
+    retryUntilUp: fc.boolean(),
+    task: fc.option(fc.record({ budget: anyBudget }), { nil: {} }),
+  }),
   fc.record({ kind: fc.constant('exec' as const), nodes: fc.constantFrom(1, 2), cpus: fc.constantFrom(1, 3) }),
   fc.record({ kind: fc.constantFrom('cancel' as const, 'stop' as const, 'start' as const, 'down' as const) }),
   fc.record({ kind: fc.constant('autostop' as const), down: fc.boolean() }),
@@ -86,7 +97,9 @@ const anyAct = fc.oneof(
   { weight: 25, arbitrary: fc.record({ act: fc.constant('command' as const), command: anyCommand }) },
   {
     weight: 12,
-    arbitrary: fc.record({ act: fc.constantFrom('again', 'repeat', 'crash', 'describe', 'lose', 'due' as const) }),
+    arbitrary: fc.record({
+      act: fc.constantFrom('again', 'repeat', 'crash', 'describe', 'lose', 'due', 'spent' as const),
+    }),
   },
 );
 type Act = typeof anyAct extends fc.Arbitrary<infer T> ? T : never;
@@ -103,6 +116,9 @@ function toCommand(asked: typeof anyCommand extends fc.Arbitrary<infer T> ? T : 
       return aCommand(asked.kind);
   }
 }
+
+/** What was done by budgets. */
+const spentBudgets = new Set<string>();
 
 /** A world led through some acts, with a record of what was accepted. */
 class Run {
@@ -153,7 +169,21 @@ class Run {
     else if (act.act === 'command') this.give(toCommand(act.command));
     else if (act.act === 'again') this.again();
     else if (act.act === 'due') world.event({ type: 'autostopDue' });
+    else if (act.act === 'spent') this.spent();
     else world[act.act]();
+  }
+
+  private spent(): void {
+    const { world } = this;
+    world.now += 60_000;
+    const budget = budgetToActOn(world.state, world.now + 1_000);
+    world.event({ type: 'budgetDue' });
+    const { operation, waiting } = world.state;
+    const ending = [operation, ...waiting].find((one) => one !== null && 'why' in one);
+    if (budget === null) return;
+    if (budget.onExceed !== 'notify') expect(ending?.kind).toBe(budget.onExceed);
+    spentBudgets.add(budget.onExceed);
+    expect(budgetToActOn(world.state, world.now)).toBeNull();
   }
 
   private again(): void {
@@ -205,8 +235,9 @@ describe('whatever happens, in whatever order', () => {
       expect(world.open().map(({ id }) => id)).toEqual([]);
       expect(world.state.jobs.filter((job) => !isTerminalJob(job.status))).toEqual([]);
     });
-    holds(law, 150);
+    holds(law, 200);
     expect(seen).toEqual(new Set(['launch', 'start', 'stop', 'down']));
+    expect(spentBudgets).toEqual(new Set(['stop', 'down', 'notify']));
   });
 
   test('left alone, a cluster comes to rest, and where all nodes are well every job has run', () => {

@@ -83,7 +83,7 @@ export class World {
   /** Null when it was refused. */
   command(command: Command): CommandAnswer | null {
     this.now += 1_000;
-    if (commandProblem(this.state, command) !== null) return null;
+    if (commandProblem(this.state, command, this.now) !== null) return null;
     const { state, effects, answer } = applyCommand(this.state, command, this.now);
     this.become(state, effects);
     return answer;

@@ -1,7 +1,8 @@
 import { describe, expect, it, test } from 'vitest';
-import { commandTask, parseTask } from '../../model/parse-task.ts';
+import { commandTask, parseTask, parseTaskFile } from '../../model/parse-task.ts';
 import { resourcesText } from '../../model/resources-text.ts';
 import type { TaskOverrides } from '../../model/spec/overrides.ts';
+import { printTaskFile } from '../../model/spec/print.ts';
 import { validateTask } from '../../model/task-schema.ts';
 
 function parse(text: string, overrides: TaskOverrides = {}) {
@@ -60,6 +61,7 @@ run: |
 max_duration: 1h 30m
 job_demand: {cpus: 2, memory: '4', gpus: 0.5}
 queue: fifo
+budget: {max_cost: 12.5, max_duration: 1d, on_exceed: down}
 `);
     expect(task).toMatchObject({
       name: 'train',
@@ -80,10 +82,24 @@ queue: fifo
       maxDuration: 5400,
       demand: { cpus: 2, memory: 4, gpus: 0.5 },
       queue: 'fifo',
+      budget: { maxCost: 12.5, maxDuration: 86_400, onExceed: 'down' },
       run: 'python train.py\n',
     });
     expect(validateTask(JSON.parse(JSON.stringify(task)))).toEqual(task);
     expect(resourcesText(task)).toBe('2x[A100:8][Spot]');
+  });
+
+  it.each([
+    ['{max_cost: 10}', { maxCost: 10, maxDuration: null, onExceed: 'stop' }],
+    ["{max_cost: '0.5', on_exceed: NOTIFY}", { maxCost: 0.5, maxDuration: null, onExceed: 'notify' }],
+    ['{max_duration: 90}', { maxCost: null, maxDuration: 5_400, onExceed: 'stop' }],
+    ["{max_duration: '90', max_cost: }", { maxCost: null, maxDuration: 5_400, onExceed: 'stop' }],
+    ['{max_duration: 1h 30m, on_exceed: down}', { maxCost: null, maxDuration: 5_400, onExceed: 'down' }],
+  ])('has a budget of %s', (text, budget) => {
+    const file = parseTaskFile(`run: x\nbudget: ${text}`, { file: 'task.yaml' });
+    expect(parse(`run: x\nbudget: ${text}`).budget).toEqual(budget);
+    expect(parse(printTaskFile(file)).budget).toEqual(budget);
+    expect(Object.keys(parse('run: x'))).not.toContain('budget');
   });
 
   test('with nothing in a field is as without it', () => {

@@ -4,6 +4,7 @@
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { ClusterView } from '../../model/commands.ts';
 import type { World } from '../harness/world.ts';
 
 export interface Shape {
@@ -103,6 +104,26 @@ export const SHAPES: readonly Shape[] = [
       const { jobId } = await clusters.exec(cluster, world.task(`${yaml}run: cat f\n`).task);
       for (const id of [job, only, jobId ?? 0]) await clusters.waitJob(cluster, id);
       await down(world, cluster);
+    },
+  },
+  {
+    name: 'budget-told-then-stopped',
+    async run(world, cluster) {
+      const { clusters } = world.styx;
+      const until = async (fits: (view: ClusterView) => boolean) => {
+        while (!fits(await clusters.view(cluster, { budget: 60_000 }))) {
+          await new Promise((resolve) => setTimeout(resolve, 100));
+        }
+      };
+      world.price(36);
+      await launch(world, cluster, 'resources: {cpus: 1}\nbudget: {max_cost: 0.02, on_exceed: notify}\n');
+      await until(({ budget }) => budget?.exceeded != null);
+      await launch(world, cluster, 'run: sleep 100\nbudget: {max_duration: 15s}\n');
+      await until(({ status }) => status === 'STOPPED');
+      const job = await launch(world, cluster, 'run: "true"\nbudget: {max_duration: 10}\n');
+      await clusters.waitJob(cluster, job);
+      await down(world, cluster);
+      world.price(0);
     },
   },
 ];

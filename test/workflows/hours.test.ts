@@ -6,6 +6,7 @@ import type { TestWorkflowEnvironment } from '@temporalio/testing';
 import type { Worker } from '@temporalio/worker';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ClusterInput, ClusterView, LaunchCommand } from '../../model/commands.ts';
+import type { Budget } from '../../model/cost-budget.ts';
 import { clusterWorkflowId } from '../../model/identity.ts';
 import { commandTask } from '../../model/parse-task.ts';
 import { CLUSTER_QUEUE } from '../../model/queues.ts';
@@ -58,10 +59,17 @@ describe.skipIf('missing' in server)('a cluster over hours', () => {
     rmSync(home, { recursive: true, force: true });
   }, 60_000);
 
-  async function launch(name: string, autostop: AutostopRule | null): Promise<Cluster> {
+  async function launch(name: string, autostop: AutostopRule | null, budget?: Budget): Promise<Cluster> {
     workers.cluster.actions.length = 0;
+    const cluster = new Cluster(client, clusterWorkflowId('default', name));
+    await submit(name, autostop, budget);
+    await cluster.until((view) => view.jobs[0]?.status === 'RUNNING');
+    return cluster;
+  }
+
+  async function submit(name: string, autostop: AutostopRule | null, budget?: Budget): Promise<void> {
     const id = clusterWorkflowId('default', name);
-    const task = { ...commandTask('sleep 1'), secrets: {} };
+    const task = { ...commandTask('sleep 1'), secrets: {}, ...(budget === undefined ? {} : { budget }) };
     const command: LaunchCommand = {
       requestId: randomUUID(),
       user: 'tester',
@@ -83,9 +91,6 @@ describe.skipIf('missing' in server)('a cluster over hours', () => {
       args: [command],
       startWorkflowOperation,
     });
-    const cluster = new Cluster(client, id);
-    await cluster.until((view) => view.jobs[0]?.status === 'RUNNING');
-    return cluster;
   }
 
   const hour = (down: boolean, waitFor: AutostopRule['waitFor'] = 'jobs_and_ssh'): AutostopRule => ({
@@ -158,6 +163,75 @@ describe.skipIf('missing' in server)('a cluster over hours', () => {
     expect(costSoFar).toBeGreaterThan(2 * 48 - 1);
     expect(costSoFar).toBeLessThan(2 * 48 + 5);
   });
+
+  /** A machine costs $2 an hour here. */
+  const budget = (maxCost: number, onExceed: Budget['onExceed']): Budget => ({ maxCost, maxDuration: null, onExceed });
+
+  it('a budget of $10 at $2 an hour stops the cluster after five hours, under its job, and it cannot be started again', {
+    timeout: 240_000,
+  }, async () => {
+    const cluster = await launch('spends', null, budget(10, 'stop'));
+    await skipTime(environment, 4 * HOUR + 55 * MINUTE);
+    expect((await cluster.view()).status).toBe('UP');
+    await skipTime(environment, 10 * MINUTE);
+    await cluster.until((view) => view.status === 'STOPPED');
+    const view = await cluster.view();
+    expect(view.statusReason).toBe('stopped: its budget of $10.00 is spent');
+    expect(view.jobs[0]?.status).toBe('CANCELLED');
+    expect(view.costSoFar).toBeCloseTo(10, 1);
+    expect(workers.cluster.actions).toContain('stop');
+    expect(workers.cluster.actions).not.toContain('terminate');
+    await expect(cluster.start()).rejects.toMatchObject({
+      cause: { message: expect.stringContaining("The budget of cluster 'spends' ($10.00) is spent") },
+    });
+    await submit('spends', null, budget(14, 'stop'));
+    await cluster.until((now) => now.status === 'UP');
+    await skipTime(environment, 3 * HOUR);
+    await cluster.until((now) => now.status === 'STOPPED');
+    expect((await cluster.view()).costSoFar).toBeCloseTo(14, 1);
+  });
+
+  it('a budget of hours ends the cluster, counts over continue-as-new, and not while the cluster is stopped', {
+    timeout: 240_000,
+  }, async () => {
+    const cluster = await launch('hours', null, { maxCost: null, maxDuration: 30 * 3600, onExceed: 'down' });
+    await cluster.endJob(await cluster.view());
+    const firstRun = (await cluster.handle.describe()).runId;
+    await skipTime(environment, 20 * HOUR);
+    await cluster.stop();
+    await cluster.until((view) => view.status === 'STOPPED');
+    await skipTime(environment, 40 * HOUR);
+    await cluster.start();
+    await cluster.until((view) => view.status === 'UP');
+    await skipTime(environment, 9 * HOUR);
+    for (let turn = 0; turn < 40; turn++) await cluster.poke();
+    expect((await cluster.view()).status).toBe('UP');
+    await skipTime(environment, 50 * MINUTE);
+    expect((await cluster.handle.describe()).runId, 'it continued as new').not.toBe(firstRun);
+    expect((await cluster.view()).status).toBe('UP');
+    await skipTime(environment, 20 * MINUTE);
+    expect(await cluster.handle.result()).toBeUndefined();
+    expect((await cluster.view()).statusReason).toBe('ended: its budget of 1d 6h of running is spent');
+    expect(workers.cluster.actions).toContain('terminate');
+  });
+
+  it('a budget that only tells does so once and lets everything run', { timeout: 240_000 }, async () => {
+    const cluster = await launch('told', null, budget(10, 'notify'));
+    await skipTime(environment, 4 * HOUR);
+    expect((await cluster.view()).statusReason).toBe('');
+    await skipTime(environment, 2 * HOUR);
+    await cluster.until((view) => view.statusReason === 'its budget of $10.00 is spent');
+    const told = (await cluster.view()).budget?.exceeded?.at;
+    const { historyLength } = await cluster.handle.describe();
+    await skipTime(environment, 5 * HOUR);
+    const view = await cluster.view();
+    expect(view).toMatchObject({ status: 'UP', budget: { exceeded: { at: told } } });
+    expect(view.jobs[0]?.status).toBe('RUNNING');
+    expect((await cluster.handle.describe()).historyLength - historyLength, 'it does not ring again').toBeLessThan(80);
+    const { memo } = await cluster.handle.describe();
+    expect(memo).toMatchObject({ styx: { status: 'UP', statusReason: 'its budget of $10.00 is spent' } });
+    expect(workers.cluster.actions).not.toContain('stop');
+  });
 });
 
 class Cluster {
@@ -193,6 +267,15 @@ class Cluster {
     const { generation } = await this.view();
     await this.handle.signal('observed', { generation, child: 1, at: 0, sessions: count });
     await this.until((view) => view.sessions === count);
+  }
+
+  async stop(): Promise<void> {
+    await this.handle.executeUpdate('stop', { args: [{ requestId: randomUUID(), user: 'tester' }] });
+  }
+
+  async start(): Promise<void> {
+    const command = { requestId: randomUUID(), user: 'tester', retryUntilUp: false };
+    await this.handle.executeUpdate('start', { args: [command] });
   }
 
   /** A command, so that the view's clock moves. */
