@@ -3,7 +3,7 @@ import type { CatalogInfo, CatalogRow } from '../catalogs/catalog.ts';
 import { type CatalogFile, catalogFiles, loadCatalog } from '../catalogs/load.ts';
 import { cloudRefusal } from '../model/config/values.ts';
 import { StyxError } from '../model/errors.ts';
-import type { ResourceRequest } from '../model/machines.ts';
+import { ANY_MACHINE } from '../model/machines.ts';
 import { tasksOf } from '../model/parse-task.ts';
 import type { TaskFile } from '../model/spec/file.ts';
 import type { TaskSpec } from '../model/spec/task.ts';
@@ -79,21 +79,9 @@ function filesFor(clouds: readonly string[] | null, home: string | undefined): C
   return files.filter(({ cloud }) => clouds.includes(cloud));
 }
 
-const ANY: ResourceRequest = {
-  cloud: LOCAL,
-  region: null,
-  zone: null,
-  instanceType: null,
-  cpus: null,
-  memory: null,
-  accelerators: null,
-  useSpot: false,
-  numNodes: 1,
-};
-
 /** This machine has no catalogue: it is asked. */
 async function localRows(): Promise<CatalogRow[]> {
-  const offers = await previewOffers(ANY);
+  const offers = await previewOffers({ ...ANY_MACHINE, cloud: LOCAL });
   return offers.map(({ cloud, region, zone, instanceType, cpus, memory, accelerators, hourlyCost }) => ({
     cloud,
     region,

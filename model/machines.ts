@@ -24,6 +24,19 @@ export interface ResourceRequest {
   readonly numNodes: number;
 }
 
+/** Any one machine. */
+export const ANY_MACHINE: ResourceRequest = {
+  cloud: null,
+  region: null,
+  zone: null,
+  instanceType: null,
+  cpus: null,
+  memory: null,
+  accelerators: null,
+  useSpot: false,
+  numNodes: 1,
+};
+
 /** One thing that a cloud can give now. */
 export interface InstanceTypeOffer {
   readonly cloud: string;

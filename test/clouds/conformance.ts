@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Cloud, CreateRequest } from '../../clouds/cloud.ts';
 import { StyxError } from '../../model/errors.ts';
-import type { Instance, InstanceState, Placement } from '../../model/machines.ts';
+import { ANY_MACHINE, type Instance, type InstanceState, type Placement } from '../../model/machines.ts';
 
 export interface CloudUnderTest {
   readonly cloud: Cloud;
@@ -34,17 +34,7 @@ export function conformance(name: string, makeCloud: () => Promise<CloudUnderTes
     });
 
     async function request(numNodes: number, tags: Record<string, string> = {}): Promise<CreateRequest> {
-      const [offer] = await cloud.offers({
-        cloud: cloud.name,
-        region: null,
-        zone: null,
-        instanceType: null,
-        cpus: null,
-        memory: null,
-        accelerators: null,
-        useSpot: false,
-        numNodes,
-      });
+      const [offer] = await cloud.offers({ ...ANY_MACHINE, cloud: cloud.name, numNodes });
       if (offer === undefined) throw new Error('the cloud offers nothing');
       const placement: Placement = { ...offer, key: randomBytes(16).toString('hex'), attempt: 1, numNodes };
       made.push(placement);

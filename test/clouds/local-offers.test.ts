@@ -6,29 +6,18 @@ import { describe, expect, it } from 'vitest';
 import { gpuName, type MachineSize, offersFor, typeSizes } from '../../clouds/local/offers.ts';
 import { localSettings } from '../../clouds/local/settings.ts';
 import { StyxError } from '../../model/errors.ts';
-import type { ResourceRequest } from '../../model/machines.ts';
+import { ANY_MACHINE, type ResourceRequest } from '../../model/machines.ts';
 
-const ANY: ResourceRequest = {
-  cloud: null,
-  region: null,
-  zone: null,
-  instanceType: null,
-  cpus: null,
-  memory: null,
-  accelerators: null,
-  useSpot: false,
-  numNodes: 1,
-};
 const EIGHT: MachineSize = { cpus: 8, memory: 30, gpus: { name: 'A100', count: 2 } };
 
 const types = (request: Partial<ResourceRequest>, machine = EIGHT): string[] =>
-  offersFor({ ...ANY, ...request }, machine).map(({ instanceType }) => instanceType);
+  offersFor({ ...ANY_MACHINE, ...request }, machine).map(({ instanceType }) => instanceType);
 
 describe('what the local cloud offers', () => {
   it('is the smallest size first, free of charge', () => {
     expect(types({})).toEqual(['local-1x', 'local-2x', 'local-4x', 'local-8x']);
     expect(typeSizes(6)).toEqual([1, 2, 4, 6]);
-    expect(offersFor(ANY, EIGHT)[0]).toMatchObject({
+    expect(offersFor(ANY_MACHINE, EIGHT)[0]).toMatchObject({
       hourlyCost: 0,
       region: 'local',
       zone: 'local-a',
@@ -38,7 +27,7 @@ describe('what the local cloud offers', () => {
   });
 
   it('costs what a vCPU is said to cost', () => {
-    expect(offersFor(ANY, EIGHT, 0.25).map(({ hourlyCost }) => hourlyCost)).toEqual([0.25, 0.5, 1, 2]);
+    expect(offersFor(ANY_MACHINE, EIGHT, 0.25).map(({ hourlyCost }) => hourlyCost)).toEqual([0.25, 0.5, 1, 2]);
   });
 
   it('takes its settings from a file, and refuses by name what it does not know', () => {
@@ -61,7 +50,7 @@ describe('what the local cloud offers', () => {
   });
 
   it('has the GPUs of the machine, and spot for rehearsals', () => {
-    const [offer] = offersFor({ ...ANY, accelerators: { name: 'a100', count: 1 }, useSpot: true }, EIGHT);
+    const [offer] = offersFor({ ...ANY_MACHINE, accelerators: { name: 'a100', count: 1 }, useSpot: true }, EIGHT);
     expect(offer).toMatchObject({ accelerators: { name: 'A100', count: 1 }, useSpot: true });
     expect(gpuName('NVIDIA A100-SXM4-80GB')).toBe('A100-80GB');
     expect(gpuName('NVIDIA A100-SXM4-40GB')).toBe('A100');
@@ -96,7 +85,7 @@ describe('what the local cloud offers', () => {
       fc.property(machine, fc.option(amount), fc.option(amount), (size, cpus, memory) => {
         let offers: ReturnType<typeof offersFor>;
         try {
-          offers = offersFor({ ...ANY, cpus, memory }, size);
+          offers = offersFor({ ...ANY_MACHINE, cpus, memory }, size);
         } catch (error) {
           expect(error).toBeInstanceOf(StyxError);
           return;

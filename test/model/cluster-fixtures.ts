@@ -11,7 +11,7 @@ import {
 } from '../../model/cluster-transition.ts';
 import type { CommandKind, OperationEnded } from '../../model/commands.ts';
 import type { Failure } from '../../model/errors.ts';
-import type { NodeInfo, Placement } from '../../model/machines.ts';
+import { ANY_MACHINE, type NodeInfo, type Placement } from '../../model/machines.ts';
 import type { AutostopRule, Task } from '../../model/task.ts';
 
 export const RULE: AutostopRule = { idleMinutes: 5, down: false, waitFor: 'jobs_and_ssh' };
@@ -20,17 +20,7 @@ export const NODE_CPUS = 4;
 export function aTask(numNodes = 1, more: Partial<Task> = {}): Task {
   return {
     name: 'train',
-    resources: {
-      cloud: null,
-      region: null,
-      zone: null,
-      instanceType: null,
-      cpus: null,
-      memory: null,
-      accelerators: null,
-      useSpot: false,
-      numNodes,
-    },
+    resources: { ...ANY_MACHINE, numNodes },
     numNodes,
     envs: {},
     secrets: {},
