@@ -7,6 +7,7 @@ import { availableParallelism, cpus, loadavg, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { accept } from './accept.ts';
+import { catalogs } from './catalogs.ts';
 import { files } from './files.ts';
 import { history } from './history.ts';
 import { Lab } from './lab.ts';
@@ -20,7 +21,7 @@ import { validate } from './validate.ts';
 const USAGE = `Usage: npm run bench -- [OPTIONS]
   --clusters N   clusters that are up at once for the memory figures; 0 for none (default 100)
   --rounds N     times that each command is run (default 7)
-  --only NAMES   of validate, optimizer, latency, files, status, history, accept, memory; separated by commas (default all)
+  --only NAMES   of validate, optimizer, catalogs, latency, files, status, history, accept, memory; separated by commas (default all)
   --sky PATH     the sky program of SkyPilot, to compare with (default: the one on PATH)
   --json FILE    where the JSON goes (default: a file below the system's temporary directory)`;
 
@@ -31,7 +32,7 @@ function number(text: string, least: number): number {
   return value;
 }
 
-const SUBJECTS = ['validate', 'optimizer', 'latency', 'files', 'status', 'history', 'accept', 'memory'];
+const SUBJECTS = ['validate', 'optimizer', 'catalogs', 'latency', 'files', 'status', 'history', 'accept', 'memory'];
 const { values: options } = parseArgs({
   options: {
     clusters: { type: 'string', default: '100' },
@@ -62,7 +63,11 @@ if (wanted.has('optimizer')) {
   say('optimizer');
   optimizer(report, rounds);
 }
-const ALONE = ['validate', 'optimizer'];
+if (wanted.has('catalogs')) {
+  say('catalogs');
+  await catalogs(report, rounds, options.sky);
+}
+const ALONE = ['validate', 'optimizer', 'catalogs'];
 if (SUBJECTS.some((subject) => !ALONE.includes(subject) && wanted.has(subject))) await withServer();
 
 const machine = { cpus: availableParallelism(), model: cpus()[0]?.model ?? '', memoryGiB: totalmem() / 1024 ** 3 };

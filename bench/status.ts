@@ -1,11 +1,12 @@
 /** `styx status` with one cluster up, and `sky status` in the same run where SkyPilot is installed. */
 import { execFile } from 'node:child_process';
-import { accessSync, constants, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Lab } from './lab.ts';
 import { add, median, type Report } from './report.ts';
+import { NO_SKY, skyPath } from './sky.ts';
 
 const SKY_ROUNDS = 3;
 const SKY_MS = 5 * 60_000;
@@ -46,9 +47,9 @@ export async function status(lab: Lab, report: Report, rounds: number, sky: stri
   add(report, { subject: 'styx status', unit: 's', values, target: 0.5 });
   add(report, { subject: 'styx status, CPU time', unit: 's', values: cpu });
   await lab.down(name);
-  const path = sky ?? onPath('sky');
+  const path = skyPath(sky);
   if (path === undefined) {
-    report.skips.push({ subject: 'sky status', why: 'no sky on PATH; --sky PATH names one' });
+    report.skips.push({ subject: 'sky status', why: NO_SKY });
     return;
   }
   try {
@@ -83,14 +84,4 @@ async function skyStatus(path: string): Promise<number[]> {
   } finally {
     rmSync(home, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 });
   }
-}
-
-function onPath(name: string): string | undefined {
-  for (const directory of (process.env.PATH ?? '').split(delimiter)) {
-    try {
-      accessSync(join(directory, name), constants.X_OK);
-      return join(directory, name);
-    } catch {}
-  }
-  return undefined;
 }
