@@ -50,13 +50,10 @@ export async function optimizeTasks(file: TaskFile, options: OptimizeTasksOption
   if (named?.includes(LOCAL)) rows.push(...(await localRows()));
   const rankOptions = { clouds, types: 'all' } as const;
   const edges = file.kind === 'pipeline' ? tasks.slice(1).map((_, index) => [index, index + 1] as const) : [];
+  const rankings = tasks.map((task) => rank(task, rows, rankOptions));
   return {
-    tasks: tasks.map((task) => ({
-      name: task.name,
-      numNodes: task.numNodes,
-      ranking: rank(task, rows, rankOptions),
-    })),
-    plan: optimize({ tasks, edges }, rows, { objective, ...rankOptions }),
+    tasks: tasks.map(({ name, numNodes }, index) => ({ name, numNodes, ranking: rankings[index] as Ranking })),
+    plan: optimize({ tasks, edges }, rows, { objective, ...rankOptions, rankings }),
     catalogs: loaded.map(({ catalog, own }) => ({ ...catalog.info, own })),
   };
 }

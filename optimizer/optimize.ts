@@ -14,6 +14,8 @@ export interface OptimizeOptions extends Omit<RankOptions, 'hours'> {
   readonly egress?: EgressModel;
   /** Steps of a search after which the best so far is the answer. Default 20,000. */
   readonly maxNodes?: number;
+  /** What `rank` has said of each task with the same options; default: it is asked. */
+  readonly rankings?: readonly Ranking[];
 }
 
 export interface TaskPlan {
@@ -75,8 +77,8 @@ const SAME_TIME = 1e-9;
 /** @throws invalid when the tasks wait for each other, or an edge or a size is none */
 export function optimize(dag: Dag, rows: readonly CatalogRow[], options: OptimizeOptions = {}): Plan | NoPlan {
   const order = topologicalOrder(dag);
-  const { objective = 'cost', egress = LIST_PRICES, maxNodes = MAX_NODES, ...rankOptions } = options;
-  const rankings = dag.tasks.map((task) => rank(task, rows, { ...rankOptions, hours: task.hours ?? 1 }));
+  const { objective = 'cost', egress = LIST_PRICES, maxNodes = MAX_NODES, rankings: known, ...rankOptions } = options;
+  const rankings = known ?? dag.tasks.map((task) => rank(task, rows, { ...rankOptions, hours: task.hours ?? 1 }));
   const missing = rankings.flatMap((ranking, task) =>
     ranking.placements.length === 0 ? [{ task, name: taskName(dag, task), ranking }] : [],
   );
