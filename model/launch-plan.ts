@@ -95,7 +95,8 @@ const ANEW = 'Make it anew by `styx plan`.';
 
 /** @throws invalid for what is no plan, is of another version, or was edited */
 export function parsePlan(text: string, name: string): LaunchPlan {
-  const refuse = (what: string, cause?: unknown) => new StyxError('invalid', `${name} ${what}`, { hint: ANEW, cause });
+  const refuse = (what: string, cause?: unknown) =>
+    new StyxError('invalid', `${name} ${visible(what)}`, { hint: ANEW, cause });
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -119,6 +120,11 @@ export function parsePlan(text: string, name: string): LaunchPlan {
 
 const SHOWN = 60;
 
+/** A plan may be somebody else's: it must not move the cursor. */
+function visible(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}]/gu, '?');
+}
+
 /** Which fields of two tasks differ, with what they hold; of environment variables the names alone, since values may be private. */
 export function taskDifferences(planned: unknown, now: unknown, path: readonly string[] = []): string[] {
   if (isObject(planned) && isObject(now)) {
@@ -127,7 +133,7 @@ export function taskDifferences(planned: unknown, now: unknown, path: readonly s
   }
   if (planned !== undefined && now !== undefined && canonicalJson(planned) === canonicalJson(now)) return [];
   if (planned === now) return [];
-  const field = path.join('.');
+  const field = visible(path.join('.'));
   const isPrivate = path[0] === 'envs' && path.length > 1 && planned !== undefined && now !== undefined;
   if (isPrivate) return [`${field}: another value`];
   return [`${field}: ${valueText(planned, path)} in the plan, ${valueText(now, path)} now`];
@@ -145,6 +151,6 @@ function member(value: Record<string, unknown>, key: string): unknown {
 function valueText(value: unknown, path: readonly string[]): string {
   if (value === undefined) return 'absent';
   if (path[0] === 'envs') return 'set';
-  const text = JSON.stringify(value);
+  const text = visible(JSON.stringify(value));
   return text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : text;
 }

@@ -145,6 +145,21 @@ describe('tasks', () => {
   });
 });
 
+test('what a plan of somebody else holds cannot move the cursor', () => {
+  const ansi = '\u001b[2J';
+  const messages = [`{"kind": "${ansi}`, JSON.stringify({ kind: 'styx-plan', version: 1, hash: ansi })].map((text) => {
+    try {
+      parsePlan(text, 'p');
+      return '';
+    } catch (error) {
+      return (error as Error).message;
+    }
+  });
+  const shown = [...messages, ...taskDifferences({ [ansi]: 1, a: '\u009b2J' }, {})];
+  expect(shown.map((text) => /[^ -~…]/.test(text))).toEqual([false, false, false, false]);
+  expect(shown).toContain('?[2J: 1 in the plan, absent now');
+});
+
 describe('offers of now', () => {
   test('that are as planned, or cheaper, are left, in the order of the plan and at their own price', () => {
     const now = [offer('new', 0.5), offer(SIZES[0], 0.9), offer(SIZES[1], 2)];
