@@ -1,8 +1,10 @@
 /** Steps on the machines of one placement: observe, ensure, remove. */
 import type { CreateRequest } from '../clouds/cloud.ts';
+import { LAUNCH_OFFERS } from '../model/budgets.ts';
 import { StyxError } from '../model/errors.ts';
 import { loginKeyScope } from '../model/identity.ts';
 import { type Instance, type InstanceTypeOffer, instanceEnding, instanceExists } from '../model/machines.ts';
+import { leftOf } from '../model/planned-offers.ts';
 import type { Timing } from '../model/timing.ts';
 import { loginKey } from '../nodes/keys.ts';
 import type { ActivityContext } from './context.ts';
@@ -23,9 +25,6 @@ type MachineSteps = Pick<
   'plan' | 'prepare' | 'createMachines' | 'startMachines' | 'stopMachines' | 'terminateMachines'
 >;
 
-/** Offers that one launch walks through. */
-const MAX_OFFERS = 50;
-
 export function tagsOf(cluster: ClusterRef, installation: string): Record<string, string> {
   return {
     'styx-installation': installation,
@@ -40,14 +39,24 @@ export function machineSteps(context: ActivityContext): MachineSteps {
   return {
     async plan({ resources }: PlanInput): Promise<InstanceTypeOffer[]> {
       const known = resources.cloud === null ? await context.clouds() : [await context.cloud(resources.cloud)];
-      const clouds = known.filter(({ name }) => resources.clouds?.includes(name) ?? true);
+      const { planned, ...request } = resources;
+      const clouds = known.filter(({ name }) => request.clouds?.includes(name) ?? true);
       if (clouds.length === 0) throw new StyxError('invalid', 'none of the clouds that may be used is known here');
-      const answers = await Promise.allSettled(clouds.map((cloud) => cloud.offers(resources)));
+      const answers = await Promise.allSettled(clouds.map((cloud) => cloud.offers(request)));
       const offers = answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []));
       if (offers.length === 0) {
         for (const answer of answers) if (answer.status === 'rejected') throw answer.reason;
       }
-      return offers.toSorted((a, b) => a.hourlyCost - b.hourlyCost).slice(0, MAX_OFFERS);
+      if (planned === undefined) return offers.toSorted((a, b) => a.hourlyCost - b.hourlyCost).slice(0, LAUNCH_OFFERS);
+      const left = leftOf(planned, offers);
+      if (left.length > 0) return left;
+      throw new StyxError(
+        'capacity',
+        `none of the ${planned.length} places of the plan is offered at its price any more`,
+        {
+          hint: 'Make a new plan by `styx plan`, or launch with --replan.',
+        },
+      );
     },
 
     async prepare({ cluster, placement }: PrepareInput): Promise<CreateRequest> {

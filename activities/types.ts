@@ -123,7 +123,10 @@ export interface DescribeInput {
 
 /** Short steps, on ACTIVITY_QUEUE. */
 export interface ActActivities {
-  /** Ranked by cost; ≤ 50. Empty when nothing fits. @throws invalid, auth */
+  /**
+   * Ranked by cost; ≤ LAUNCH_OFFERS. Empty when nothing fits. Of a plan: what is left of it, in its order.
+   * @throws invalid, auth; capacity when nothing of a plan is left
+   */
   plan(input: PlanInput): Promise<InstanceTypeOffer[]>;
   prepare(input: PrepareInput): Promise<CreateRequest>;
   /** Creates, and waits until every machine runs and has an address. Heartbeats. @throws capacity, quota, auth, invalid, not-found */

@@ -42,6 +42,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./commands/optimize.ts'),
   },
   {
+    name: 'plan',
+    summary: 'Write what a launch would do to a file, for launch --plan',
+    load: () => import('./commands/plan.ts'),
+  },
+  {
     name: 'gpus',
     summary: 'Show accelerators, who offers them and for how much',
     load: () => import('./commands/gpus.ts'),

@@ -8,13 +8,14 @@ import { formatTable } from './table.ts';
 
 const SHOWN = 5;
 
-/** Writes the plan; a request that nothing can meet is an error. @throws invalid, capacity */
+/** Writes what is tried, `planned` or what there is; a request that nothing can meet is an error. @throws invalid, capacity */
 export async function showPlan(
   task: Pick<WrittenTask, 'resources' | 'numNodes' | 'budget'>,
   format: 'table' | 'json',
   stream: { write(text: string): unknown },
+  planned?: readonly InstanceTypeOffer[],
 ): Promise<void> {
-  const offers = await previewOffers(task.resources);
+  const offers = planned ?? (await previewOffers(task.resources));
   if (format === 'json') stream.write(`${JSON.stringify(planJson(offers, task), null, 2)}\n`);
   else stream.write(`${planText(offers, task.numNodes, task.budget)}\n`);
 }

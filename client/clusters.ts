@@ -16,6 +16,7 @@ import {
 } from '../model/commands.ts';
 import { StyxError } from '../model/errors.ts';
 import { childWorkflowId, clusterWorkflowId, nameProblem } from '../model/identity.ts';
+import type { InstanceTypeOffer } from '../model/machines.ts';
 import { CLUSTER_QUEUE } from '../model/queues.ts';
 import type { AutostopRule, Task, WrittenTask } from '../model/task.ts';
 import type { Timing } from '../model/timing.ts';
@@ -55,6 +56,11 @@ export interface LaunchRequest {
   readonly noSetup?: boolean;
   /** How it was asked, for people. */
   readonly commandLine?: string;
+  /**
+   * Of a plan, at most 50: new machines are tried at these places in this order, at most at these prices, and nowhere else. A cluster that
+   * is there already refuses it.
+   */
+  readonly planned?: readonly InstanceTypeOffer[];
 }
 
 /** A list asks the workflow itself for up to this many clusters; beyond, the index's word (a second old at most) is taken. */
@@ -93,7 +99,7 @@ export class Clusters {
     if (problem !== null) throw new StyxError('invalid', `cluster name '${request.name}' ${problem}`);
     const task = await onAllowedClouds(request.task, allowedClouds);
     const spec: ClusterSpec = {
-      resources: task.resources,
+      resources: request.planned === undefined ? task.resources : { ...task.resources, planned: request.planned },
       numNodes: task.numNodes,
       resourcesText: request.resourcesText,
       ...(installConda ? { conda: true } : {}),

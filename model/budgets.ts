@@ -9,6 +9,8 @@ export const MEMO_BYTES = 2 * 1024;
 export const RESULT_BYTES = 64 * 1024;
 /** One task with its scripts and environment, as a command carries it. */
 export const TASK_BYTES = 256 * 1024;
+/** Offers that one launch walks through, and that a plan holds. */
+export const LAUNCH_OFFERS = 50;
 /** Answers kept for clients that repeat a command. */
 export const REMEMBERED_REQUESTS = 200;
 /** Finished jobs and finished operations that an entity keeps at hand. */

@@ -11,8 +11,21 @@ const rule = z.object({
 });
 const amount = z.object({ count: z.number(), atLeast: z.boolean() }).nullable();
 const accelerators = z.object({ name: z.string(), count: z.number() }).nullable();
+const offer = z.object({
+  cloud: z.string(),
+  region: z.string(),
+  zone: z.string(),
+  instanceType: z.string(),
+  cpus: z.number(),
+  memory: z.number(),
+  accelerators,
+  useSpot: z.boolean(),
+  hourlyCost: z.number(),
+});
 const resources = z.object({
   cloud: z.string().nullable(),
+  clouds: z.array(z.string()).exactOptional(),
+  planned: z.array(offer).exactOptional(),
   region: z.string().nullable(),
   zone: z.string().nullable(),
   instanceType: z.string().nullable(),
@@ -29,20 +42,7 @@ const budget = z.object({
 });
 const demand = z.object({ cpus: z.number(), gpus: z.number(), memory: z.number() });
 const failure = z.object({ kind: z.enum(ERROR_KINDS), message: z.string(), hint: z.string().exactOptional() });
-const placement = z.object({
-  cloud: z.string(),
-  region: z.string(),
-  zone: z.string(),
-  instanceType: z.string(),
-  cpus: z.number(),
-  memory: z.number(),
-  accelerators,
-  useSpot: z.boolean(),
-  hourlyCost: z.number(),
-  key: z.string(),
-  attempt: z.number(),
-  numNodes: z.number(),
-});
+const placement = offer.extend({ key: z.string(), attempt: z.number(), numNodes: z.number() });
 const node = z.object({
   instanceId: z.string(),
   rank: z.number(),

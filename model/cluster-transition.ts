@@ -73,6 +73,14 @@ export function commandProblem(state: ClusterState, command: Command, now: numbe
     const { task } = command.payload;
     const missing = filesProblem(task);
     if (missing !== null) return { kind: 'invalid', message: `The task's files are not there: ${missing}.` };
+    const planned = command.kind === 'launch' && command.payload.spec.resources.planned !== undefined;
+    if (planned && toComeFor(state).spec !== null) {
+      return {
+        kind: 'refused',
+        message: `Cluster '${state.name}' is there already, and a plan says where new machines are made.`,
+        hint: `Launch without the plan to use the cluster, with it under another name, or run \`styx down ${state.name}\` first.`,
+      };
+    }
     const reason = misfit(toComeFor(state), task);
     if (reason !== null) {
       return {

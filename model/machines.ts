@@ -12,6 +12,8 @@ export interface ResourceRequest {
   readonly cloud: string | null;
   /** Only these come into question; absent: all. */
   readonly clouds?: readonly string[] | undefined;
+  /** Of a plan: these are tried in this order, at most at these prices, and nothing else is; ≤ LAUNCH_OFFERS. Absent: all that fit. */
+  readonly planned?: readonly InstanceTypeOffer[] | undefined;
   readonly region: string | null;
   readonly zone: string | null;
   readonly instanceType: string | null;

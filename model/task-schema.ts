@@ -1,8 +1,10 @@
 /** The shape of a task that can be carried out, checked where one comes over a boundary. */
 import { z } from 'zod';
+import { jsonBytes, LAUNCH_OFFERS, RESULT_BYTES } from './budgets.ts';
+import type { ClusterSpec } from './cluster.ts';
 import type { Budget } from './cost-budget.ts';
 import { StyxError } from './errors.ts';
-import type { ResourceRequest } from './machines.ts';
+import type { InstanceTypeOffer, ResourceRequest } from './machines.ts';
 import { mountTarget } from './mount-target.ts';
 import { FieldError, field } from './spec/field.ts';
 import { envName } from './spec/secrets.ts';
@@ -17,7 +19,7 @@ const accelerators = z.object({ name: z.string().min(1), count: z.number().posit
 const amount = z.object({ count: z.number().positive(), atLeast: z.boolean() }).nullable();
 const script = z.string().nullable();
 
-const resourceRequest: z.ZodType<ResourceRequest> = z.object({
+const request = z.object({
   cloud: name,
   clouds: z.array(z.string().min(1).max(253)).max(100).optional(),
   region: name,
@@ -28,6 +30,38 @@ const resourceRequest: z.ZodType<ResourceRequest> = z.object({
   accelerators,
   useSpot: z.boolean(),
   numNodes: z.int().min(1).max(10_000),
+});
+const resourceRequest: z.ZodType<ResourceRequest> = request;
+
+const place = z.string().min(1).max(253);
+/**
+ * Places of a plan. They are an activity's answer too, whose bytes are bounded. A function: workflow sandboxes freeze what a module exports,
+ * and schemas change when they are first used.
+ */
+export function plannedOffers(): z.ZodType<InstanceTypeOffer[]> {
+  const offer = z.object({
+    cloud: place,
+    region: place,
+    zone: place,
+    instanceType: place,
+    cpus: finite,
+    memory: finite,
+    accelerators,
+    useSpot: z.boolean(),
+    hourlyCost: finite,
+  });
+  return z
+    .array(offer)
+    .min(1)
+    .max(LAUNCH_OFFERS)
+    .refine((offers) => jsonBytes(offers) <= RESULT_BYTES, `has more than ${RESULT_BYTES} bytes`);
+}
+
+const specSchema: z.ZodType<ClusterSpec> = z.object({
+  resources: request.extend({ planned: plannedOffers().exactOptional() }),
+  numNodes: z.int().min(1).max(10_000),
+  resourcesText: z.string(),
+  conda: z.boolean().exactOptional(),
 });
 
 function shortName(value: unknown): string {
@@ -100,10 +134,17 @@ const taskSchema: z.ZodType<Task> = z
 
 /** A task that came over a boundary. Throws StyxError `invalid`; fields that it does not know are dropped. */
 export function validateTask(value: unknown): Task {
-  const result = taskSchema.safeParse(value);
+  return validated(taskSchema, value, 'task');
+}
+
+/** What a cluster is to be launched for, as it came over a boundary. @throws invalid */
+export function validateSpec(value: unknown): ClusterSpec {
+  return validated(specSchema, value, 'spec');
+}
+
+function validated<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
+  const result = schema.safeParse(value);
   if (result.success) return result.data;
-  const problems = result.error.issues
-    .slice(0, 10)
-    .map((issue) => `${issue.path.join('.') || 'task'}: ${issue.message}`);
-  throw new StyxError('invalid', `not a task: ${problems.join('; ')}`);
+  const problems = result.error.issues.slice(0, 10).map((issue) => `${issue.path.join('.') || what}: ${issue.message}`);
+  throw new StyxError('invalid', `not a ${what}: ${problems.join('; ')}`);
 }

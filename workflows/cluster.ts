@@ -48,7 +48,7 @@ import {
 import { type Failure, StyxError } from '../model/errors.ts';
 import { lifeOf } from '../model/identity.ts';
 import { isTerminalJob } from '../model/job.ts';
-import { validateTask } from '../model/task-schema.ts';
+import { validateSpec, validateTask } from '../model/task-schema.ts';
 import { Alarm } from './alarm.ts';
 import { clusterDetails } from './cluster-details.ts';
 import { EffectCarrier, jobChild, operationChild, watchChild } from './cluster-effects.ts';
@@ -70,11 +70,12 @@ export async function cluster(input: RunInput): Promise<void> {
   await new ClusterEntity(input).run();
 }
 
-/** Of a command that was not made by `client/`: a task of another shape would fail this workflow's tasks for ever. */
+/** Of a command that was not made by `client/`: a task or spec of another shape would fail this workflow's tasks for ever. */
 function shapeProblem(payload: object): Failure | null {
   if (!('task' in payload)) return null;
   try {
     validateTask(payload.task);
+    if ('spec' in payload) validateSpec(payload.spec);
     return null;
   } catch (error) {
     if (error instanceof StyxError) return error.toFailure();

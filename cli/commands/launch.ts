@@ -5,6 +5,7 @@ import type { CommandAnswer } from '../../model/cluster.ts';
 import { formatDuration } from '../../model/duration.ts';
 import { StyxError } from '../../model/errors.ts';
 import { nameProblem } from '../../model/identity.ts';
+import type { InstanceTypeOffer } from '../../model/machines.ts';
 import { resourcesText } from '../../model/resources-text.ts';
 import type { WrittenTask } from '../../model/task.ts';
 import { confirm } from '../confirm.ts';
@@ -29,6 +30,8 @@ interface LaunchOptions extends CommonOptions, TaskOptions, AutostopOptions {
   readonly setup: boolean;
   readonly detachRun?: boolean;
   readonly dryrun?: boolean;
+  readonly plan?: string;
+  readonly replan?: boolean;
   readonly yes?: boolean;
 }
 
@@ -41,27 +44,32 @@ export function configure(command: Command): void {
     .option('-r, --retry-until-up', 'try again until the machines are there')
     .option('--no-setup', "leave out the task's setup")
     .option('-d, --detach-run', 'return when the job is submitted')
-    .option('--dryrun', 'show the plan and do nothing');
+    .option('--dryrun', 'show the plan and do nothing')
+    .option('--plan <file>', 'make new machines as a file of `styx plan` says, and in no other way')
+    .option('--replan', 'with --plan: take the offers of now where prices or offers have changed');
   outputOption(configOption(debugOption(yesOption(command)))).action((entrypoint: string[], options: LaunchOptions) =>
     runCommand(options, (context) => launch(context, entrypoint, options)),
   );
 }
 
 async function launch(context: Context, entrypoint: string[], options: LaunchOptions): Promise<number | undefined> {
+  checkPlanOptions(entrypoint, options);
   const { config } = await context.config();
-  const task = await onAllowedClouds(readTask(entrypoint, options), config.allowedClouds);
+  const written = readTask(entrypoint, options);
+  const task = await onAllowedClouds(written, config.allowedClouds);
   const rule = autostopRule(options, task.autostop);
   const name = options.cluster ?? (await generatedName());
   const problem = nameProblem(name);
   if (problem !== null) throw new StyxError('invalid', `cluster name '${name}' ${problem}`);
+  const planned = await plannedOffers(context, written, options);
   if (options.dryrun === true) {
-    await showPlan(task, options.output === 'json' ? 'json' : 'table', process.stdout);
+    await showPlan(task, options.output === 'json' ? 'json' : 'table', process.stdout, planned);
     return 0;
   }
   const styx = await context.styx();
   const existing = await styx.clusters.summary(name);
   if (existing === null) {
-    await previewNew(context, task, options);
+    await previewNew(context, task, options, planned);
     await confirm(`Launching a new cluster '${name}'.`, options.yes);
   }
   context.onDetach('Interrupted: the launch may have been accepted; see `styx status`.');
@@ -75,10 +83,30 @@ async function launch(context: Context, entrypoint: string[], options: LaunchOpt
       noSetup: !options.setup,
       commandLine: commandLineText(process.argv.slice(2)),
       ...(rule === undefined ? {} : { autostop: rule }),
+      ...(planned === undefined ? {} : { planned }),
     },
     { onProgress: (text) => context.progress.update(text), onNote: (text) => context.progress.line(text) },
   );
   return await follow(context, name, task, answer, options);
+}
+
+/** @throws invalid */
+function checkPlanOptions(entrypoint: readonly string[], { plan, replan }: LaunchOptions): void {
+  if (plan === undefined && replan === true) throw new StyxError('invalid', '--replan needs --plan FILE');
+  if (plan === '-' && entrypoint[0] === '-')
+    throw new StyxError('invalid', 'stdin cannot be both the plan and the task file');
+}
+
+/** The places of `--plan`, once they were found to be as planned; undefined without one. @throws invalid, refused, capacity */
+async function plannedOffers(
+  context: Context,
+  task: WrittenTask,
+  { plan, replan = false }: LaunchOptions,
+): Promise<readonly InstanceTypeOffer[] | undefined> {
+  if (plan === undefined) return undefined;
+  const { allowedClouds } = (await context.config()).config;
+  const { placesOf } = await import('../plan-file.ts');
+  return await placesOf(plan, task, { replan, allowedClouds, say: (text) => context.progress.line(text) });
 }
 
 /**
@@ -86,10 +114,15 @@ async function launch(context: Context, entrypoint: string[], options: LaunchOpt
  * answer the worker, which is who decides when nobody is asked.
  * @throws invalid
  */
-async function previewNew(context: Context, task: WrittenTask, options: LaunchOptions): Promise<void> {
+async function previewNew(
+  context: Context,
+  task: WrittenTask,
+  options: LaunchOptions,
+  planned: readonly InstanceTypeOffer[] | undefined,
+): Promise<void> {
   context.progress.stop();
   try {
-    await showPlan(task, 'table', process.stderr);
+    await showPlan(task, 'table', process.stderr, planned);
   } catch (error) {
     if (options.yes !== true || !(error instanceof StyxError) || error.kind === 'invalid') throw error;
     context.progress.line(`Note: no preview from here: ${error.message}`);
