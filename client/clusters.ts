@@ -217,7 +217,8 @@ export class Clusters {
     const summaries = await mapLimited(matching, CALLS_AT_ONCE, async (info, index) =>
       index < FRESH_UP_TO ? await this.#describe(info.workflowId) : summaryOf(info),
     );
-    return sorted(summaries);
+    // One whose workflow has a last word to say, such as to a job that waited, is over already.
+    return sorted(summaries.filter((summary) => summary?.status !== 'TERMINATED'));
   }
 
   /** The values of a job's secrets, to be masked in its output. @throws auth when they cannot be opened, transient */

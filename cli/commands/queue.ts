@@ -28,7 +28,7 @@ async function queue(context: Context, patterns: string[], options: QueueOptions
   let code = 0;
   const views = await mapLimited(names, 8, async (name) => {
     try {
-      return await styx.clusters.view(name, { budget: 10_000 });
+      return await styx.clusters.view(name, { budget: 30_000 });
     } catch (error) {
       if (names.length === 1) throw error;
       code ||= report(error, options.debug === true);

@@ -26,7 +26,7 @@ export function configure(command: Command): void {
             ...(autostop === undefined ? {} : { autostop }),
           }),
         after: async (styx, name) => {
-          await keepSshEntries(context, styx, await styx.clusters.view(name, { budget: 10_000 }));
+          await keepSshEntries(context, styx, await styx.clusters.view(name, { budget: 30_000 }));
         },
       });
     }),

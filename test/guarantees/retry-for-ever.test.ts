@@ -83,6 +83,8 @@ test('a request that can never be met fails even when it was to be retried for e
   const end = await story.clusters.waitOperation('r5', launch);
   expect(end.operation?.failure).toMatchObject({ kind: 'invalid', message: expect.stringContaining('100000 vCPUs') });
   await story.status('r5', 'TERMINATED');
+  // Its workflow may still have to tell the job.
+  expect((await story.clusters.list()).map(({ name }) => name)).not.toContain('r5');
 });
 
 test('stop ends a launch that retries, the cluster is STOPPED without machines, and start brings it up later', async () => {
