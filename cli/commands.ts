@@ -15,6 +15,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./commands/cost-report.ts'),
   },
   { name: 'queue', summary: 'Show the jobs of clusters', load: () => import('./commands/queue.ts') },
+  {
+    name: 'history',
+    summary: 'Tell the life of a cluster or of a job, with times and costs',
+    load: () => import('./commands/history.ts'),
+  },
   { name: 'logs', summary: "Show a job's output and follow it", load: () => import('./commands/logs.ts') },
   { name: 'cancel', summary: 'Cancel jobs', load: () => import('./commands/cancel.ts') },
   { name: 'stop', summary: 'Stop clusters, keeping their disks', load: () => import('./commands/stop.ts') },

@@ -6,5 +6,6 @@ export type { CommandOptions, LaunchRequest } from './clusters.ts';
 export { type ConnectOptions, connect, type Styx } from './connect.ts';
 export type { ClusterCost, CostOptions, CostReport, Spent } from './costs.ts';
 export type { FollowOptions, OperationEnd } from './follow.ts';
+export type { HistoryEntry, HistoryKind, HistoryOptions } from './history.ts';
 export type { LogOptions, LogPiece } from './logs.ts';
 export type { ClusterSummary } from './summary.ts';
