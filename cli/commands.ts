@@ -67,6 +67,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: 'Show the configuration and where it is from',
     load: () => import('./commands/config.ts'),
   },
+  {
+    name: 'doctor',
+    summary: 'Say what is wrong with this installation, and what to do',
+    load: () => import('./commands/doctor.ts'),
+  },
   { name: 'server', summary: 'Start, stop and inspect the Styx server', load: () => import('./commands/server.ts') },
   { name: 'ui', summary: "Show Temporal's Web UI, readable, until Ctrl-C", load: () => import('./commands/ui.ts') },
   {
