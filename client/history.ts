@@ -133,7 +133,12 @@ async function lifeOf(link: Link, chain: Chain): Promise<HistoryEntry[]> {
     return runs === null ? [] : await tellChild(link, runs, child, reader);
   });
   const own = open ? await stillRetrying(link, chain, { reader, generation, job: null }) : [];
-  const now = entries.filter(({ kind }) => kind === 'now');
-  const rest = entries.filter(({ kind }) => kind !== 'now');
-  return [...[...rest, ...ofChildren.flat(), ...own].toSorted((a, b) => a.at - b.at), ...now];
+  const told = [...entries.filter(({ kind }) => kind !== 'now'), ...ofChildren.flat(), ...own];
+  const ordered = told.toSorted((a, b) => a.at - b.at);
+  // What children said meanwhile was said before now too.
+  const latest = ordered.at(-1)?.at ?? 0;
+  const now = entries
+    .filter(({ kind }) => kind === 'now')
+    .map((entry) => ({ ...entry, at: Math.max(entry.at, latest) }));
+  return [...ordered, ...now];
 }

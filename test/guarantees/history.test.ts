@@ -24,6 +24,8 @@ beforeAll(async () => {
 afterAll(async () => {
   await story.nothingLeft();
   await story.close();
+  // The CLI started what it found missing.
+  await styx('server', 'stop');
   await world.end();
 });
 
@@ -155,4 +157,5 @@ test('what a cluster does by itself is told with the reason', async () => {
   const byItself = told.find(({ kind }) => kind === 'by-itself');
   expect(byItself?.text).toBe('ends by itself: its budget of $0.0100 is spent');
   expect(told.find(({ kind }) => kind === 'job-ended')?.text).toContain('its budget of $0.0100 is spent');
+  await until('it is gone from lists', async () => (await story.clusters.list()).length === 0);
 });
