@@ -15,6 +15,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./commands/cost-report.ts'),
   },
   { name: 'queue', summary: 'Show the jobs of clusters', load: () => import('./commands/queue.ts') },
+  {
+    name: 'history',
+    summary: 'Tell the life of a cluster or of a job, with times and costs',
+    load: () => import('./commands/history.ts'),
+  },
   { name: 'logs', summary: "Show a job's output and follow it", load: () => import('./commands/logs.ts') },
   { name: 'cancel', summary: 'Cancel jobs', load: () => import('./commands/cancel.ts') },
   { name: 'stop', summary: 'Stop clusters, keeping their disks', load: () => import('./commands/stop.ts') },
@@ -66,6 +71,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     name: 'config',
     summary: 'Show the configuration and where it is from',
     load: () => import('./commands/config.ts'),
+  },
+  {
+    name: 'doctor',
+    summary: 'Say what is wrong with this installation, and what to do',
+    load: () => import('./commands/doctor.ts'),
   },
   { name: 'server', summary: 'Start, stop and inspect the Styx server', load: () => import('./commands/server.ts') },
   { name: 'ui', summary: "Show Temporal's Web UI, readable, until Ctrl-C", load: () => import('./commands/ui.ts') },

@@ -1,7 +1,7 @@
 /** Clusters: commands, reads and waits. Every command is carried out once, however often it has to be sent. */
 import { randomUUID } from 'node:crypto';
 import { WithStartWorkflowOperation } from '@temporalio/client';
-import type { Workflow } from '@temporalio/common';
+import { type Workflow, WorkflowNotFoundError } from '@temporalio/common';
 import type { ClusterSpec, CommandAnswer } from '../model/cluster.ts';
 import {
   CLUSTER_WORKFLOW,
@@ -24,6 +24,7 @@ import { closeSecrets, openSecrets } from '../system/secret-box.ts';
 import { onAllowedClouds } from './clouds.ts';
 import { isNotFound, toStyxError } from './errors.ts';
 import { type FollowOptions, type OperationEnd, waitForJob, waitForOperation } from './follow.ts';
+import { clusterHistory, type HistoryEntry, type HistoryOptions } from './history.ts';
 import type { Link } from './link.ts';
 import { isGlob, matchesGlob, nearest } from './names.ts';
 import { mapLimited } from './pool.ts';
@@ -196,6 +197,17 @@ export class Clusters {
     } catch (error) {
       throw await this.#missing(name, error);
     }
+  }
+
+  /** Its life as its workflows' events tell it, without a worker; of one that ended too. Oldest first. @throws not-found, transient */
+  async history(name: string, options: HistoryOptions = {}): Promise<HistoryEntry[]> {
+    const { link, workspace } = this.#context;
+    const told = await clusterHistory(link, workspace, name, options);
+    if (told !== null) return told;
+    throw await this.#missing(
+      name,
+      new WorkflowNotFoundError('no history', clusterWorkflowId(workspace, name), undefined),
+    );
   }
 
   /** What a list shows of one running cluster, without a worker. Null when there is no such cluster. */

@@ -12,6 +12,7 @@ import { installationSecret } from '../system/secret.ts';
 import { connectConfig } from '../workers/connection.ts';
 import { Clusters } from './clusters.ts';
 import { type CostOptions, type CostReport, costReport } from './costs.ts';
+import type { Diagnosis } from './doctor.ts';
 import { Link } from './link.ts';
 import { jobLogs, type LogOptions, type LogPiece } from './logs.ts';
 import { repeat } from './repeat.ts';
@@ -42,6 +43,8 @@ export interface Styx {
   installation(): Promise<string>;
   /** What clusters of all workspaces have cost, ended ones too while the server keeps them. */
   costs(options?: CostOptions): Promise<CostReport>;
+  /** What is wrong with this installation, and what to do about it. Changes nothing. */
+  doctor(): Promise<Diagnosis>;
   /** Takes out of the store of files what no job needs; `graceMs` spares what is younger, by default a day. */
   collectFiles(options?: { graceMs?: number }): Promise<Collected>;
   /** A job's output as it comes; see LogOptions. */
@@ -77,6 +80,10 @@ export async function connect(options: ConnectOptions = {}): Promise<Styx> {
     clusters,
     installation: () => link.installation(),
     costs: (costOptions = {}) => costReport(link, costOptions),
+    async doctor() {
+      const { examine } = await import('./doctor.ts');
+      return await examine(link, home);
+    },
     async collectFiles(collectOptions = {}) {
       const { collectFiles } = await import('../workers/collect-files.ts');
       const installation = await link.installation();

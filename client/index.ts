@@ -5,6 +5,8 @@ export { resourcesText } from '../model/resources-text.ts';
 export type { CommandOptions, LaunchRequest } from './clusters.ts';
 export { type ConnectOptions, connect, type Styx } from './connect.ts';
 export type { ClusterCost, CostOptions, CostReport, Spent } from './costs.ts';
+export type { Diagnosis, Finding } from './doctor.ts';
 export type { FollowOptions, OperationEnd } from './follow.ts';
+export type { HistoryEntry, HistoryKind, HistoryOptions } from './history.ts';
 export type { LogOptions, LogPiece } from './logs.ts';
 export type { ClusterSummary } from './summary.ts';

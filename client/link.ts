@@ -1,5 +1,6 @@
 /** The connection to Temporal of one client: made on first use, and made anew when the server comes back at another address. */
 import { Connection, WorkflowClient } from '@temporalio/client';
+import type { LoadedDataConverter } from '@temporalio/common';
 import { StyxError } from '../model/errors.ts';
 import { Keyring } from '../system/keyring.ts';
 import type { ConnectConfig } from '../workers/connection.ts';
@@ -42,6 +43,11 @@ export class Link {
 
   get address(): string {
     return this.#open.address;
+  }
+
+  /** Opens payloads of histories; what is not ours is a mark. */
+  get converter(): LoadedDataConverter {
+    return this.#open.lists.options.loadedDataConverter;
   }
 
   /** One call that must answer before `deadline` (milliseconds since the epoch). Errors are Temporal's own. */

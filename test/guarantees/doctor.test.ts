@@ -1,0 +1,182 @@
+import { execFile } from 'node:child_process';
+import { readdirSync, renameSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Client } from '@temporalio/client';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type Check, diskFinding, type Finding } from '../../client/doctor.ts';
+import { endMachines } from '../../client/doctor-machines.ts';
+import { Keyring } from '../../system/keyring.ts';
+import { sealedTemporalClient } from '../harness/client.ts';
+import { World } from '../harness/world.ts';
+import { breakPlacements } from './broken-cloud.ts';
+import { Story, until } from './story.ts';
+
+const STYX = join(import.meta.dirname, '..', '..', 'bin', 'styx');
+const TASK = 'resources: {cpus: 1}\n';
+
+let world: World;
+let story: Story;
+let client: Client;
+beforeAll(async () => {
+  world = await World.start();
+  await world.cloud.host();
+  story = new Story(world, world.styx.clusters);
+  client = await sealedTemporalClient(world.home);
+});
+afterAll(async () => {
+  await client.connection.close();
+  await story.nothingLeft();
+  await world.end();
+});
+
+async function styx(...args: string[]): Promise<{ code: number; out: string }> {
+  return await new Promise((resolve) => {
+    const child = execFile(STYX, args, { env: process.env }, (_, out) => resolve({ code: child.exitCode ?? -1, out }));
+  });
+}
+
+async function findings(): Promise<readonly Finding[]> {
+  return (await world.styx.doctor()).findings;
+}
+
+async function found(check: Check, subject: RegExp): Promise<Finding> {
+  return await until(`a finding of ${check}`, async () =>
+    (await findings()).find((one) => one.check === check && subject.test(one.subject)),
+  );
+}
+
+async function healthy(): Promise<void> {
+  await until('nothing is wrong', async () => (await findings()).length === 0);
+}
+
+test('of a world in which all goes on nothing is found, and the exit code is 0', async () => {
+  await story.up('well', `${TASK}run: sleep 1000\n`);
+  await healthy();
+  const { code, out } = await styx('doctor');
+  expect(code).toBe(0);
+  expect(out).toMatch(
+    /^Nothing is wrong: looked at Temporal \d\S+ at 127\.0\.0\.1:\d+, 1 cluster, 3 running workflows and 1 machine\.$/m,
+  );
+  await story.down('well');
+});
+
+test('a worker that was killed is found at once, by all its queues', async () => {
+  await world.killWorker();
+  const { problem, severity } = await found('workers', /worker/);
+  expect(severity).toBe('error');
+  for (const queue of ['styx ', 'styx-work', 'styx-act', 'styx-watch']) expect(problem).toContain(queue);
+  await world.startWorker();
+  await healthy();
+});
+
+test('a step that is tried again and again is found with its error', async () => {
+  await story.up('tries', TASK);
+  const repair = breakPlacements(world.home);
+  const down = await story.clusters.down('tries');
+  const finding = await found('activities', /^cluster\/default\/tries\/.*\/down-\d+$/);
+  expect(finding.problem).toMatch(/step terminateMachines is at attempt \d+; the last one failed: \S/);
+  expect(finding.next).toContain('styx history tries');
+  repair();
+  await story.succeeds('tries', down);
+  await healthy();
+});
+
+test('a workflow whose code fails is found with the reason', async () => {
+  const workflowId = 'cluster/default/stuck/0-1/strange-1';
+  const handle = await client.workflow.start('strange', { workflowId, taskQueue: 'styx-work', args: [{}] });
+  const { problem, severity } = await found('workflow-tasks', /stuck/);
+  expect(severity).toBe('error');
+  expect(problem).toMatch(/attempt \d+: .*strange/);
+  await handle.terminate();
+  await healthy();
+});
+
+test('what was sealed with a key that is gone is found with its machines, and nothing else is', async () => {
+  await story.up('old', TASK);
+  const keys = join(world.home, 'keys');
+  const [old] = readdirSync(keys).filter((name) => name.startsWith('payload.'));
+  if (old === undefined) throw new Error('no key');
+  new Keyring(world.home).rotate('payload');
+  await story.up('new', TASK);
+  renameSync(join(keys, old), join(world.home, 'kept'));
+  const { next } = await found('keys', /^cluster\/default\/old$/);
+  expect(next).toContain('styx keys import');
+  const all = await findings();
+  expect(all.map(({ check, subject }) => `${check} ${subject}`)).toEqual(all.map(() => 'keys cluster/default/old'));
+  const [machine] = (await world.machinesLeft()).toSorted((a, b) => a.createdAt - b.createdAt);
+  expect(all.some(({ problem }) => problem.includes(machine?.id ?? 'none'))).toBe(true);
+  renameSync(join(world.home, 'kept'), join(keys, old));
+  await healthy();
+  await story.down('old');
+  await story.down('new');
+});
+
+test('the machines of a cluster that was closed from outside are found, told in its history, and ended when that is confirmed', async () => {
+  await story.up('lost', TASK);
+  await story.up('kept', TASK);
+  const [lost, kept] = (await world.machinesLeft()).toSorted((a, b) => a.createdAt - b.createdAt);
+  await client.workflow.getHandle('cluster/default/lost').terminate('planted');
+  const finding = await until('the machine', async () => (await findings()).find(({ machines }) => machines));
+  expect(finding).toMatchObject({ severity: 'error', check: 'machines', subject: 'cluster/default/lost' });
+  expect(finding.machines).toEqual([expect.objectContaining({ cloud: 'local', id: lost?.id })]);
+  expect(await found('machines', /lost$/)).toBeDefined();
+  const running = (await findings()).find(({ problem }) => problem.includes('still runs'));
+  expect(running?.problem).toMatch(/cluster\/default\/lost\/\S+\/watch-1/);
+  const told = await story.clusters.history('lost');
+  expect(told.at(-1)).toMatchObject({ kind: 'ended', status: 'LOST' });
+  expect(told.some(({ text }) => /was terminated from outside.*planted/.test(text))).toBe(true);
+
+  // A name that is used again has machines of its own, which are no finding.
+  await story.up('lost', TASK);
+  const { code, out } = await styx('doctor', '--end-machines', '-y');
+  expect(code).toBe(1);
+  expect(out).toMatch(new RegExp(`^ERROR +cluster/default/lost: .*${lost?.id}.*--end-machines`, 'm'));
+  const left = await world.machinesLeft();
+  expect(left.map(({ id }) => id)).not.toContain(lost?.id);
+  expect(left.map(({ id }) => id)).toContain(kept?.id);
+  expect(left).toHaveLength(2);
+  const watch = /cluster\/default\/lost\/[\w-]+\/watch-1/.exec(running?.problem ?? '')?.[0] ?? '';
+  const [, query = ''] = /--query "(.*)"/.exec(running?.next ?? '') ?? [];
+  const matched = [];
+  for await (const { workflowId } of client.workflow.list({ query })) matched.push(workflowId);
+  expect(matched.filter((id) => !id.startsWith(watch.replace(/watch-1$/, '')))).toEqual([]);
+  await client.workflow
+    .getHandle(watch)
+    .terminate()
+    .catch(() => undefined);
+  await healthy();
+  await story.down('lost');
+  await story.down('kept');
+});
+
+test('a machine of no cluster at all is found when it is old enough for its cluster to be known', async () => {
+  const [offer] = await world.cloud.offers({ ...world.task(TASK).task.resources, numNodes: 1 });
+  if (offer === undefined) throw new Error('no offer');
+  const placement = { ...offer, key: 'nobodys', attempt: 1, numNodes: 1 };
+  const key = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA8o4wSpAZFqz2rOH7vm6vS1XqkxHn5hcBwQq0E8Fq5b';
+  const tags = { 'styx-installation': await world.styx.installation(), 'styx-workflow': 'cluster/default/forgotten' };
+  const [made] = await world.cloud.create(await world.cloud.prepare(placement, key, tags));
+  const finding = await found('machines', /^local$/);
+  expect(finding.machines?.map(({ id }) => id)).toEqual([made?.id]);
+  expect(Date.now() - (made?.createdAt ?? 0)).toBeGreaterThan(15_000);
+  expect(await endMachines(finding.machines ?? [])).toEqual([]);
+  await healthy();
+});
+
+test('without a server that is the finding, and what could not be looked at says so', async () => {
+  await world.stopServer();
+  const { code, out } = await styx('doctor', '-o', 'json');
+  expect(code).toBe(1);
+  const all: Finding[] = JSON.parse(out).findings;
+  expect(all[0]).toMatchObject({ severity: 'error', check: 'server' });
+  expect(all.slice(1).map(({ severity }) => severity)).toEqual(all.slice(1).map(() => 'unchecked'));
+  await world.killServer();
+  await healthy();
+});
+
+test('a disk is a finding before it is full', () => {
+  const GB = 2 ** 30;
+  expect(diskFinding('/d', { free: 50 * GB, total: 100 * GB })).toBeNull();
+  expect(diskFinding('/d', { free: 1.5 * GB, total: 100 * GB })?.severity).toBe('warning');
+  expect(diskFinding('/d', { free: 0.1 * GB, total: 100 * GB })).toMatchObject({ severity: 'error', subject: '/d' });
+});
