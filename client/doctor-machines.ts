@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Cloud } from '../clouds/cloud.ts';
 import { StyxError } from '../model/errors.ts';
 import { lifeOf } from '../model/identity.ts';
-import { type Instance, instanceExists, type ResourceRequest } from '../model/machines.ts';
+import { ANY_MACHINE, type Instance, instanceExists } from '../model/machines.ts';
 import type { Finding, LeftMachine } from './doctor.ts';
 import { type Known, terminate } from './doctor-workflows.ts';
 import { toStyxError } from './errors.ts';
@@ -20,18 +20,6 @@ type Placed = Instance & Place;
 const YOUNG_MS = 15_000;
 const END_MS = 60_000;
 const CALLS_AT_ONCE = 8;
-const ANY: ResourceRequest = {
-  cloud: null,
-  region: null,
-  zone: null,
-  instanceType: null,
-  cpus: null,
-  memory: null,
-  accelerators: null,
-  useSpot: false,
-  numNodes: 1,
-};
-
 /** Adds to `counted` what machines there are. */
 export async function examineMachines(link: Link, known: Known, counted: { seen: number }): Promise<Finding[]> {
   // Without the list of clusters every machine would seem to be nobody's.
@@ -162,7 +150,7 @@ async function onCloud(cloud: Cloud, { link, installation, known, generations, c
 
 /** Where the cloud makes machines. */
 async function placesOf(cloud: Cloud): Promise<Place[]> {
-  const offers = await cloud.offers(ANY);
+  const offers = await cloud.offers(ANY_MACHINE);
   return [...new Map(offers.map(({ region, zone }) => [`${region}/${zone}`, { region, zone }])).values()];
 }
 
