@@ -42,7 +42,8 @@ export class Masker {
     for (;;) {
       const found = this.#next(data, from);
       const open = over ? data.length : this.#beginning(data, from);
-      if (found === null || open < found.at) {
+      // At the same place: a longer value may begin with the one that was found.
+      if (found === null || open <= found.at) {
         parts.push(data.subarray(from, open));
         this.#held = data.subarray(open);
         return Buffer.concat(parts);

@@ -39,6 +39,13 @@ test('a value that begins like another is masked whole', () => {
   expect(maskText('hunter2hunter2', ['hunter2', 'hunter2hunter2'])).toBe('*****');
 });
 
+test('a value that begins like another is masked whole where the stream is cut after the other', () => {
+  const values = ['hunter2', 'hunter2-long'];
+  expect(masked('x hunter2-long', values, [9])).toBe('x *****');
+  expect(masked('x hunter2-lo', values, [9])).toBe('x *****-lo');
+  expect(masked('x hunter2', values, [9])).toBe('x *****');
+});
+
 test('values of less than four bytes are left, since they would mask what is no secret', () => {
   expect(maskText('1 abc true', ['1', 'abc', ''])).toBe('1 abc true');
 });
