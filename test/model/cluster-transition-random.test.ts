@@ -236,6 +236,8 @@ describe('whatever happens, in whatever order', () => {
       expect(world.state.jobs.filter((job) => !isTerminalJob(job.status))).toEqual([]);
     });
     holds(law, 200);
+    // What is rare is looked for longer, lest chance fails the test.
+    for (let more = 0; more < 40 && seen.size + spentBudgets.size < 7; more++) holds(law, 50);
     expect(seen).toEqual(new Set(['launch', 'start', 'stop', 'down']));
     expect(spentBudgets).toEqual(new Set(['stop', 'down', 'notify']));
   });
