@@ -5,6 +5,7 @@
 import type { CreateRequest } from '../clouds/cloud.ts';
 import type { RunJob } from '../model/commands.ts';
 import type { Instance, InstanceTypeOffer, NodeInfo, Placement, ResourceRequest } from '../model/machines.ts';
+import type { Look, Unclaimed } from '../model/sweep.ts';
 import type { AutostopRule, Task } from '../model/task.ts';
 import type { Timing } from '../model/timing.ts';
 
@@ -117,6 +118,16 @@ export interface WatchInput extends LeaseInput {
   readonly positions: readonly number[];
 }
 
+export interface LookInput {
+  readonly installation: string;
+  readonly timing: Timing;
+}
+
+export interface RemoveInput {
+  readonly orphans: readonly Unclaimed[];
+  readonly timing: Timing;
+}
+
 export interface DescribeInput {
   readonly workflowIds: readonly string[];
 }
@@ -148,6 +159,12 @@ export interface ActActivities {
   setLease(input: LeaseInput): Promise<void>;
   /** Whether each workflow runs. */
   describe(input: DescribeInput): Promise<Record<string, 'running' | 'closed' | 'missing'>>;
+  /** What the configuration of the worker says of sweeps. */
+  sweepSettings(): Promise<{ fix: boolean; max: number | null }>;
+  /** Asks each cloud for what an installation made, and each workflow for what it claims. Heartbeats. */
+  lookForOrphans(input: LookInput): Promise<Look>;
+  /** Removes what still nobody claims, and waits until it is gone, for a few minutes. Answers ids. Heartbeats. */
+  removeOrphans(input: RemoveInput): Promise<{ removed: string[]; left: string[] }>;
 }
 
 /** Long ones, on WATCH_QUEUE. */

@@ -4,6 +4,7 @@ import type { Collected } from '../data/store.ts';
 import { type Config, DEFAULT_CONFIG } from '../model/config/values.ts';
 import { StyxError } from '../model/errors.ts';
 import { nameProblem } from '../model/identity.ts';
+import type { SweepReport } from '../model/sweep.ts';
 import { NORMAL, TEST, type Timing } from '../model/timing.ts';
 import type { NodePool } from '../nodes/node.ts';
 import { loadConfig } from '../system/config.ts';
@@ -16,6 +17,7 @@ import type { Diagnosis } from './doctor.ts';
 import { Link } from './link.ts';
 import { jobLogs, type LogOptions, type LogPiece } from './logs.ts';
 import { repeat } from './repeat.ts';
+import type { SweepOptions } from './sweep.ts';
 
 const COLLECT_MS = 30 * 60_000;
 
@@ -45,6 +47,8 @@ export interface Styx {
   costs(options?: CostOptions): Promise<CostReport>;
   /** What is wrong with this installation, and what to do about it. Changes nothing. */
   doctor(): Promise<Diagnosis>;
+  /** What stands at the clouds and is nobody's; removes it when asked to. */
+  sweep(options?: SweepOptions): Promise<SweepReport>;
   /** Takes out of the store of files what no job needs; `graceMs` spares what is younger, by default a day. */
   collectFiles(options?: { graceMs?: number }): Promise<Collected>;
   /** A job's output as it comes; see LogOptions. */
@@ -83,6 +87,10 @@ export async function connect(options: ConnectOptions = {}): Promise<Styx> {
     async doctor() {
       const { examine } = await import('./doctor.ts');
       return await examine(link, home);
+    },
+    async sweep(sweepOptions = {}) {
+      const { sweep } = await import('./sweep.ts');
+      return await sweep(link, timing, sweepOptions);
     },
     async collectFiles(collectOptions = {}) {
       const { collectFiles } = await import('../workers/collect-files.ts');

@@ -5,4 +5,5 @@ export { job } from './job.ts';
 export { provision } from './provision.ts';
 export { reap } from './reap.ts';
 export { retire } from './retire.ts';
+export { sweep } from './sweep.ts';
 export { watch } from './watch.ts';

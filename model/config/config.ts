@@ -26,6 +26,8 @@ export function resolveConfig(layers: readonly ConfigLayer[]): ResolvedConfig {
     sshTimeout: given.provision?.ssh_timeout ?? DEFAULT_CONFIG.sshTimeout,
     installConda: given.provision?.install_conda ?? DEFAULT_CONFIG.installConda,
     codec: given.codec ?? DEFAULT_CONFIG.codec,
+    sweepFix: given.sweep?.fix ?? DEFAULT_CONFIG.sweepFix,
+    sweepMax: given.sweep?.max ?? DEFAULT_CONFIG.sweepMax,
   };
   return { config, settings, warning: warningOf(layers) };
 }

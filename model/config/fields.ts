@@ -77,6 +77,13 @@ const taken = {
     'Styx alone: `required` or `optional`, what of unsealed messages is taken with a Temporal server of your own',
     '`optional`',
   ),
+  sweep: doc(
+    section({
+      fix: doc(flagField(), 'remove what is nobody’s at the clouds, and do not only report it', '`false`'),
+      max: doc(wholeField(1), 'most things that one sweep removes', '10, and at most half of what is seen'),
+    }),
+    'Styx alone: the sweeps of the server, once an hour',
+  ),
   provision: doc(
     section({
       ssh_timeout: doc(wholeField(1), 'seconds that one try to connect to a machine that starts may take', '10'),

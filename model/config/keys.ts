@@ -7,6 +7,8 @@ export const CARRIED_OUT: Readonly<Record<string, unknown>> = {
   allowed_clouds: DEFAULT_CONFIG.allowedClouds,
   active_workspace: DEFAULT_CONFIG.workspace,
   codec: DEFAULT_CONFIG.codec,
+  'sweep.fix': DEFAULT_CONFIG.sweepFix,
+  'sweep.max': DEFAULT_CONFIG.sweepMax,
   'provision.ssh_timeout': DEFAULT_CONFIG.sshTimeout,
   'provision.install_conda': DEFAULT_CONFIG.installConda,
 };

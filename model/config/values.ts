@@ -10,6 +10,10 @@ export interface Config {
   readonly installConda: boolean;
   /** Whether a Temporal server that is not the embedded one takes unsealed messages; null: not said. */
   readonly codec: 'required' | 'optional' | null;
+  /** Sweeps remove what is nobody's, and do not only report it. */
+  readonly sweepFix: boolean;
+  /** Most that one of them removes; null: see MOST_REMOVED. */
+  readonly sweepMax: number | null;
 }
 
 export const DEFAULT_CONFIG: Config = {
@@ -18,6 +22,8 @@ export const DEFAULT_CONFIG: Config = {
   sshTimeout: 10,
   installConda: false,
   codec: null,
+  sweepFix: false,
+  sweepMax: null,
 };
 
 /** A cloud that may not be used, as messages have it; null: it may. */

@@ -42,6 +42,8 @@ test('`config show` says which line of which file, or which option, each value i
     ['codec', '-', 'default'],
     ['provision.install_conda', 'false', 'default'],
     ['provision.ssh_timeout', '20', '.styx.yaml:1'],
+    ['sweep.fix', 'false', 'default'],
+    ['sweep.max', '-', 'default'],
     [''],
     ['Files, the last goes first:'],
     ['', '~/.sky/config.yaml'],
