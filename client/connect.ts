@@ -10,6 +10,7 @@ import { loadConfig } from '../system/config.ts';
 import { styxHome } from '../system/home.ts';
 import { installationSecret } from '../system/secret.ts';
 import { connectConfig } from '../workers/connection.ts';
+import { CatalogSchedule } from './catalog-schedule.ts';
 import { Clusters } from './clusters.ts';
 import { type CostOptions, type CostReport, costReport } from './costs.ts';
 import type { Diagnosis } from './doctor.ts';
@@ -39,6 +40,8 @@ export interface Styx {
   readonly workspace: string;
   readonly user: string;
   readonly clusters: Clusters;
+  /** When catalogues are updated by themselves. */
+  readonly catalogSchedule: CatalogSchedule;
   /** The namespace's UUID. */
   installation(): Promise<string>;
   /** What clusters of all workspaces have cost, ended ones too while the server keeps them. */
@@ -78,6 +81,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Styx> {
     workspace,
     user,
     clusters,
+    catalogSchedule: new CatalogSchedule(link, timing),
     installation: () => link.installation(),
     costs: (costOptions = {}) => costReport(link, costOptions),
     async doctor() {
