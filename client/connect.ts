@@ -72,9 +72,9 @@ export async function connect(options: ConnectOptions = {}): Promise<Styx> {
   }
   const link = await Link.open(() => connectConfig(home, process.env, config.codec), home);
   const user = options.user ?? userName();
-  const { allowedClouds, installConda } = config;
+  const { allowedClouds, installConda, budget } = config;
   const timing = timingOf(process.env.STYX_TIMING === 'test' ? TEST : NORMAL, config);
-  const clusters = new Clusters({ link, workspace, user, timing, home, allowedClouds, installConda });
+  const clusters = new Clusters({ link, workspace, user, timing, home, allowedClouds, installConda, budget });
   let pool: Promise<NodePool> | undefined;
   return {
     home,

@@ -26,6 +26,7 @@ export function resolveConfig(layers: readonly ConfigLayer[]): ResolvedConfig {
     sshTimeout: given.provision?.ssh_timeout ?? DEFAULT_CONFIG.sshTimeout,
     installConda: given.provision?.install_conda ?? DEFAULT_CONFIG.installConda,
     codec: given.codec ?? DEFAULT_CONFIG.codec,
+    budget: given.budget ?? DEFAULT_CONFIG.budget,
   };
   return { config, settings, warning: warningOf(layers) };
 }
