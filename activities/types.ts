@@ -3,6 +3,7 @@
  * kind of `model/errors.ts`. Workflows import this file's types only.
  */
 import type { CreateRequest } from '../clouds/cloud.ts';
+import type { CatalogUpdateInput, PricesUpdated } from '../model/catalog-update.ts';
 import type { RunJob } from '../model/commands.ts';
 import type { Instance, InstanceTypeOffer, NodeInfo, Placement, ResourceRequest } from '../model/machines.ts';
 import type { Look, Unclaimed } from '../model/sweep.ts';
@@ -130,6 +131,21 @@ export interface RemoveInput {
 
 export interface DescribeInput {
   readonly workflowIds: readonly string[];
+}
+
+export interface UpdatePricesInput {
+  readonly cloud: string;
+  /** Somebody asked for this cloud: that it has no credentials is a failure then. */
+  readonly named: boolean;
+  readonly timing: Pick<CatalogUpdateInput['timing'], 'heartbeatEvery'>;
+}
+
+/** Of catalogues, on ACTIVITY_QUEUE. */
+export interface PriceActivities {
+  /** Those whose prices can be fetched. */
+  pricedClouds(): Promise<string[]>;
+  /** Fetches a cloud's prices; another try goes on where it was. Heartbeats. @throws invalid, auth, refused, throttled, transient, unreachable */
+  updatePrices(input: UpdatePricesInput): Promise<PricesUpdated>;
 }
 
 /** Short steps, on ACTIVITY_QUEUE. */

@@ -11,6 +11,7 @@ import { loadConfig } from '../system/config.ts';
 import { styxHome } from '../system/home.ts';
 import { installationSecret } from '../system/secret.ts';
 import { connectConfig } from '../workers/connection.ts';
+import { CatalogSchedule } from './catalog-schedule.ts';
 import { Clusters } from './clusters.ts';
 import { type CostOptions, type CostReport, costReport } from './costs.ts';
 import type { Diagnosis } from './doctor.ts';
@@ -41,6 +42,8 @@ export interface Styx {
   readonly workspace: string;
   readonly user: string;
   readonly clusters: Clusters;
+  /** When catalogues are updated by themselves. */
+  readonly catalogSchedule: CatalogSchedule;
   /** The namespace's UUID. */
   installation(): Promise<string>;
   /** What clusters of all workspaces have cost, ended ones too while the server keeps them. */
@@ -73,15 +76,16 @@ export async function connect(options: ConnectOptions = {}): Promise<Styx> {
   }
   const link = await Link.open(() => connectConfig(home, process.env, config.codec), home);
   const user = options.user ?? userName();
-  const { allowedClouds, installConda } = config;
+  const { allowedClouds, installConda, budget } = config;
   const timing = timingOf(process.env.STYX_TIMING === 'test' ? TEST : NORMAL, config);
-  const clusters = new Clusters({ link, workspace, user, timing, home, allowedClouds, installConda });
+  const clusters = new Clusters({ link, workspace, user, timing, home, allowedClouds, installConda, budget });
   let pool: Promise<NodePool> | undefined;
   return {
     home,
     workspace,
     user,
     clusters,
+    catalogSchedule: new CatalogSchedule(link, timing),
     installation: () => link.installation(),
     costs: (costOptions = {}) => costReport(link, costOptions),
     async doctor() {

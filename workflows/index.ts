@@ -1,5 +1,6 @@
 /** Every workflow type, under the name that clients and other workflows start it by. */
 
+export { catalogUpdate } from './catalog-update.ts';
 export { cluster } from './cluster.ts';
 export { job } from './job.ts';
 export { provision } from './provision.ts';

@@ -1,7 +1,8 @@
 /** The embedded cloud: instances are contained process trees with SSH servers of their own, on this machine. */
-import { execFileSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { hostname, userInfo } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import ssh2 from 'ssh2';
 import { type CloudResource, TAGS } from '../../model/cloud-resource.ts';
 import { StyxError } from '../../model/errors.ts';
@@ -61,10 +62,8 @@ export class LocalCloud implements Cloud {
   async check(): Promise<CloudCheck> {
     const problems: string[] = [];
     try {
-      execFileSync('python3', ['-c', 'import sys; sys.exit(sys.version_info < (3, 8))'], {
-        stdio: 'ignore',
-        timeout: 10_000,
-      });
+      const isOld = 'import sys; sys.exit(sys.version_info < (3, 8))';
+      await promisify(execFile)('python3', ['-c', isOld], { timeout: 10_000 });
     } catch {
       problems.push('Python 3.8 or newer is needed as python3 on the PATH; install it and run `styx check` again.');
     }

@@ -28,6 +28,7 @@ export function resolveConfig(layers: readonly ConfigLayer[]): ResolvedConfig {
     codec: given.codec ?? DEFAULT_CONFIG.codec,
     sweepFix: given.sweep?.fix ?? DEFAULT_CONFIG.sweepFix,
     sweepMax: given.sweep?.max ?? DEFAULT_CONFIG.sweepMax,
+    budget: given.budget ?? DEFAULT_CONFIG.budget,
   };
   return { config, settings, warning: warningOf(layers) };
 }

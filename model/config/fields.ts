@@ -5,6 +5,7 @@ import { autostop } from '../spec/autostop.ts';
 import { doc, FieldError, field, shown } from '../spec/field.ts';
 import { cloudName } from '../spec/place.ts';
 import { writtenResources } from '../spec/resources.ts';
+import { budgetField } from '../spec/styx-fields.ts';
 import { flagField, text as textOf, wholeField, wordField } from '../spec/values.ts';
 import { cloudSections } from './clouds.ts';
 import { flag, free, keys, named, number, said, section, text, textOrTexts, texts, whole } from './forms.ts';
@@ -84,6 +85,7 @@ const taken = {
     }),
     'Styx alone: the sweeps of the server, once an hour',
   ),
+  budget: doc(budgetField, 'Styx alone: the `budget` of new clusters whose task has none', 'none'),
   provision: doc(
     section({
       ssh_timeout: doc(wholeField(1), 'seconds that one try to connect to a machine that starts may take', '10'),

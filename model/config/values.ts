@@ -1,4 +1,5 @@
 /** What the parts of Styx take of the configuration. */
+import type { Budget } from '../cost-budget.ts';
 
 /** Values of configuration, with their defaults where nothing says otherwise. */
 export interface Config {
@@ -14,6 +15,8 @@ export interface Config {
   readonly sweepFix: boolean;
   /** Most that one of them removes; null: see MOST_REMOVED. */
   readonly sweepMax: number | null;
+  /** Of new clusters whose task has none; null: none. */
+  readonly budget: Budget | null;
 }
 
 export const DEFAULT_CONFIG: Config = {
@@ -24,6 +27,7 @@ export const DEFAULT_CONFIG: Config = {
   codec: null,
   sweepFix: false,
   sweepMax: null,
+  budget: null,
 };
 
 /** A cloud that may not be used, as messages have it; null: it may. */

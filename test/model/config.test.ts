@@ -111,6 +111,7 @@ describe('layers', () => {
       codec: null,
       sweepFix: false,
       sweepMax: null,
+      budget: null,
     });
     expect(settings.map(({ path, source, line }) => [path.join('.'), source.name, line])).toEqual([
       ['allowed_clouds', '~/.styx/config.yaml', 1],
