@@ -64,6 +64,12 @@ export class AwsCloud implements Cloud {
     return await (await this.#loaded()).create(request);
   }
 
+  /** Zones of a region are listed together. */
+  async places(): Promise<Place[]> {
+    if (!hasCredentials(this.#options.environment)) return [];
+    return (await (await this.#loaded()).regions()).map((region) => ({ region, zone: 'any' }));
+  }
+
   async list(place: Place, filter: InstanceFilter): Promise<Instance[]> {
     return await (await this.#loaded()).list(place, filter);
   }

@@ -59,6 +59,11 @@ export class Ec2 {
     return await this.#offers.find(request);
   }
 
+  /** Those that are switched on for this account. */
+  async regions(): Promise<string[]> {
+    return [...(await this.#offers.regions())];
+  }
+
   async prepare(
     placement: Placement,
     authorizedKey: string,
