@@ -7,7 +7,6 @@ idempotency tokens, quotas, and groups that cannot go while a machine is in them
   quota    {"L-1216C47A": 8}                                 vCPUs, for Service Quotas and for RunInstances
   zones    {"m5.large": ["us-east-1b"]}                      the only zones that offer a type
   ledger   {}                                                all that there is and was
-  tamper   {"id": "i-…", "tag": "…", "value": "…"}           a tag changed by somebody else
   preempt  {"id": "i-…"}                                     a spot machine taken back
 """
 import hashlib
@@ -256,12 +255,6 @@ def preempt(order):
     return {}
 
 
-def tamper(order):
-    backend, one = find(order)
-    backend.create_tags([one.id], {order["tag"]: order["value"]})
-    return {}
-
-
 def replace(table):
     def order(given):
         table.clear()
@@ -277,7 +270,7 @@ def update(table):
 
 ORDERS = {
     "capacity": replace(capacity), "quota": replace(quotas), "zones": replace(zones),
-    "timing": update(timing), "lag": update(lag), "ledger": ledger, "preempt": preempt, "tamper": tamper,
+    "timing": update(timing), "lag": update(lag), "ledger": ledger, "preempt": preempt,
 }
 
 
