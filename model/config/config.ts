@@ -1,5 +1,7 @@
 /** The configuration as the parts of Styx take it: layers merged, values with their defaults, what is not carried out named. */
 
+import { isMap } from '../spec/field.ts';
+import { cloudSections } from './clouds.ts';
 import { TAKEN, takenKeys } from './fields.ts';
 import { isCarriedOut } from './keys.ts';
 import type { ConfigLayer } from './layers.ts';
@@ -29,8 +31,17 @@ export function resolveConfig(layers: readonly ConfigLayer[]): ResolvedConfig {
     sweepFix: given.sweep?.fix ?? DEFAULT_CONFIG.sweepFix,
     sweepMax: given.sweep?.max ?? DEFAULT_CONFIG.sweepMax,
     budget: given.budget ?? DEFAULT_CONFIG.budget,
+    clouds: sectionsOf(merged),
   };
   return { config, settings, warning: warningOf(layers) };
+}
+
+function sectionsOf(merged: ReturnType<typeof mergeLayers>): Config['clouds'] {
+  const sections = [...merged.entries].flatMap(([key, held]) => {
+    const section = Object.hasOwn(cloudSections, key) ? plainMerged(held) : null;
+    return isMap(section) ? [[key, section] as const] : [];
+  });
+  return Object.fromEntries(sections);
 }
 
 /** Deeper keys are told by what they stand in: `jobs.controller`. */

@@ -12,6 +12,9 @@ export const CARRIED_OUT: Readonly<Record<string, unknown>> = {
   'sweep.max': DEFAULT_CONFIG.sweepMax,
   'provision.ssh_timeout': DEFAULT_CONFIG.sshTimeout,
   'provision.install_conda': DEFAULT_CONFIG.installConda,
+  'aws.vpc_name': null,
+  'aws.use_internal_ips': false,
+  'aws.disk_encrypted': false,
 };
 
 export function isCarriedOut(path: readonly string[]): boolean {

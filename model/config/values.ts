@@ -17,6 +17,8 @@ export interface Config {
   readonly sweepMax: number | null;
   /** Of new clusters whose task has none; null: none. */
   readonly budget: Budget | null;
+  /** Sections of the clouds by their names, as they are written: each cloud reads its own. */
+  readonly clouds: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
 }
 
 export const DEFAULT_CONFIG: Config = {
@@ -28,6 +30,7 @@ export const DEFAULT_CONFIG: Config = {
   sweepFix: false,
   sweepMax: null,
   budget: null,
+  clouds: {},
 };
 
 /** A cloud that may not be used, as messages have it; null: it may. */
