@@ -113,7 +113,7 @@ export function simulatedCluster(): SimulatedCluster {
         return { fix: false, max: null };
       },
       async lookForOrphans() {
-        return { seen: 0, young: 0, unclaimed: [], unknown: [] };
+        return { looked: [], seen: 0, young: 0, unclaimed: [], unknown: [] };
       },
       async removeOrphans() {
         note('remove');
