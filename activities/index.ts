@@ -1,6 +1,8 @@
 /** All activities, by the queue that serves them. */
 import { activityContext, type HostContext } from './context.ts';
 import { fileSteps } from './files.ts';
+import { logSteps } from './job-logs.ts';
+import { jobSteps } from './jobs.ts';
 import { machineSteps } from './machines.ts';
 import { nodeSteps } from './nodes.ts';
 import type { ActActivities, WatchActivities } from './types.ts';
@@ -10,7 +12,13 @@ import { wrapAll } from './wrap.ts';
 export function createActivities(host: HostContext): { actQueue: ActActivities; watchQueue: WatchActivities } {
   const context = activityContext(host);
   return {
-    actQueue: wrapAll<ActActivities>({ ...machineSteps(context), ...nodeSteps(context), ...fileSteps(context) }),
+    actQueue: wrapAll<ActActivities>({
+      ...machineSteps(context),
+      ...nodeSteps(context),
+      ...fileSteps(context),
+      ...jobSteps(context),
+      ...logSteps(context),
+    }),
     watchQueue: wrapAll<WatchActivities>(watchSteps(context)),
   };
 }

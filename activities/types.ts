@@ -4,7 +4,9 @@
  */
 import type { CreateRequest } from '../clouds/cloud.ts';
 import type { RunJob } from '../model/commands.ts';
+import type { WaitingRow } from '../model/job-queue.ts';
 import type { Instance, InstanceTypeOffer, NodeInfo, Placement, ResourceRequest } from '../model/machines.ts';
+import type { ClusterReport } from '../model/owned-cluster.ts';
 import type { AutostopRule, Task } from '../model/task.ts';
 import type { Timing } from '../model/timing.ts';
 
@@ -121,6 +123,34 @@ export interface DescribeInput {
   readonly workflowIds: readonly string[];
 }
 
+export interface OwnedClusterInput {
+  /** Its workflow. */
+  readonly workflowId: string;
+}
+
+export interface CollectLogsInput extends OwnedClusterInput {
+  /** The managed job's workflow. */
+  readonly job: string;
+  readonly copy: number;
+  /** Masked in what is kept. */
+  readonly secrets: Task['secrets'];
+  readonly timing: Timing;
+}
+
+export interface JobRowsInput {
+  readonly workspace: string;
+  readonly what: 'waiting' | 'live';
+  /** Of `live`: those with higher numbers. */
+  readonly after: number;
+}
+
+export interface JobRows {
+  readonly rows: WaitingRow[];
+  readonly more: boolean;
+  /** The highest number that any job has, ended ones too. */
+  readonly last: number;
+}
+
 /** Short steps, on ACTIVITY_QUEUE. */
 export interface ActActivities {
   /**
@@ -148,6 +178,18 @@ export interface ActActivities {
   setLease(input: LeaseInput): Promise<void>;
   /** Whether each workflow runs. */
   describe(input: DescribeInput): Promise<Record<string, 'running' | 'closed' | 'missing'>>;
+  /** How a managed job's cluster stands by its own word, and whether its workflow still runs. */
+  lookAtCluster(
+    input: OwnedClusterInput,
+  ): Promise<{ state: 'running' | 'closed' | 'missing'; report: ClusterReport | null }>;
+  /** Do all its machines run, by the cloud's word of now? */
+  machinesStand(input: OwnedClusterInput): Promise<boolean>;
+  /** Under which placements its machines may exist; of a workflow that is closed too. Null: nothing is known of it any more. */
+  intentsOf(input: OwnedClusterInput): Promise<{ cluster: ClusterRef; placements: Placement[] } | null>;
+  /** Keeps the output of its job in the data directory, as far as it can be had; answers what could not. Heartbeats. */
+  collectLogs(input: CollectLogsInput): Promise<{ problem: string | null }>;
+  /** Managed jobs as lists know them, for a queue. */
+  jobRows(input: JobRowsInput): Promise<JobRows>;
 }
 
 /** Long ones, on WATCH_QUEUE. */

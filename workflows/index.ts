@@ -2,7 +2,9 @@
 
 export { cluster } from './cluster.ts';
 export { job } from './job.ts';
+export { managedJob } from './managed-job.ts';
 export { provision } from './provision.ts';
+export { queue } from './queue.ts';
 export { reap } from './reap.ts';
 export { retire } from './retire.ts';
 export { watch } from './watch.ts';

@@ -26,6 +26,9 @@ export function resolveConfig(layers: readonly ConfigLayer[]): ResolvedConfig {
     sshTimeout: given.provision?.ssh_timeout ?? DEFAULT_CONFIG.sshTimeout,
     installConda: given.provision?.install_conda ?? DEFAULT_CONFIG.installConda,
     codec: given.codec ?? DEFAULT_CONFIG.codec,
+    jobSilence: given.jobs?.status_check?.min_elapsed_seconds ?? DEFAULT_CONFIG.jobSilence,
+    maxLaunchingJobs: given.jobs?.max_launching ?? DEFAULT_CONFIG.maxLaunchingJobs,
+    maxRunningJobs: given.jobs?.max_running ?? DEFAULT_CONFIG.maxRunningJobs,
   };
   return { config, settings, warning: warningOf(layers) };
 }

@@ -9,6 +9,9 @@ export const CARRIED_OUT: Readonly<Record<string, unknown>> = {
   codec: DEFAULT_CONFIG.codec,
   'provision.ssh_timeout': DEFAULT_CONFIG.sshTimeout,
   'provision.install_conda': DEFAULT_CONFIG.installConda,
+  'jobs.status_check.min_elapsed_seconds': DEFAULT_CONFIG.jobSilence,
+  'jobs.max_launching': DEFAULT_CONFIG.maxLaunchingJobs,
+  'jobs.max_running': DEFAULT_CONFIG.maxRunningJobs,
 };
 
 export function isCarriedOut(path: readonly string[]): boolean {

@@ -10,6 +10,11 @@ export interface Config {
   readonly installConda: boolean;
   /** Whether a Temporal server that is not the embedded one takes unsealed messages; null: not said. */
   readonly codec: 'required' | 'optional' | null;
+  /** Seconds that a node of a managed job may be silent before its machines are ended and the job starts elsewhere. */
+  readonly jobSilence: number;
+  /** Managed jobs of a workspace that may launch, and that may have machines, at the same time. */
+  readonly maxLaunchingJobs: number;
+  readonly maxRunningJobs: number;
 }
 
 export const DEFAULT_CONFIG: Config = {
@@ -18,6 +23,9 @@ export const DEFAULT_CONFIG: Config = {
   sshTimeout: 10,
   installConda: false,
   codec: null,
+  jobSilence: 300,
+  maxLaunchingJobs: 16,
+  maxRunningJobs: 2_000,
 };
 
 /** A cloud that may not be used, as messages have it; null: it may. */

@@ -109,6 +109,22 @@ export function simulatedCluster(): SimulatedCluster {
       async describe({ workflowIds }) {
         return Object.fromEntries(workflowIds.map((id) => [id, 'running' as const]));
       },
+      async lookAtCluster() {
+        return { state: 'running', report: null };
+      },
+      async machinesStand() {
+        return true;
+      },
+      async intentsOf() {
+        return null;
+      },
+      async collectLogs({ copy }) {
+        note(`logs ${copy}`);
+        return { problem: null };
+      },
+      async jobRows() {
+        return { rows: [], more: false, last: 0 };
+      },
     },
     watch: {
       async watchNodes() {
