@@ -13,11 +13,6 @@ import { Story, until } from './story.ts';
 
 const BUDGET = { budget: 300_000 };
 
-export interface Ran {
-  readonly begun: string[];
-  readonly done: string[];
-}
-
 export class JobStory extends Story {
   readonly jobs: Jobs;
   private readonly link: Link;
@@ -79,7 +74,7 @@ export class JobStory extends Story {
     return view.nodes[0]?.instanceId ?? '';
   }
 
-  async nothingLeft(): Promise<void> {
+  override async nothingLeft(): Promise<void> {
     expect(await this.world.machinesLeft()).toEqual([]);
     expect(this.world.processesLeft()).toEqual([]);
     await until('no cluster is listed', async () => (await this.clusters.list([], { managed: true })).length === 0);
