@@ -184,7 +184,11 @@ function onReport(draft: JobDraft, before: Copy, report: ClusterReport): void {
   draft.copy({ report: { ...report, place } });
   if (!before.stood && report.launch?.outcome === 'succeeded') {
     draft.copy({ stood: true });
-    draft.set({ everStood: true, failedLaunches: 0, lastPlace: place });
+    draft.set({
+      everStood: true,
+      failedLaunches: 0,
+      lastPlace: place === null ? null : { cloud: place.cloud, region: place.region },
+    });
     draft.tell(
       `copy ${before.number} stands${place === null ? '' : ` in ${place.cloud}/${place.region}/${place.zone}`}`,
     );

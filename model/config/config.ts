@@ -20,15 +20,19 @@ export function resolveConfig(layers: readonly ConfigLayer[]): ResolvedConfig {
   const settings = settingsOf(merged);
   const taken = [...merged.entries].filter(([key]) => TAKEN.includes(key));
   const given = takenKeys.parse(Object.fromEntries(taken.map(([key, held]) => [key, plainMerged(held)])));
+  const jobs = (path: readonly string[]): number | undefined => {
+    const setting = settings.find((one) => one.path.join('.') === ['jobs', ...path].join('.'));
+    return typeof setting?.value === 'number' ? setting.value : undefined;
+  };
   const config: Config = {
     allowedClouds: given.allowed_clouds ?? DEFAULT_CONFIG.allowedClouds,
     workspace: given.active_workspace ?? DEFAULT_CONFIG.workspace,
     sshTimeout: given.provision?.ssh_timeout ?? DEFAULT_CONFIG.sshTimeout,
     installConda: given.provision?.install_conda ?? DEFAULT_CONFIG.installConda,
     codec: given.codec ?? DEFAULT_CONFIG.codec,
-    jobSilence: given.jobs?.status_check?.min_elapsed_seconds ?? DEFAULT_CONFIG.jobSilence,
-    maxLaunchingJobs: given.jobs?.max_launching ?? DEFAULT_CONFIG.maxLaunchingJobs,
-    maxRunningJobs: given.jobs?.max_running ?? DEFAULT_CONFIG.maxRunningJobs,
+    jobSilence: jobs(['status_check', 'min_elapsed_seconds']) ?? DEFAULT_CONFIG.jobSilence,
+    maxLaunchingJobs: jobs(['max_launching']) ?? DEFAULT_CONFIG.maxLaunchingJobs,
+    maxRunningJobs: jobs(['max_running']) ?? DEFAULT_CONFIG.maxRunningJobs,
   };
   return { config, settings, warning: warningOf(layers) };
 }

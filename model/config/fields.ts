@@ -84,25 +84,6 @@ const taken = {
     }),
     'how machines are made ready',
   ),
-  jobs: doc(
-    section({
-      ...controlled,
-      max_launching: doc(wholeField(1), 'Styx alone: managed jobs of a workspace that launch at the same time', '16'),
-      max_running: doc(wholeField(1), 'Styx alone: those that have machines at the same time', '2000'),
-      status_check: doc(
-        section({
-          min_elapsed_seconds: doc(
-            wholeField(1),
-            'seconds that a node may be silent before its machines are ended and the job starts elsewhere',
-            '300',
-          ),
-          min_retries: doc(whole, 'and how often'),
-        }),
-        'when a job counts as lost',
-      ),
-    }),
-    'managed jobs',
-  ),
 };
 
 export const takenKeys = section(taken);
@@ -125,6 +106,25 @@ export const configFile = section({
   admin_policy: doc(text, 'Python path or address of what may change or refuse requests'),
   docker: doc(section({ run_options: doc(textOrTexts, 'options of `docker run`') }), 'containers'),
   nvidia_gpus: doc(section(said(flag, { disable_ecc: 'switch error correction off' })), 'GPUs'),
+  jobs: doc(
+    section({
+      ...controlled,
+      max_launching: doc(wholeField(1), 'Styx alone: managed jobs of a workspace that launch at the same time', '16'),
+      max_running: doc(wholeField(1), 'Styx alone: those that have machines at the same time', '2000'),
+      status_check: doc(
+        section({
+          min_elapsed_seconds: doc(
+            wholeField(1),
+            'seconds that a node may be silent before its machines are ended and the job starts elsewhere',
+            '300',
+          ),
+          min_retries: doc(whole, 'and how often'),
+        }),
+        'when a job counts as lost',
+      ),
+    }),
+    'managed jobs',
+  ),
   serve: doc(section(controlled), 'services'),
   api_server: doc(
     section({

@@ -109,6 +109,9 @@ describe('layers', () => {
       sshTimeout: 10,
       installConda: true,
       codec: null,
+      jobSilence: 300,
+      maxLaunchingJobs: 16,
+      maxRunningJobs: 2_000,
     });
     expect(settings.map(({ path, source, line }) => [path.join('.'), source.name, line])).toEqual([
       ['allowed_clouds', '~/.styx/config.yaml', 1],
