@@ -49,7 +49,7 @@ describe('recorded histories', () => {
     expect([...types].toSorted()).toEqual(['cluster', 'job', 'managedJob', 'provision', 'queue', 'retire', 'watch']);
   });
 
-  it.each(files)('%s replays', { timeout: 60_000 }, async (file) => {
+  it.each(files)('%s replays', { timeout: 300_000 }, async (file) => {
     const { codePath } = await workflowBundle();
     for (const { workflowId, history, keys } of recorded(file)) {
       const data = dataConverter(home, keys);
