@@ -112,7 +112,10 @@ export function nodeSteps(context: ActivityContext): NodeSteps {
   };
 }
 
-async function statusOf(context: ActivityContext, workflowId: string): Promise<'running' | 'closed' | 'missing'> {
+export async function statusOf(
+  context: ActivityContext,
+  workflowId: string,
+): Promise<'running' | 'closed' | 'missing'> {
   try {
     const { status } = await context.client.workflow.getHandle(workflowId).describe();
     return status.name === 'RUNNING' ? 'running' : 'closed';

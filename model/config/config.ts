@@ -22,6 +22,10 @@ export function resolveConfig(layers: readonly ConfigLayer[]): ResolvedConfig {
   const settings = settingsOf(merged);
   const taken = [...merged.entries].filter(([key]) => TAKEN.includes(key));
   const given = takenKeys.parse(Object.fromEntries(taken.map(([key, held]) => [key, plainMerged(held)])));
+  const jobs = (path: readonly string[]): number | undefined => {
+    const setting = settings.find((one) => one.path.join('.') === ['jobs', ...path].join('.'));
+    return typeof setting?.value === 'number' ? setting.value : undefined;
+  };
   const config: Config = {
     allowedClouds: given.allowed_clouds ?? DEFAULT_CONFIG.allowedClouds,
     workspace: given.active_workspace ?? DEFAULT_CONFIG.workspace,
@@ -32,6 +36,9 @@ export function resolveConfig(layers: readonly ConfigLayer[]): ResolvedConfig {
     sweepMax: given.sweep?.max ?? DEFAULT_CONFIG.sweepMax,
     budget: given.budget ?? DEFAULT_CONFIG.budget,
     clouds: sectionsOf(merged),
+    jobSilence: jobs(['status_check', 'min_elapsed_seconds']) ?? DEFAULT_CONFIG.jobSilence,
+    maxLaunchingJobs: jobs(['max_launching']) ?? DEFAULT_CONFIG.maxLaunchingJobs,
+    maxRunningJobs: jobs(['max_running']) ?? DEFAULT_CONFIG.maxRunningJobs,
   };
   return { config, settings, warning: warningOf(layers) };
 }

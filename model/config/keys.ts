@@ -15,6 +15,9 @@ export const CARRIED_OUT: Readonly<Record<string, unknown>> = {
   'aws.vpc_name': null,
   'aws.use_internal_ips': false,
   'aws.disk_encrypted': false,
+  'jobs.status_check.min_elapsed_seconds': DEFAULT_CONFIG.jobSilence,
+  'jobs.max_launching': DEFAULT_CONFIG.maxLaunchingJobs,
+  'jobs.max_running': DEFAULT_CONFIG.maxRunningJobs,
 };
 
 export function isCarriedOut(path: readonly string[]): boolean {

@@ -119,6 +119,22 @@ export function simulatedCluster(): SimulatedCluster {
         note('remove');
         return { removed: [], left: [] };
       },
+      async lookAtCluster() {
+        return { state: 'running', report: null };
+      },
+      async machinesStand() {
+        return true;
+      },
+      async intentsOf() {
+        return null;
+      },
+      async collectLogs({ copy }) {
+        note(`logs ${copy}`);
+        return { problem: null };
+      },
+      async jobRows() {
+        return { rows: [], more: false, last: 0 };
+      },
     },
     watch: {
       async watchNodes() {

@@ -113,6 +113,9 @@ describe('layers', () => {
       sweepMax: null,
       budget: null,
       clouds: {},
+      jobSilence: 300,
+      maxLaunchingJobs: 16,
+      maxRunningJobs: 2_000,
     });
     expect(settings.map(({ path, source, line }) => [path.join('.'), source.name, line])).toEqual([
       ['allowed_clouds', '~/.styx/config.yaml', 1],
