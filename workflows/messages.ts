@@ -16,6 +16,8 @@ import {
   type ProgressSignal,
   QUERIES,
   type RankEnded,
+  type RayChanged,
+  type RayEnded,
   type RunJob,
   SIGNALS,
   UPDATES,
@@ -31,6 +33,7 @@ export const commandUpdates = {
   start: defineUpdate<CommandAnswer, [CommandPayloads['start']]>(UPDATES.start),
   down: defineUpdate<CommandAnswer, [CommandPayloads['down']]>(UPDATES.down),
   autostop: defineUpdate<CommandAnswer, [CommandPayloads['autostop']]>(UPDATES.autostop),
+  ray: defineUpdate<CommandAnswer, [CommandPayloads['ray']]>(UPDATES.ray),
 } as const;
 
 export const viewQuery = defineQuery<ClusterView>(QUERIES.view);
@@ -45,6 +48,8 @@ export const placementGoneSignal = defineSignal<[PlacementGoneSignal]>(SIGNALS.p
 export const jobChangedSignal = defineSignal<[JobChanged]>(SIGNALS.jobChanged);
 export const watchEndedSignal = defineSignal<[WatchEnded]>(SIGNALS.watchEnded);
 export const observedSignal = defineSignal<[Observed]>(SIGNALS.observed);
+export const rayChangedSignal = defineSignal<[RayChanged]>(SIGNALS.rayChanged);
+export const rayEndedSignal = defineSignal<[RayEnded]>(SIGNALS.rayEnded);
 
 export const runJobSignal = defineSignal<[RunJob]>(JOB_SIGNALS.run);
 export const cancelJobSignal = defineSignal(JOB_SIGNALS.cancel);
@@ -57,3 +62,5 @@ export const abortSignal = defineSignal('abort');
 export const autostopSignal = defineSignal<[AutostopRule | null]>('autostop');
 /** To a watch: end. */
 export const endWatchSignal = defineSignal('end');
+/** To a ray: end, with `clean` having ended what runs of it on the nodes. */
+export const endRaySignal = defineSignal<[{ readonly clean: boolean }]>('endRay');

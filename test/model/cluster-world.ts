@@ -361,6 +361,9 @@ function target(effect: QueuedEffect): string {
     case 'stopWatch':
     case 'setAutostop':
       return `watch-${effect.child}`;
+    case 'startRay':
+    case 'stopRay':
+      return `ray-${effect.child}`;
     case 'startJob':
       return `job-${effect.job.id}`;
     default:
