@@ -40,6 +40,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: 'Copy files to and from clusters',
     load: () => import('./commands/cp.ts'),
   },
+  {
+    name: 'ray',
+    summary: 'Bring Ray up on a cluster, look at it, end it',
+    load: () => import('./commands/ray.ts'),
+  },
   { name: 'check', summary: 'Check the credentials of clouds', load: () => import('./commands/check.ts') },
   {
     name: 'optimize',

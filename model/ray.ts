@@ -1,5 +1,4 @@
 /** Ray on a cluster: what a task asks for, and what there is of it. */
-import { nearestWord } from './spelling.ts';
 
 /** What `ray: true` means on a cluster that has none. */
 export const DEFAULT_RAY_VERSION = '2.60.0';
@@ -61,10 +60,6 @@ export function rayVersionProblem(version: string): string | null {
 
 function numbers(version: string): number[] | null {
   return VERSION.exec(version)?.slice(1).map(Number) ?? null;
-}
-
-export function nearestExtra(word: string): string | null {
-  return nearestWord(word, RAY_EXTRAS);
 }
 
 /** Why what stands cannot be what is asked for; null: it can. */

@@ -65,6 +65,15 @@ export const rayFields = mapOf(
 
 const ANY: RayRequest = { version: null, extras: [], headResources: null, restartHead: null };
 
+export function rayRequest(written: z.output<typeof rayFields>): RayRequest {
+  return {
+    version: written.version ?? null,
+    extras: written.extras ?? [],
+    headResources: written.head_resources ?? null,
+    restartHead: written.restart_head ?? null,
+  };
+}
+
 /** null: none. */
 export const rayField = z
   .unknown()
@@ -75,12 +84,7 @@ export const rayField = z
       if (!isMap(value)) throw new FieldError(`must be true, or a map of fields, not ${shown(value)}`);
       const written = nested(ctx, rayFields, value);
       if (written === null) return z.NEVER;
-      return {
-        version: written.version ?? null,
-        extras: written.extras ?? [],
-        headResources: written.head_resources ?? null,
-        restartHead: written.restart_head ?? null,
-      };
+      return rayRequest(written);
     }),
   );
 
