@@ -109,23 +109,27 @@ export function raySteps(context: ActivityContext): RaySteps {
     }
   }
 
-  /** Ends what runs of the cluster's Ray on a node but `kept`, and waits until it has ended. */
+  /**
+   * Ends what there is of the cluster's Ray on a node but `kept`, and waits until it has ended. The newest that ended by itself too: its
+   * children may live, and its successor waits for them.
+   */
   async function endOthers(
     input: RayInputBase,
     place: RayPlace,
     kept: string | null,
     also: readonly string[],
     signal: AbortSignal,
-  ) {
+  ): Promise<void> {
     const { timing, cluster } = input;
     const node = await reach(input, place);
+    const others = async () =>
+      (await node.processes()).filter(({ jobKey }) => jobKey !== kept && isRayKey(cluster.generation, jobKey));
+    const found = await others();
+    const [newest] = found.filter(({ state }) => state === 'exited').toSorted((a, b) => b.startedAt - a.startedAt);
+    const wanted = found.filter((one) => one.state === 'running' || one === newest).map(({ jobKey }) => jobKey);
+    for (const key of new Set([...also, ...wanted])) await node.cancel(key, timing.killGrace);
     const pause = backoff(timing.pollEvery);
-    const running = async () =>
-      (await node.processes())
-        .filter(({ jobKey, state }) => state === 'running' && jobKey !== kept && isRayKey(cluster.generation, jobKey))
-        .map(({ jobKey }) => jobKey);
-    for (const key of new Set([...also, ...(await running())])) await node.cancel(key, timing.killGrace);
-    while ((await running()).length > 0) {
+    while ((await others()).some(({ state }) => state === 'running')) {
       signal.throwIfAborted();
       await pause();
     }

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openDashboard, tokenOfRay } from '../../client/ray.ts';
-import { type RayProcess, rayProcesses, spreadScript, withoutRay } from '../harness/ray.ts';
+import { rayProcesses, spreadScript, withoutRay } from '../harness/ray.ts';
 import { World } from '../harness/world.ts';
 import { Story, until } from './story.ts';
 
@@ -23,6 +23,11 @@ describe.skipIf(without !== null)('Ray', () => {
   });
   afterAll(() => world.end());
 
+  /** Processes of Styx that see to Ray on one instance. */
+  const keepers = (instance: string) =>
+    rayProcesses(world.home, 'keeper')
+      .filter(({ command }) => command.includes(instance))
+      .map(({ pid }) => pid);
   const up = (name: string) =>
     story.view(name, 'has Ray', ({ ray }) => ray?.status === 'UP' && ray.reason === '', UP_MS);
 
@@ -95,22 +100,28 @@ describe.skipIf(without !== null)('Ray', () => {
     await story.down('b');
   });
 
-  it('a worker that is killed comes back and is used', { timeout: UP_MS }, async () => {
-    const { nodes } = await up('a');
-    const ip = nodes[1]?.internalAddress;
-    const ofWorker = ({ command }: RayProcess) => command.includes(`--node_ip_address=${ip} `);
-    const [raylet] = rayProcesses(world.home, 'raylet').filter(ofWorker);
-    process.kill(raylet?.pid ?? 0, 'SIGKILL');
-    await until(
-      'another raylet',
-      () => rayProcesses(world.home, 'raylet').some((one) => ofWorker(one) && one.pid !== raylet?.pid),
-      UP_MS,
-    );
-    await up('a');
-    const after = world.ledger('after');
-    await story.jobEnds('a', (await story.exec('a', task(spreadScript(after.path, 2)))).jobId, 'SUCCEEDED');
-    expect(after.lines()).toEqual(['2']);
-  });
+  it.each(['raylet', 'keeper'] as const)(
+    'a worker comes back and is used when its %s was killed',
+    { timeout: UP_MS },
+    async (which) => {
+      const { nodes } = await up('a');
+      const raylets = () =>
+        rayProcesses(world.home, 'raylet')
+          .filter(({ command }) => command.includes(`--node_ip_address=${nodes[1]?.internalAddress} `))
+          .map(({ pid }) => pid);
+      const before = raylets();
+      const worker = `/${nodes[1]?.instanceId}/`;
+      const victims = { raylet: before, keeper: keepers(worker) }[which];
+      expect(victims).toHaveLength(1);
+      process.kill(victims[0] ?? 0, 'SIGKILL');
+      await until('another raylet in its place', () => raylets().length === 1 && raylets()[0] !== before[0], UP_MS);
+      await up('a');
+      const after = world.ledger(`after-${which}`);
+      await story.jobEnds('a', (await story.exec('a', task(spreadScript(after.path, 2)))).jobId, 'SUCCEEDED');
+      expect(after.lines()).toEqual(['2']);
+      expect(raylets()).toHaveLength(1);
+    },
+  );
 
   it('what is there is not replaced by what another task asks for', async () => {
     await expect(story.exec('a', task('true', 1, 'ray: {version: 2.59.0}'))).rejects.toThrow(

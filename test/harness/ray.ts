@@ -28,7 +28,12 @@ export interface RayProcess {
   readonly command: string;
 }
 
-const SERVERS = { raylet: '/raylet/raylet ', head: '/gcs/gcs_server ', all: '/site-packages/ray/' };
+const SERVERS = {
+  raylet: '/raylet/raylet ',
+  head: '/gcs/gcs_server ',
+  keeper: '/ray_node.py service',
+  all: '/site-packages/ray/',
+};
 
 /** Processes of this machine that are Ray's own servers, of the instances of one data directory. */
 export function rayProcesses(home: string, which: keyof typeof SERVERS): RayProcess[] {
