@@ -155,12 +155,9 @@ def _temporary(block):
     found = os.lstat(folder)
     if found.st_uid != os.getuid() or found.st_mode & 0o077 or not os.path.isdir(folder) or os.path.islink(folder):
         raise Refused('invalid', '%s is not a directory of this user alone' % folder)
-    for name in os.listdir(folder):
-        # Of nodes that are gone; the block's own too, since whoever holds the block is us.
-        link = os.path.join(folder, name)
-        if name == str(block) or not os.path.exists(link):
-            paths.remove(link)
+    # Whoever holds the block is us. What others left is let alone: not every instance sees every directory.
     link = os.path.join(folder, str(block))
+    paths.remove(link)
     os.symlink(real, link)
     return link
 

@@ -44,7 +44,7 @@ describe.skipIf(without !== null)('Ray under kills', () => {
   }
 
   async function killedAt(point: string): Promise<void> {
-    expect(await world.hit(point, 60_000), `${point} was not passed`).toBe(true);
+    expect(await world.hit(point, MS), `${point} was not passed`).toBe(true);
     await world.killAt(point, 'worker');
   }
 
