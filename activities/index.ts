@@ -6,6 +6,7 @@ import { jobSteps } from './jobs.ts';
 import { machineSteps } from './machines.ts';
 import { nodeSteps } from './nodes.ts';
 import { priceSteps } from './prices.ts';
+import { raySteps } from './ray.ts';
 import { sweepSteps } from './sweep.ts';
 import type { ActActivities, PriceActivities, WatchActivities } from './types.ts';
 import { watchSteps } from './watch.ts';
@@ -24,6 +25,7 @@ export function createActivities(host: HostContext): {
         ...fileSteps(context),
         ...jobSteps(context),
         ...logSteps(context),
+        ...raySteps(context),
         ...sweepSteps(context),
       }),
       ...wrapAll<PriceActivities>(priceSteps(host.styxHome)),

@@ -61,13 +61,14 @@ export function nodeSteps(context: ActivityContext): NodeSteps {
       if (script === null) throw new StyxError('invalid', `the task has no ${phase} script`);
       // The only place where they are open; what fails from here on may quote them.
       const opened = openSecrets(context.keyring, task.secrets ?? {});
-      const conda = run.conda ?? false;
+      const { conda = false, ray } = run;
+      const environment = ray === undefined ? { conda } : { conda, ray };
       const start = async (info: NodeInfo, rank: number): Promise<ProcessState> => {
         const env = jobEnvironment(input, rank);
         const secrets = taskSecrets(input, rank, opened);
         const node = await reach(job.cluster, info);
         const key = jobKey(job.cluster.generation, job.jobId);
-        return await node.start({ jobKey: key, phase, rank, script, env, secrets, conda, owner: job.owner });
+        return await node.start({ jobKey: key, phase, rank, script, env, secrets, ...environment, owner: job.owner });
       };
       const states = await Promise.all(run.nodes.map(start)).catch((error: unknown) => {
         throw masked(error, Object.values(opened));

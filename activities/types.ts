@@ -4,10 +4,12 @@
  */
 import type { CreateRequest } from '../clouds/cloud.ts';
 import type { CatalogUpdateInput, PricesUpdated } from '../model/catalog-update.ts';
-import type { RunJob } from '../model/commands.ts';
+import type { ProcessPhase, RunJob } from '../model/commands.ts';
+import type { ErrorKind } from '../model/errors.ts';
 import type { WaitingRow } from '../model/job-queue.ts';
 import type { Instance, InstanceTypeOffer, NodeInfo, Placement, ResourceRequest } from '../model/machines.ts';
 import type { ClusterReport } from '../model/owned-cluster.ts';
+import type { RaySpec } from '../model/ray.ts';
 import type { Look, Unclaimed } from '../model/sweep.ts';
 import type { AutostopRule, Task } from '../model/task.ts';
 import type { Timing } from '../model/timing.ts';
@@ -70,6 +72,51 @@ export interface StartPhaseInput {
   readonly run: RunJob;
 }
 
+/** One node's part in a cluster's Ray. */
+export interface RayPlace {
+  readonly node: NodeInfo;
+  /** Among the nodes of the cluster; 0 is the head. */
+  readonly index: number;
+  /** Counts the starts on this node, from 1: each is a process of its own. */
+  readonly attempt: number;
+}
+
+export interface RayInputBase {
+  readonly cluster: ClusterRef;
+  /** Number of the workflow that sees to Ray. */
+  readonly child: number;
+  readonly spec: RaySpec;
+  readonly timing: Timing;
+  /** Workflow that exits are reported to. */
+  readonly owner: string;
+}
+
+export interface RayStepInput extends RayInputBase {
+  readonly places: readonly RayPlace[];
+}
+
+export interface StartRayInput extends RayStepInput {
+  /** Of the head; null: it is the head that is started. */
+  readonly address: string | null;
+}
+
+export interface EndRayInput extends RayInputBase {
+  readonly place: RayPlace;
+}
+
+export interface RayHead {
+  readonly address: string;
+  readonly dashboardPort: number;
+}
+
+/** A process of Ray that ended, and why. `invalid`: another try would end so, too. */
+export interface RayProcessEnded {
+  readonly index: number;
+  readonly rank: number;
+  readonly kind: ErrorKind;
+  readonly message: string;
+}
+
 export interface SyncFilesInput {
   readonly job: Pick<JobRef, 'cluster' | 'jobId'>;
   readonly trees: readonly SyncTree[];
@@ -97,7 +144,7 @@ export interface RankState {
 
 /** A process of a job that a cancel found on a node. */
 export interface ProcessView extends RankState {
-  readonly phase: 'setup' | 'run';
+  readonly phase: ProcessPhase;
 }
 
 export interface CancelJobInput {
@@ -202,6 +249,12 @@ export interface ActActivities {
   startPhase(input: StartPhaseInput): Promise<RankState[]>;
   /** Ends a job's processes on a node and bars later starts; answers what there was. Exits are reported as events. */
   cancelJob(input: CancelJobInput): Promise<ProcessView[]>;
+  /** Makes Ray's environment on nodes, having ended what older tries left there; answers where that failed. Heartbeats. */
+  installRay(input: RayStepInput): Promise<RayProcessEnded[]>;
+  /** Starts Ray on nodes, once whoever asks how often, and waits until it stands or has ended; answers the head when it was asked for. Heartbeats. */
+  startRay(input: StartRayInput): Promise<{ head: RayHead | null; ended: RayProcessEnded[] }>;
+  /** Ends all that runs of the cluster's Ray on a node, and bars this try there. */
+  endRay(input: EndRayInput): Promise<void>;
   setLease(input: LeaseInput): Promise<void>;
   /** Whether each workflow runs. */
   describe(input: DescribeInput): Promise<Record<string, 'running' | 'closed' | 'missing'>>;

@@ -31,7 +31,7 @@ class Daemon:
         self.sessions = Sessions()
         self.session_count = 0
         self.stats = Stats(self.loop)
-        self.leases = Leases(self.loop, self.events, lambda: len(self.jobs.live), lambda: self.session_count)
+        self.leases = Leases(self.loop, self.events, self.jobs.working, lambda: self.session_count)
         self.jobs.on_change = self._jobs_changed
         self.connections = set()
         self.home = os.stat(paths.BASE)
@@ -94,7 +94,8 @@ class Daemon:
         masking.know(secrets.values())
         script, owner = request.text(message, 'script'), request.text(message, 'owner')
         with_conda = request.flag(message, 'conda', False)
-        process = self.jobs.start(key, script, request.env(message), secrets, owner, with_conda)
+        ray = request.text(message, 'ray') if message.get('ray') is not None else None
+        process = self.jobs.start(key, script, request.env(message), secrets, owner, with_conda, ray)
         return {'ok': process.state()}
 
     def processes(self, connection, message):
@@ -122,7 +123,7 @@ class Daemon:
 
     def read_stats(self, connection, message):
         self._count_sessions()
-        return {'ok': self.stats.read(self.session_count, len(self.jobs.live))}
+        return {'ok': self.stats.read(self.session_count, self.jobs.working())}
 
     def set_lease(self, connection, message):
         self.leases.set(message.get('lease'))

@@ -27,13 +27,13 @@ class Jobs:
         """In the environment of every process of a job: what a cancel looks for."""
         return [b'STYX_JOB=' + job.encode(), b'STYX_AGENT=' + self.identity.encode()]
 
-    def start(self, key, script, env, secrets, owner, with_conda=False):
+    def start(self, key, script, env, secrets, owner, with_conda=False, ray=None):
         known = self.find(key)
         if known is not None:
             return known
         if records.is_cancelled(key[0]):
             raise Refused('aborted', 'job %s was cancelled; it is not started any more' % key[0])
-        process = records.create(key, script, env, secrets, owner, self.boot, with_conda)
+        process = records.create(key, script, env, secrets, owner, self.boot, with_conda, ray)
         self.live[key] = process
         self._spawn(process)
         self.on_change()
@@ -41,6 +41,10 @@ class Jobs:
 
     def find(self, key):
         return self.live.get(key) or records.load(key)
+
+    def working(self):
+        """How many processes of jobs run."""
+        return sum(key[1] != 'service' for key in self.live)
 
     def of_job(self, job):
         found = {process.key: process for process in records.load_job(job)}

@@ -9,6 +9,8 @@ import paths
 import runner
 
 LOST = 137
+#: `service`: it serves jobs and is none, so that a node with nothing else is idle.
+PHASES = ('setup', 'run', 'service')
 
 
 class Process:
@@ -113,7 +115,7 @@ def drop_drafts():
         shutil.rmtree(os.path.join(paths.TEMP, name), ignore_errors=True)
 
 
-def create(key, script, env, secrets, owner, boot, with_conda=False):
+def create(key, script, env, secrets, owner, boot, with_conda=False, ray=None):
     """Lays down the intent. It appears as a whole or not at all."""
     request = {'owner': owner, 'startedAt': time.time(), 'boot': boot}
     # It takes longer to load than all that a sync of files loads, which needs none of it.
@@ -124,7 +126,7 @@ def create(key, script, env, secrets, owner, boot, with_conda=False):
     os.mkdir(draft, 0o700)
     for name, data in (
         ('request.json', json.dumps(request).encode()),
-        ('rc', runner.rc(env, folder_of(key), with_conda)),
+        ('rc', runner.rc(env, folder_of(key), with_conda, ray)),
         ('secrets', runner.exports(secrets)),
         ('script', script.encode('utf-8', 'surrogatepass')),
     ):
@@ -165,6 +167,6 @@ def load_job(job):
     keys = []
     for name in names:
         phase, _, rank = name.partition('-')
-        if phase in ('setup', 'run') and rank.isdigit():
+        if phase in PHASES and rank.isdigit():
             keys.append((job, phase, int(rank)))
     return [process for process in map(load, sorted(keys)) if process is not None]

@@ -3,6 +3,7 @@ import re
 
 import paths
 from errors import invalid
+from process import PHASES
 
 _VARIABLE = re.compile(r'[A-Za-z_][A-Za-z0-9_]*\Z')
 #: bash refuses to set these.
@@ -22,8 +23,8 @@ def job_key(message):
 def process_key(message):
     """(job, phase, rank)"""
     phase, rank = message.get('phase'), message.get('rank')
-    if phase not in ('setup', 'run'):
-        raise invalid('phase must be setup or run, not %r' % (phase,))
+    if phase not in PHASES:
+        raise invalid('phase must be setup, run or service, not %r' % (phase,))
     if type(rank) is not int or not 0 <= rank < 1000000:
         raise invalid('rank must be a whole number from 0, not %r' % (rank,))
     return job_key(message), phase, rank

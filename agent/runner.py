@@ -5,6 +5,7 @@ import signal
 import conda
 import environment
 import paths
+import ray_environment
 
 # Claims the process (the link holds pid, start time and boot, and only one can be made), runs it, records its exit code.
 # `ln -s` is atomic and needs no free data block. Signals have handlers, not SIG_IGN, which a child would inherit.
@@ -60,18 +61,23 @@ def exports(env):
     return b''.join(lines)
 
 
-def rc(env, folder, with_conda):
+def rc(env, folder, with_conda, ray=None):
     """
     The start file of a job's shell: the user's own first, the task's variables after it, so that they win. The secrets are in a file
-    of their own, which is gone before the script begins. `with_conda`: its base is activated, in place of ~/sky-user-env.
+    of their own, which is gone before the script begins. `with_conda`: its base is activated, in place of ~/sky-user-env; `ray`, the
+    address of the node's Ray: its environment is.
     """
     user = {b'path': os.path.join(environment.BASE, 'bin', 'activate'), b'uv': environment.UV}
     user = {name: quote(os.fsencode(path)) for name, path in user.items()}
+    if ray is not None:
+        activate = ray_environment.start(quote)
+    else:
+        activate = conda.start(env, quote) if with_conda else _ACTIVATE % user
     return _RC % {
-        b'activate': _UV % user + (conda.start(env, quote) if with_conda else _ACTIVATE % user),
+        b'activate': _UV % user + activate,
         b'bashrc': quote(os.fsencode(paths.HOME) + b'/.bashrc'),
         b'workdir': quote(os.fsencode(paths.WORKDIR)),
-        b'env': exports(env),
+        b'env': exports(env) + (b'' if ray is None else ray_environment.variables(ray, quote)),
         b'secrets': quote(os.fsencode(os.path.join(folder, 'secrets'))),
     }
 

@@ -45,6 +45,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: 'Managed jobs: launched, recovered and ended on clusters of their own',
     load: () => import('./commands/jobs.ts'),
   },
+  {
+    name: 'ray',
+    summary: 'Bring Ray up on a cluster, look at it, end it',
+    load: () => import('./commands/ray.ts'),
+  },
   { name: 'check', summary: 'Check the credentials of clouds', load: () => import('./commands/check.ts') },
   {
     name: 'optimize',

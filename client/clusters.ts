@@ -19,6 +19,7 @@ import { StyxError } from '../model/errors.ts';
 import { childWorkflowId, clusterWorkflowId, nameProblem } from '../model/identity.ts';
 import type { InstanceTypeOffer } from '../model/machines.ts';
 import { CLUSTER_QUEUE } from '../model/queues.ts';
+import type { RayRequest } from '../model/ray.ts';
 import type { AutostopRule, Task, WrittenTask } from '../model/task.ts';
 import type { Timing } from '../model/timing.ts';
 import { closeSecrets, openSecrets } from '../system/secret-box.ts';
@@ -179,6 +180,11 @@ export class Clusters {
   /** null: no autostop. */
   async autostop(name: string, rule: AutostopRule | null, options: CommandOptions = {}): Promise<CommandAnswer> {
     return await this.#command(name, 'autostop', { ...this.#base(options), rule }, options);
+  }
+
+  /** Brings Ray up on a cluster that stands, or with null ends it there. `view` tells how it goes. @throws refused when another one is there */
+  async ray(name: string, ray: RayRequest | null, options: CommandOptions = {}): Promise<CommandAnswer> {
+    return await this.#command(name, 'ray', { ...this.#base(options), ray }, options);
   }
 
   /**

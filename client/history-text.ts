@@ -1,6 +1,13 @@
 /** Commands and machines in words. Nothing of a task is told but its name: the rest may be private. */
 import { infraText } from '../model/cluster-state.ts';
-import type { AutostopCommand, CommandAnswer, CommandKind, ExecCommand, LaunchCommand } from '../model/commands.ts';
+import type {
+  AutostopCommand,
+  CommandAnswer,
+  CommandKind,
+  ExecCommand,
+  LaunchCommand,
+  RayCommand,
+} from '../model/commands.ts';
 import { budgetText } from '../model/cost-budget.ts';
 import { formatDuration } from '../model/duration.ts';
 import { assertNever } from '../model/errors.ts';
@@ -49,6 +56,11 @@ export function commandText({ kind, payload, answer }: Asked): string {
     case 'autostop': {
       const { rule } = payload as AutostopCommand;
       return rule === null ? `${user} takes autostop back${note}` : `${user} sets ${ruleText(rule)}${note}`;
+    }
+    case 'ray': {
+      const { ray } = payload as RayCommand;
+      const what = ray === null ? 'ends its Ray' : `asks for Ray${ray.version === null ? '' : ` ${ray.version}`}`;
+      return `${user} ${what}${note}`;
     }
     default:
       return assertNever(kind);

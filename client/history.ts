@@ -19,6 +19,7 @@ export type HistoryKind =
   | 'start'
   | 'down'
   | 'autostop'
+  | 'ray'
   /** A placement is tried, did not do, is proved gone. */
   | 'placing'
   | 'placement-failed'

@@ -9,5 +9,6 @@ export type { Diagnosis, Finding } from './doctor.ts';
 export type { FollowOptions, OperationEnd } from './follow.ts';
 export type { HistoryEntry, HistoryKind, HistoryOptions } from './history.ts';
 export type { LogOptions, LogPiece } from './logs.ts';
+export { type Dashboard, openDashboard, tokenOfRay, waitForRay } from './ray.ts';
 export type { ClusterSummary } from './summary.ts';
 export type { SweepOptions } from './sweep.ts';

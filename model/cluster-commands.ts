@@ -10,7 +10,7 @@ import type { Failure } from './errors.ts';
 
 export type Disposition = 'act' | 'queue' | 'preempt' | 'join' | 'noop' | 'refuse';
 
-/** `down` pre-empts everything and always wins; exec, cancel and autostop never wait. */
+/** `down` pre-empts everything and always wins; exec, cancel, autostop and ray never wait. */
 export const WHILE_RUNNING: Readonly<Record<OperationKind, Readonly<Record<CommandKind, Disposition>>>> = {
   launch: {
     launch: 'queue',
@@ -20,6 +20,7 @@ export const WHILE_RUNNING: Readonly<Record<OperationKind, Readonly<Record<Comma
     start: 'join',
     down: 'preempt',
     autostop: 'act',
+    ray: 'act',
   },
   start: {
     launch: 'queue',
@@ -29,6 +30,7 @@ export const WHILE_RUNNING: Readonly<Record<OperationKind, Readonly<Record<Comma
     start: 'join',
     down: 'preempt',
     autostop: 'act',
+    ray: 'act',
   },
   stop: {
     launch: 'queue',
@@ -38,6 +40,7 @@ export const WHILE_RUNNING: Readonly<Record<OperationKind, Readonly<Record<Comma
     start: 'queue',
     down: 'preempt',
     autostop: 'refuse',
+    ray: 'refuse',
   },
   down: {
     launch: 'queue',
@@ -47,6 +50,7 @@ export const WHILE_RUNNING: Readonly<Record<OperationKind, Readonly<Record<Comma
     start: 'refuse',
     down: 'join',
     autostop: 'refuse',
+    ray: 'refuse',
   },
 };
 
@@ -59,6 +63,7 @@ export const WHEN_IDLE: Readonly<Record<ClusterStatus, Readonly<Record<CommandKi
     start: 'refuse',
     down: 'refuse',
     autostop: 'refuse',
+    ray: 'refuse',
   },
   INIT: {
     launch: 'act',
@@ -68,6 +73,7 @@ export const WHEN_IDLE: Readonly<Record<ClusterStatus, Readonly<Record<CommandKi
     start: 'act',
     down: 'act',
     autostop: 'act',
+    ray: 'refuse',
   },
   UP: {
     launch: 'act',
@@ -77,6 +83,7 @@ export const WHEN_IDLE: Readonly<Record<ClusterStatus, Readonly<Record<CommandKi
     start: 'noop',
     down: 'act',
     autostop: 'act',
+    ray: 'act',
   },
   UNHEALTHY: {
     launch: 'act',
@@ -86,6 +93,7 @@ export const WHEN_IDLE: Readonly<Record<ClusterStatus, Readonly<Record<CommandKi
     start: 'act',
     down: 'act',
     autostop: 'act',
+    ray: 'act',
   },
   STOPPED: {
     launch: 'act',
@@ -95,6 +103,7 @@ export const WHEN_IDLE: Readonly<Record<ClusterStatus, Readonly<Record<CommandKi
     start: 'act',
     down: 'act',
     autostop: 'refuse',
+    ray: 'refuse',
   },
   TERMINATED: {
     launch: 'act',
@@ -104,6 +113,7 @@ export const WHEN_IDLE: Readonly<Record<ClusterStatus, Readonly<Record<CommandKi
     start: 'refuse',
     down: 'refuse',
     autostop: 'refuse',
+    ray: 'refuse',
   },
 };
 
@@ -118,7 +128,9 @@ export function disposition(
 ): Disposition {
   const running = effectiveOperation(state);
   if (running === null) return WHEN_IDLE[state.status][command];
-  return command === 'exec' && endAhead(state) !== null ? 'refuse' : WHILE_RUNNING[running][command];
+  return (command === 'exec' || command === 'ray') && endAhead(state) !== null
+    ? 'refuse'
+    : WHILE_RUNNING[running][command];
 }
 
 /** What will take away the machines that a job is given to now, whatever comes after it; a stop that runs has done so. */

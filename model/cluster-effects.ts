@@ -2,6 +2,7 @@
 import type { NewJob, OperationKind } from './cluster.ts';
 import type { AbandonJob, RunJob } from './commands.ts';
 import type { NodeInfo, Placement, ResourceRequest } from './machines.ts';
+import type { RaySpec } from './ray.ts';
 import type { AutostopRule } from './task.ts';
 
 export type Effect =
@@ -34,6 +35,9 @@ export type Effect =
     }
   | { readonly type: 'stopWatch'; readonly child: number }
   | { readonly type: 'setAutostop'; readonly child: number; readonly autostop: AutostopRule | null }
+  | { readonly type: 'startRay'; readonly child: number; readonly nodes: readonly NodeInfo[]; readonly spec: RaySpec }
+  /** `clean`: its processes on the nodes are ended. */
+  | { readonly type: 'stopRay'; readonly child: number; readonly clean: boolean }
   | { readonly type: 'startJob'; readonly job: NewJob }
   | { readonly type: 'runJob'; readonly jobId: number; readonly run: RunJob }
   | { readonly type: 'cancelJob'; readonly jobId: number }

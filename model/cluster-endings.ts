@@ -3,6 +3,7 @@ import type { Operation } from './cluster.ts';
 import type { Draft } from './cluster-draft.ts';
 import { abandonJobs, admitJobs } from './cluster-jobs.ts';
 import { begin, finish, newOperationId, next, retire, startWatching, stopWatching } from './cluster-operations.ts';
+import { rayOnNodes } from './cluster-ray.ts';
 import { allNodesGone, infraText, resourcesOf } from './cluster-state.ts';
 import type { OperationEnded } from './commands.ts';
 import { startCost, stopCost } from './cost.ts';
@@ -34,6 +35,7 @@ function bringUpEnded(draft: Draft, operation: Operation, ended: Omit<OperationE
     stopWatching(draft);
     const { placement, nodes } = ended.stands;
     const now = draft.now;
+    const before = draft.state.nodes;
     draft.set({
       placement,
       nodes,
@@ -46,6 +48,7 @@ function bringUpEnded(draft: Draft, operation: Operation, ended: Omit<OperationE
     finish(draft, operation, ended.outcome, ended.failure);
     admitJobs(draft);
     startWatching(draft);
+    rayOnNodes(draft, before);
     proveGone(draft, placement.key);
     return;
   }
@@ -132,6 +135,7 @@ function terminated(draft: Draft, reason: string): void {
     duties: [],
     sessions: 0,
     autostop: null,
+    ...(draft.state.ray == null ? {} : { ray: null }),
   });
   draft.status('TERMINATED', reason);
 }

@@ -42,6 +42,7 @@ export function submitJob(draft: Draft, job: NewJob): void {
     maxDuration: task.maxDuration,
     hasSetup: job.withSetup,
     ...(Object.keys(task.secrets ?? {}).length > 0 ? { hasSecrets: true } : {}),
+    ...(task.ray === undefined ? {} : { ray: true }),
     hasRun: task.run !== null,
     resources: demandText(task),
     allotment: null,
@@ -115,6 +116,12 @@ function canSchedule(draft: Draft): boolean {
   return operation === null && (status === 'UP' || status === 'UNHEALTHY');
 }
 
+/** Others pass it: what it waits for is no room. */
+function waitsForRay(draft: Draft, job: JobRow): boolean {
+  if (job.ray !== true || job.allotment !== null || isTerminalJob(job.status)) return false;
+  return draft.state.ray?.status !== 'UP';
+}
+
 function plan(draft: Draft): Schedule {
   const live = draft.state.jobs.filter((job) => !isTerminalJob(job.status));
   const placed = live.filter((job): job is JobRow & { allotment: Allotment } => job.allotment !== null);
@@ -128,7 +135,7 @@ function plan(draft: Draft): Schedule {
       maxDuration,
     })),
     waiting: live
-      .filter((job) => job.allotment === null)
+      .filter((job) => job.allotment === null && !waitsForRay(draft, job))
       .map(({ id, numNodes, demand, priority, maxDuration }) => ({ id, numNodes, demand, priority, maxDuration })),
     now: draft.now,
     policy: draft.state.queuePolicy,
@@ -138,13 +145,19 @@ function plan(draft: Draft): Schedule {
 /** Why each waiting job waits, by job id, for people. */
 export function waitReasons(draft: Draft): Record<string, string> {
   if (!canSchedule(draft)) return {};
-  return Object.fromEntries(plan(draft).waits.map(({ id, reason }) => [String(id), reason]));
+  const { ray } = draft.state;
+  const doing = ray == null || ray.reason === '' ? '' : `: ${ray.reason}`;
+  const forRay = draft.state.jobs
+    .filter((job) => waitsForRay(draft, job))
+    .map(({ id }) => [id, `waits for Ray${doing}`]);
+  return Object.fromEntries([...plan(draft).waits.map(({ id, reason }) => [String(id), reason]), ...forRay]);
 }
 
 /** Starts what the queue lets start now. */
 export function runQueue(draft: Draft): void {
   if (!canSchedule(draft)) return;
   const { placement } = draft.state;
+  const address = draft.state.ray?.address ?? null;
   if (placement === null || !draft.state.jobs.some((job) => !isTerminalJob(job.status) && job.allotment === null))
     return;
   const decided = plan(draft);
@@ -155,6 +168,7 @@ export function runQueue(draft: Draft): void {
   }
   const byRank = new Map(draft.state.nodes.map((node) => [node.rank, node]));
   for (const { id, allotment } of decided.starts) {
+    const usesRay = draft.state.jobs.some((job) => job.id === id && job.ray === true);
     setJob(draft, id, { allotment, status: 'PENDING' });
     draft.effect({
       type: 'runJob',
@@ -164,6 +178,7 @@ export function runQueue(draft: Draft): void {
         nodes: allotment.nodes.flatMap((rank) => byRank.get(rank) ?? []),
         clusterInfo: { cloud: placement.cloud, region: placement.region, zone: placement.zone },
         ...(draft.state.spec?.conda === true ? { conda: true } : {}),
+        ...(usesRay && address !== null ? { ray: address } : {}),
       },
     });
   }

@@ -3,6 +3,7 @@ import type { ClusterSpec, Operation, OperationKind, Waiting } from './cluster.t
 import { spentEarlier } from './cluster-budget.ts';
 import type { Draft } from './cluster-draft.ts';
 import { abandonJobs, submitJob } from './cluster-jobs.ts';
+import { leaveRay, rayProblem, wantRay } from './cluster-ray.ts';
 import { assertNever, type Failure } from './errors.ts';
 
 export function newOperationId(draft: Draft, kind: OperationKind): string {
@@ -162,6 +163,7 @@ function renew(draft: Draft): void {
     stood: null,
     earlier: spentEarlier(draft.state, draft.now),
     budget: null,
+    ...(draft.state.ray == null ? {} : { ray: null }),
   });
 }
 
@@ -181,14 +183,22 @@ export function actLaunch(draft: Draft, launch: Extract<Waiting, { kind: 'launch
   if (rule !== undefined) changeAutostop(draft, rule);
   const budget = launch.budget ?? (fresh ? launch.spec.budget : undefined);
   if (budget !== undefined) draft.set({ budget });
+  const misfit = rayProblem(draft.state.ray, launch.ray);
+  if (launch.ray !== undefined && misfit === null) wantRay(draft, launch.ray);
+  const submit = () => {
+    if (launch.job === null) return;
+    submitJob(draft, launch.job);
+    // What was fitting when it was accepted was replaced by a launch before it.
+    if (misfit !== null) abandonJobs(draft, 'FAILED_SETUP', misfit, { which: (job) => job.id === launch.job?.id });
+  };
   if (draft.state.status === 'UP') {
-    if (launch.job !== null) submitJob(draft, launch.job);
+    submit();
     finishAtOnce(draft, 'launch', launch.opId, 'succeeded', null);
     return;
   }
   if (fresh) draft.status('INIT');
   begin(draft, 'launch', launch.opId, { retryUntilUp: launch.retryUntilUp, progress: 'looking for a place' });
-  if (launch.job !== null) submitJob(draft, launch.job);
+  submit();
   if (draft.state.operation !== null) provision(draft, draft.state.operation);
 }
 
@@ -220,6 +230,7 @@ export function actStop(draft: Draft, stop: Extract<Waiting, { kind: 'stop' }>):
     return;
   }
   stopWatching(draft);
+  leaveRay(draft);
   abandonJobs(draft, 'CANCELLED', endReason('stop', stop.auto, stop.why));
   begin(draft, 'stop', stop.opId, { auto: stop.auto, why: stop.why, progress: 'stopping machines' });
   if (draft.state.operation !== null) retire(draft, draft.state.operation);
@@ -231,6 +242,7 @@ export function actDown(draft: Draft, down: Extract<Waiting, { kind: 'down' }>):
     return;
   }
   stopWatching(draft);
+  leaveRay(draft);
   abandonJobs(draft, 'CANCELLED', endReason('down', down.auto, down.why));
   begin(draft, 'down', down.opId, { auto: down.auto, why: down.why, progress: 'terminating machines' });
   if (draft.state.operation !== null) retire(draft, draft.state.operation);

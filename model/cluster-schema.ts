@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { CLUSTER_STATUSES, type ClusterState } from './cluster.ts';
 import { ERROR_KINDS } from './errors.ts';
 import { JOB_STATUSES } from './job.ts';
+import { RAY_EXTRAS, RAY_STATUSES } from './ray.ts';
 
 const rule = z.object({
   idleMinutes: z.number(),
@@ -42,6 +43,12 @@ const budget = z.object({
   maxDuration: z.number().nullable(),
   onExceed: z.enum(['stop', 'down', 'notify']),
 });
+const rayRequest = z.object({
+  version: z.string().nullable(),
+  extras: z.array(z.enum(RAY_EXTRAS)),
+  headResources: z.record(z.string(), z.number()).nullable(),
+  restartHead: z.boolean().nullable(),
+});
 const demand = z.object({ cpus: z.number(), gpus: z.number(), memory: z.number() });
 const failure = z.object({ kind: z.enum(ERROR_KINDS), message: z.string(), hint: z.string().exactOptional() });
 const placement = offer.extend({ key: z.string(), attempt: z.number(), numNodes: z.number() });
@@ -80,6 +87,7 @@ const task = z.object({
   maxDuration: z.number().nullable(),
   queue: z.enum(['fifo', 'backfill']).nullable(),
   budget: budget.exactOptional(),
+  ray: rayRequest.exactOptional(),
   workdir: taskFiles.exactOptional(),
   fileMounts: z.array(taskFiles.extend({ target: z.string() })).exactOptional(),
 });
@@ -122,6 +130,7 @@ const waiting = z.discriminatedUnion('kind', [
     job: newJob.nullable(),
     autostop: rule.nullable().exactOptional(),
     budget: budget.exactOptional(),
+    ray: rayRequest.exactOptional(),
     user: z.string(),
     commandLine: z.string(),
   }),
@@ -144,6 +153,7 @@ const job = z.object({
   maxDuration: z.number().nullable(),
   hasSetup: z.boolean(),
   hasSecrets: z.boolean().exactOptional(),
+  ray: z.boolean().exactOptional(),
   hasRun: z.boolean(),
   resources: z.string(),
   allotment: z.object({ nodes: z.array(z.number()), gpus: z.array(z.array(z.number())) }).nullable(),
@@ -215,6 +225,20 @@ const clusterState = z.object({
     .extend({ exceeded: z.object({ at: z.number(), why: z.string() }).exactOptional() })
     .nullable()
     .exactOptional(),
+  ray: z
+    .object({
+      spec: rayRequest.extend({ version: z.string() }),
+      wanted: z.boolean(),
+      status: z.enum(RAY_STATUSES),
+      since: z.number(),
+      reason: z.string(),
+      child: z.number().nullable(),
+      address: z.string().nullable(),
+      dashboardPort: z.number().nullable(),
+    })
+    .nullable()
+    .exactOptional(),
+  rays: z.number().exactOptional(),
   requests: z.array(z.object({ id: z.string(), answer })),
 }) satisfies z.ZodType<ClusterState>;
 

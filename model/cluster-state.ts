@@ -155,6 +155,7 @@ export function clusterView(
     costPerHour: hourlyNow(state.cost),
     costSoFar: costAt(state.cost, context.now),
     ...budgetView(state),
+    ...(state.ray == null ? {} : { ray: state.ray }),
     installation: context.installation,
   };
 }

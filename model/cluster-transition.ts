@@ -21,6 +21,7 @@ import {
   waitReasons,
 } from './cluster-jobs.ts';
 import { changeAutostop, enqueue, newOperationId, next, preempt, watchEnded } from './cluster-operations.ts';
+import { endRay, rayChanged, rayCrashed, rayEndedWord, rayProblem, wantRay } from './cluster-ray.ts';
 import { allNodesGone, compact, generation, infraText } from './cluster-state.ts';
 import type {
   CommandAnswer,
@@ -33,11 +34,14 @@ import type {
   PlacementGoneSignal,
   PlacingSignal,
   ProgressSignal,
+  RayChanged,
+  RayEnded,
   WatchEnded,
 } from './commands.ts';
 import { stopCost } from './cost.ts';
 import { assertNever, type Failure } from './errors.ts';
 import { isTerminalJob } from './job.ts';
+import type { RayRequest } from './ray.ts';
 import type { AutostopRule } from './task.ts';
 import { filesProblem } from './task-files.ts';
 
@@ -52,11 +56,14 @@ export type ClusterEvent =
   | ({ readonly type: 'jobChanged' } & JobChanged)
   | ({ readonly type: 'watchEnded' } & WatchEnded)
   | ({ readonly type: 'observed' } & Observed)
+  | ({ readonly type: 'rayChanged' } & RayChanged)
+  | ({ readonly type: 'rayEnded' } & RayEnded)
   /** Children found closed without a word. */
   | {
       readonly type: 'crashed';
       readonly operation: boolean;
       readonly watch: boolean;
+      readonly ray?: boolean;
       readonly jobs: readonly number[];
       readonly duties: readonly string[];
     }
@@ -69,6 +76,15 @@ export type ClusterEvent =
 export function commandProblem(state: ClusterState, command: Command, now: number): Failure | null {
   if (state.requests.some((request) => request.id === command.payload.requestId)) return null;
   if (disposition(state, command.kind) === 'refuse') return refusal(state, command.kind);
+  const asked = rayOf(command);
+  const ray = rayProblem(state.ray, asked);
+  if (ray !== null) {
+    return {
+      kind: 'refused',
+      message: `Cluster '${state.name}' cannot give the Ray that was asked for: ${ray}.`,
+      hint: `Ask for what is there, end it by \`styx ray down ${state.name}\`, or use another cluster.`,
+    };
+  }
   if (command.kind === 'launch' || command.kind === 'exec') {
     const { task } = command.payload;
     const missing = filesProblem(task);
@@ -113,6 +129,11 @@ export function commandProblem(state: ClusterState, command: Command, now: numbe
   return null;
 }
 
+function rayOf(command: Command): RayRequest | undefined {
+  if (command.kind === 'ray') return command.payload.ray ?? undefined;
+  return command.kind === 'launch' || command.kind === 'exec' ? command.payload.task.ray : undefined;
+}
+
 /** Applies a command that `commandProblem` lets through, and remembers the answer under its request id. */
 export function applyCommand(
   state: ClusterState,
@@ -154,12 +175,14 @@ function applyTo(draft: Draft, command: Command): Partial<CommandAnswer> {
         commandLine: payload.commandLine,
         ...(autostop === undefined ? {} : { autostop }),
         ...(payload.task.budget === undefined ? {} : { budget: payload.task.budget }),
+        ...(payload.task.ray === undefined ? {} : { ray: payload.task.ray }),
       });
       return { operationId: opId, jobId: job?.id ?? null };
     }
     case 'exec': {
       const { fileMounts: _mounts, budget: _budget, ...task } = command.payload.task;
       const job = numberJob(draft, task, false, command.payload.user);
+      if (task.ray !== undefined) wantRay(draft, task.ray);
       if (job !== null) submitJob(draft, job);
       draft.set({ lastUse: command.payload.commandLine });
       return { jobId: job?.id ?? null };
@@ -180,6 +203,12 @@ function applyTo(draft: Draft, command: Command): Partial<CommandAnswer> {
     case 'autostop':
       changeAutostop(draft, command.payload.rule);
       return {};
+    case 'ray': {
+      const { ray } = command.payload;
+      if (ray !== null) wantRay(draft, ray);
+      else if (!endRay(draft)) return { note: `Cluster '${draft.state.name}' has no Ray.` };
+      return {};
+    }
     default:
       return assertNever(command);
   }
@@ -260,8 +289,13 @@ function applyEventTo(draft: Draft, event: ClusterEvent): void {
       return watchEnded(draft, event.child);
     case 'observed':
       return observed(draft, event);
+    case 'rayChanged':
+      return rayChanged(draft, event);
+    case 'rayEnded':
+      return rayEndedWord(draft, event);
     case 'crashed':
       if (event.operation) operationCrashed(draft);
+      if (event.ray === true) rayCrashed(draft);
       if (event.watch && draft.state.watch !== null) watchEnded(draft, draft.state.watch.child);
       for (const duty of event.duties) dutyEnded(draft, duty);
       jobsCrashed(draft, event.jobs);

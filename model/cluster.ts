@@ -7,6 +7,7 @@ import type { Budget, ClusterBudget, Spending } from './cost-budget.ts';
 import type { Failure } from './errors.ts';
 import type { JobRow } from './job.ts';
 import type { NodeInfo, Placement, ResourceRequest } from './machines.ts';
+import type { ClusterRay, RayRequest } from './ray.ts';
 import type { AutostopRule, Task } from './task.ts';
 
 /**
@@ -77,6 +78,8 @@ export type Waiting =
       readonly autostop?: AutostopRule | null;
       /** Absent: leave the cluster's budget as it is. */
       readonly budget?: Budget;
+      /** Absent: leave the cluster's Ray as it is. */
+      readonly ray?: RayRequest;
       readonly user: string;
       readonly commandLine: string;
     }
@@ -179,6 +182,10 @@ export interface ClusterState {
   /** Of `cost`, what older generations had spent. */
   readonly earlier?: Spending;
   readonly budget?: ClusterBudget | null;
+  /** Absent: none is wanted, and none is there. */
+  readonly ray?: ClusterRay | null;
+  /** Counts the workflows that saw to Ray. */
+  readonly rays?: number;
   /** What stood before it was all taken down, for people. */
   readonly stood?: { readonly resources: string; readonly infra: string } | null;
   readonly requests: readonly RememberedRequest[];

@@ -9,6 +9,7 @@ import type { Failure } from './errors.ts';
 import type { Allotment, JobRow, JobStatus } from './job.ts';
 import type { NodeInfo, Placement } from './machines.ts';
 import type { ClusterOwner } from './owned-cluster.ts';
+import type { ClusterRay, RayRequest, RayStatus } from './ray.ts';
 import type { AutostopRule, Task } from './task.ts';
 import type { Timing } from './timing.ts';
 
@@ -23,6 +24,7 @@ export const UPDATES = {
   start: 'start',
   down: 'down',
   autostop: 'autostop',
+  ray: 'ray',
 } as const;
 export type CommandKind = keyof typeof UPDATES;
 
@@ -70,6 +72,12 @@ export interface AutostopCommand extends CommandBase {
   readonly rule: AutostopRule | null;
 }
 
+/** Brings Ray up on a cluster that stands, or ends it there. */
+export interface RayCommand extends CommandBase {
+  /** null: end it. */
+  readonly ray: RayRequest | null;
+}
+
 export interface CommandPayloads {
   readonly launch: LaunchCommand;
   readonly exec: ExecCommand;
@@ -78,6 +86,7 @@ export interface CommandPayloads {
   readonly start: StartCommand;
   readonly down: DownCommand;
   readonly autostop: AutostopCommand;
+  readonly ray: RayCommand;
 }
 
 /** `files`: the snapshots that jobs need which have no workflow of their own yet. `claims`: see Claims. `report`: what an owner is told. */
@@ -127,6 +136,8 @@ export interface ClusterView {
   readonly costPerHour: number;
   readonly costSoFar: number;
   readonly budget?: BudgetView;
+  /** Absent: it has none. */
+  readonly ray?: ClusterRay;
   readonly installation: string;
 }
 
@@ -203,6 +214,8 @@ export const SIGNALS = {
   jobChanged: 'jobChanged',
   watchEnded: 'watchEnded',
   observed: 'observed',
+  rayChanged: 'rayChanged',
+  rayEnded: 'rayEnded',
 } as const;
 
 export interface OperationEnded {
@@ -253,6 +266,23 @@ export interface WatchEnded {
   readonly child: number;
 }
 
+/** How Ray does. */
+export interface RayChanged {
+  readonly generation: string;
+  readonly child: number;
+  readonly status: Extract<RayStatus, 'STARTING' | 'UP'>;
+  readonly reason: string;
+  readonly address: string | null;
+  readonly dashboardPort: number | null;
+}
+
+export interface RayEnded {
+  readonly generation: string;
+  readonly child: number;
+  /** Null: it was told to end. */
+  readonly failure: Failure | null;
+}
+
 /** What a watch saw change. */
 export interface Observed {
   readonly generation: string;
@@ -270,6 +300,9 @@ export interface Observed {
   }[];
 }
 
+/** What a process on a node is of: a job's setup or run, or a service that serves jobs. */
+export type ProcessPhase = 'setup' | 'run' | 'service';
+
 /** Signals to a job's workflow. */
 export const JOB_SIGNALS = {
   run: 'run',
@@ -286,6 +319,8 @@ export interface RunJob {
   readonly clusterInfo: { readonly cloud: string; readonly region: string; readonly zone: string };
   /** Its scripts find conda. Default false. */
   readonly conda?: boolean;
+  /** Its scripts find the cluster's Ray, whose address this is, and run in its environment. */
+  readonly ray?: string;
 }
 
 /** Machines go away under the job: it ends so. `killRest`: some machines stay, and what runs of it there has to end. */
@@ -296,7 +331,7 @@ export interface AbandonJob {
 }
 
 export interface RankEnded {
-  readonly phase: 'setup' | 'run';
+  readonly phase: ProcessPhase;
   readonly rank: number;
   readonly exitCode: number;
   readonly lost: boolean;

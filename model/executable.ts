@@ -177,6 +177,7 @@ export function executableTask(spec: TaskSpec): WrittenTask {
     maxDuration: spec.maxDuration,
     queue: spec.queue,
     ...(spec.budget === null ? {} : { budget: spec.budget }),
+    ...(spec.ray === null ? {} : { ray: spec.ray }),
     ...(spec.workdir === null ? {} : { workdir: { source: workdirSource(spec.workdir), snapshot: null } }),
     ...(mounts.length === 0 ? {} : { fileMounts: mounts }),
   };

@@ -45,6 +45,15 @@ export function jobKey(generation: string, jobId: number): string {
   return `${generation}-${jobId}`;
 }
 
+/** Of one start of Ray on one node. No job's key is one of these. */
+export function rayKey(generation: string, child: number, rank: number, attempt: number): string {
+  return `${generation}-ray-${child}-${rank}-${attempt}`;
+}
+
+export function isRayKey(generation: string, key: string): boolean {
+  return key.startsWith(`${generation}-ray-`);
+}
+
 const NAME = /^[a-zA-Z](?:[a-zA-Z0-9._-]*[a-zA-Z0-9])?$/;
 const MAX_NAME = 100;
 

@@ -66,6 +66,8 @@ export interface JobRow {
   readonly hasSetup: boolean;
   /** Its output may hold secret values, which are masked where it is shown. Absent: false. */
   readonly hasSecrets?: boolean;
+  /** It uses the cluster's Ray and starts when that stands. Absent: false. */
+  readonly ray?: boolean;
   readonly hasRun: boolean;
   /** Resources as text, for people: `1x[CPU:0.5]`. */
   readonly resources: string;

@@ -6,6 +6,7 @@ import type { Budget } from './cost-budget.ts';
 import { StyxError } from './errors.ts';
 import type { InstanceTypeOffer, ResourceRequest } from './machines.ts';
 import { mountTarget } from './mount-target.ts';
+import { RAY_EXTRAS, type RayRequest, rayVersionProblem } from './ray.ts';
 import { FieldError, field } from './spec/field.ts';
 import { envName } from './spec/secrets.ts';
 import { gpuCount } from './spec/styx-fields.ts';
@@ -95,6 +96,21 @@ const fileMount: z.ZodType<files.FileMount> = z.object({
   snapshot,
 });
 
+const ray: z.ZodType<RayRequest> = z.object({
+  version: z
+    .string()
+    .refine((version) => rayVersionProblem(version) === null, 'is no version of Ray that can be had')
+    .nullable(),
+  extras: z.array(z.enum(RAY_EXTRAS)),
+  headResources: z.record(z.string().max(100), finite).nullable(),
+  restartHead: z.boolean().nullable(),
+});
+
+/** Of a command, as it came over a boundary. @throws invalid */
+export function validateRay(value: unknown): RayRequest {
+  return validated(ray, value, 'request for Ray');
+}
+
 const taskSchema: z.ZodType<Task> = z
   .object({
     name: field({}, shortName).nullable(),
@@ -112,6 +128,7 @@ const taskSchema: z.ZodType<Task> = z
     maxDuration: z.number().positive().nullable(),
     queue: z.enum(['fifo', 'backfill']).nullable(),
     budget: budget.exactOptional(),
+    ray: ray.exactOptional(),
     workdir: z.object({ source, snapshot: snapshot.refine(({ kind }) => kind === 'directory') }).exactOptional(),
     fileMounts: z.array(fileMount).min(1).max(files.MAX_MOUNTS).exactOptional(),
   })

@@ -1,6 +1,7 @@
 /** A task as everything below the parser sees it: normalised, plain JSON. `cli/` and `client/` make it from YAML by `parseTask`. */
 import type { Budget } from './cost-budget.ts';
 import type { ResourceRequest } from './machines.ts';
+import type { RayRequest } from './ray.ts';
 import type { SecretBox } from './secret-box.ts';
 import type { FileMount, TaskFiles } from './task-files.ts';
 
@@ -39,6 +40,8 @@ interface TaskFields {
   readonly queue: 'fifo' | 'backfill' | null;
   /** Of the cluster, asked for at launch; absent: as it is (none at first). */
   readonly budget?: Budget;
+  /** The cluster's Ray, which the task uses; absent: it uses none. */
+  readonly ray?: RayRequest;
   /** What jobs find in `~/sky_workdir`; absent: nothing is put there. */
   readonly workdir?: TaskFiles;
   /** In the order in which they are put in place; absent when there are none. */

@@ -36,6 +36,12 @@ function derivedKey(secret: Buffer, purpose: string, scope: string): SshKey {
   };
 }
 
+/** What the servers and clients of a cluster's Ray know one another by: 64 hexadecimal digits. */
+export function rayToken(secret: Buffer, clusterId: string, generation: string): string {
+  const scope = `styx ray token\0${clusterId}\0${generation}`;
+  return Buffer.from(hkdfSync('sha256', secret, Buffer.alloc(0), scope, 32)).toString('hex');
+}
+
 /** PROTOCOL.key of OpenSSH: "openssh-key-v1". The check number, random there, is a part of the seed's public half here. */
 function openSsh(blob: Buffer, seed: Buffer, point: Buffer, comment: string): string {
   const check = point.subarray(0, 4);

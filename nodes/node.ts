@@ -3,7 +3,9 @@
  * (`agent serve`), over which all requests are multiplexed; further sessions come from a pool.
  * Every call throws StyxError `unreachable` when the node cannot be talked to, which says nothing about whether it exists.
  */
+import type { ProcessPhase } from '../model/commands.ts';
 import type { PowerOff } from '../model/machines.ts';
+import type { RunOptions, RunResult } from './run.ts';
 
 /** Where a node is and who it must prove to be. */
 export interface NodeAddress {
@@ -23,7 +25,7 @@ export interface NodeAddress {
 export interface StartRequest {
   /** Unique over the life of the node: generation and job number. Characters [A-Za-z0-9._-]. */
   readonly jobKey: string;
-  readonly phase: 'setup' | 'run';
+  readonly phase: ProcessPhase;
   readonly rank: number;
   /** Run as `bash -i` in ~/sky_workdir, without -e. */
   readonly script: string;
@@ -35,13 +37,15 @@ export interface StartRequest {
    * when the user's start file activates another. Default false.
    */
   readonly conda?: boolean;
+  /** Address of the Ray that runs on the node: the shell begins with its environment activated, and finds it. Absent: it uses none. */
+  readonly ray?: string;
   /** Workflow id that the exit is reported to; carried through events. */
   readonly owner: string;
 }
 
 export interface ProcessState {
   readonly jobKey: string;
-  readonly phase: 'setup' | 'run';
+  readonly phase: ProcessPhase;
   readonly rank: number;
   readonly owner: string;
   readonly state: 'running' | 'exited';
@@ -106,7 +110,7 @@ export interface LogChunk {
 
 export interface LogRequest {
   readonly jobKey: string;
-  readonly phase: 'setup' | 'run';
+  readonly phase: ProcessPhase;
   readonly rank: number;
   /** Start here; negative: that many last lines. */
   readonly from: { readonly offset: number } | { readonly lastLines: number };
@@ -174,5 +178,7 @@ export interface NodePool {
    * @throws aborted when the job was cancelled there, invalid for a target that cannot be used
    */
   receive(address: NodeAddress, request: ReceiveRequest, source: FilesSource, signal?: AbortSignal): Promise<Received>;
+  /** Runs a program on the node, as ours: it does not count as a session of people. @throws unreachable */
+  exec(address: NodeAddress, command: readonly string[], options?: RunOptions): Promise<RunResult>;
   close(): Promise<void>;
 }

@@ -63,7 +63,6 @@ export class SshNodePool implements NodePool {
     return abortable(entry.opening, signal);
   }
 
-  /** Runs a program on the node, as ours: it does not count as a session of people. @throws unreachable */
   async exec(address: NodeAddress, command: readonly string[], options: RunOptions = {}): Promise<RunResult> {
     const entry = this.#entry(address);
     const opening = entry.sessions.exec(marked(shellCommand(command)));

@@ -29,6 +29,10 @@ export function clusterDetails(state: ClusterState, autostopDueAt: number | null
       `${state.autostop?.down === true ? 'goes down' : 'stops'} at ${at(autostopDueAt)} UTC if nothing happens`,
     );
   }
+  if (state.ray != null) {
+    const { status, reason, spec } = state.ray;
+    lines.push(`Ray ${spec.version}: ${status}${reason === '' ? '' : ` (${reason})`}`);
+  }
   const { budget } = budgetView(state);
   if (budget !== undefined) {
     const { exceeded, exceedsAt, onExceed } = budget;

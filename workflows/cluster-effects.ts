@@ -16,11 +16,13 @@ import {
   abortSignal,
   autostopSignal,
   cancelJobSignal,
+  endRaySignal,
   endWatchSignal,
   runJobSignal,
 } from './messages.ts';
 import { tell } from './parent.ts';
 import type { ProvisionInput } from './provision.ts';
+import type { RayInput } from './ray.ts';
 import type { ReapInput } from './reap.ts';
 import type { RetireInput } from './retire.ts';
 import type { WatchWorkflowInput } from './watch.ts';
@@ -35,6 +37,10 @@ export function jobChild(clusterId: string, gen: string, jobId: number): string 
 
 export function watchChild(clusterId: string, gen: string, child: number): string {
   return childWorkflowId(clusterId, gen, `watch-${child}`);
+}
+
+export function rayChild(clusterId: string, gen: string, child: number): string {
+  return childWorkflowId(clusterId, gen, `ray-${child}`);
 }
 
 /** Carries out effects side by side; what is said to a child waits until the child has started. */
@@ -144,6 +150,15 @@ export class EffectCarrier {
         return;
       case 'setAutostop':
         await this.tell(watchChild(clusterId, gen, effect.child), autostopSignal, effect.autostop);
+        return;
+      case 'startRay': {
+        const { child: number, nodes, spec } = effect;
+        const rayInput: RayInput = { version: 1, cluster, child: number, spec, nodes, timing };
+        const summary = `Ray ${spec.version} on ${nodes.length} nodes of ${name}`;
+        return await this.start('ray', rayChild(clusterId, gen, number), rayInput, summary);
+      }
+      case 'stopRay':
+        await this.tell(rayChild(clusterId, gen, effect.child), endRaySignal, { clean: effect.clean });
         return;
       case 'startJob': {
         const { job: newJob } = effect;

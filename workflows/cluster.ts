@@ -50,10 +50,10 @@ import { type Failure, StyxError } from '../model/errors.ts';
 import { lifeOf } from '../model/identity.ts';
 import { isTerminalJob } from '../model/job.ts';
 import { type ClusterReport, clusterReport, type OwnerCommand, reportDigest } from '../model/owned-cluster.ts';
-import { validateSpec, validateTask } from '../model/task-schema.ts';
+import { validateRay, validateSpec, validateTask } from '../model/task-schema.ts';
 import { Alarm } from './alarm.ts';
 import { clusterDetails } from './cluster-details.ts';
-import { EffectCarrier, jobChild, operationChild, watchChild } from './cluster-effects.ts';
+import { EffectCarrier, jobChild, operationChild, rayChild, watchChild } from './cluster-effects.ts';
 import { refuse } from './failures.ts';
 import * as messages from './messages.ts';
 import { tell } from './parent.ts';
@@ -75,8 +75,9 @@ export async function cluster(input: RunInput): Promise<void> {
 
 /** Of a command that was not made by `client/`: a task or spec of another shape would fail this workflow's tasks for ever. */
 function shapeProblem(payload: object): Failure | null {
-  if (!('task' in payload)) return null;
   try {
+    if ('ray' in payload && payload.ray !== null) validateRay(payload.ray);
+    if (!('task' in payload)) return null;
     validateTask(payload.task);
     if ('spec' in payload) validateSpec(payload.spec);
     return null;
@@ -157,6 +158,8 @@ class ClusterEntity {
     setHandler(messages.jobChangedSignal, (event) => this.apply({ type: 'jobChanged', ...event }));
     setHandler(messages.watchEndedSignal, (event) => this.apply({ type: 'watchEnded', ...event }));
     setHandler(messages.observedSignal, (event) => this.apply({ type: 'observed', ...event }));
+    setHandler(messages.rayChangedSignal, (event) => this.apply({ type: 'rayChanged', ...event }));
+    setHandler(messages.rayEndedSignal, (event) => this.apply({ type: 'rayEnded', ...event }));
   }
 
   /** The launch that an owner's cluster begins with; what is wrong with it, its owner has seen to. */
@@ -268,10 +271,11 @@ class ClusterEntity {
 
   private childIds(): string[] {
     const gen = generation(this.state);
-    const { operation, watch, duties, jobs } = this.state;
+    const { operation, watch, duties, jobs, ray } = this.state;
     return [
       ...(operation === null ? [] : [operationChild(this.id, gen, operation.id, operation.child)]),
       ...(watch === null ? [] : [watchChild(this.id, gen, watch.child)]),
+      ...(ray?.child == null ? [] : [rayChild(this.id, gen, ray.child)]),
       ...duties.map((duty) => operationChild(this.id, gen, duty, 1)),
       ...jobs.filter((job) => !isTerminalJob(job.status)).map((job) => jobChild(this.id, gen, job.id)),
     ];
@@ -304,13 +308,14 @@ class ClusterEntity {
   private crashed(before: ClusterEntity['state'], dead: (id: string) => boolean): void {
     const gen = generation(this.state);
     if (gen !== generation(before)) return;
-    const { operation, watch, duties, jobs } = this.state;
+    const { operation, watch, duties, jobs, ray } = this.state;
     const sameOperation = operation?.id === before.operation?.id && operation?.child === before.operation?.child;
     this.apply({
       type: 'crashed',
       operation:
         operation !== null && sameOperation && dead(operationChild(this.id, gen, operation.id, operation.child)),
       watch: watch !== null && watch.child === before.watch?.child && dead(watchChild(this.id, gen, watch.child)),
+      ray: ray?.child != null && ray.child === before.ray?.child && dead(rayChild(this.id, gen, ray.child)),
       duties: duties.filter((duty) => dead(operationChild(this.id, gen, duty, 1))),
       jobs: jobs
         .filter((job) => !isTerminalJob(job.status) && dead(jobChild(this.id, gen, job.id)))

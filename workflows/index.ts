@@ -6,6 +6,7 @@ export { job } from './job.ts';
 export { managedJob } from './managed-job.ts';
 export { provision } from './provision.ts';
 export { queue } from './queue.ts';
+export { ray } from './ray.ts';
 export { reap } from './reap.ts';
 export { retire } from './retire.ts';
 export { sweep } from './sweep.ts';

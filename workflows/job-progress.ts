@@ -1,6 +1,6 @@
 /** What a job's workflow knows of it: signals, and the ranks' exits from whichever source came first. */
 import type { RankState } from '../activities/types.ts';
-import type { AbandonJob, RankEnded, RunJob } from '../model/commands.ts';
+import type { AbandonJob, ProcessPhase, RankEnded, RunJob } from '../model/commands.ts';
 import type { JobStatus } from '../model/job.ts';
 
 export type Phase = 'setup' | 'run';
@@ -28,7 +28,7 @@ export class JobProgress {
     return this.cancelled || this.abandoned !== null;
   }
 
-  record(phase: Phase, state: RankState | RankEnded): void {
+  record(phase: ProcessPhase, state: RankState | RankEnded): void {
     if (state.exitCode === null) return;
     const key = `${phase}/${state.rank}`;
     const { rank, exitCode, lost } = state;

@@ -17,6 +17,8 @@ import {
   type ProgressSignal,
   QUERIES,
   type RankEnded,
+  type RayChanged,
+  type RayEnded,
   type RunJob,
   SIGNALS,
   UPDATES,
@@ -40,6 +42,7 @@ export const commandUpdates = {
   start: defineUpdate<CommandAnswer, [CommandPayloads['start']]>(UPDATES.start),
   down: defineUpdate<CommandAnswer, [CommandPayloads['down']]>(UPDATES.down),
   autostop: defineUpdate<CommandAnswer, [CommandPayloads['autostop']]>(UPDATES.autostop),
+  ray: defineUpdate<CommandAnswer, [CommandPayloads['ray']]>(UPDATES.ray),
 } as const;
 
 export const viewQuery = defineQuery<ClusterView>(QUERIES.view);
@@ -56,6 +59,8 @@ export const placementGoneSignal = defineSignal<[PlacementGoneSignal]>(SIGNALS.p
 export const jobChangedSignal = defineSignal<[JobChanged]>(SIGNALS.jobChanged);
 export const watchEndedSignal = defineSignal<[WatchEnded]>(SIGNALS.watchEnded);
 export const observedSignal = defineSignal<[Observed]>(SIGNALS.observed);
+export const rayChangedSignal = defineSignal<[RayChanged]>(SIGNALS.rayChanged);
+export const rayEndedSignal = defineSignal<[RayEnded]>(SIGNALS.rayEnded);
 
 export const runJobSignal = defineSignal<[RunJob]>(JOB_SIGNALS.run);
 export const cancelJobSignal = defineSignal(JOB_SIGNALS.cancel);
@@ -80,3 +85,5 @@ export const managedJobQuery = defineQuery<ManagedJobView>(QUERIES.view);
 export const tellQueueSignal = defineSignal<[QueueTold]>(QUEUE_SIGNALS.tell);
 export const queueAnswerSignal = defineSignal<[QueueAnswer]>(QUEUE_SIGNALS.answer);
 export const queueQuery = defineQuery<QueueView>(QUEUE_QUERIES.view);
+/** To a ray: end, with `clean` having ended what runs of it on the nodes. */
+export const endRaySignal = defineSignal<[{ readonly clean: boolean }]>('endRay');

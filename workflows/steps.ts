@@ -72,6 +72,18 @@ export function dutyStep(timing: Timing, summary: string, mode: 'stop' | 'termin
   });
 }
 
+/** A step that installs or starts Ray: as long as it takes, since a second try finds what the first one began. */
+export function rayStep(timing: Timing, summary: string, tries = Number.POSITIVE_INFINITY) {
+  return proxyActivities<ActActivities>({
+    taskQueue: ACTIVITY_QUEUE,
+    startToCloseTimeout: timing.createBudget * 2,
+    heartbeatTimeout: timing.heartbeatTimeout,
+    cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    retry: { ...retry(timing), ...(Number.isFinite(tries) ? { maximumAttempts: tries } : {}) },
+    summary,
+  });
+}
+
 export function watchStep(timing: Timing, summary: string) {
   return proxyActivities<WatchActivities>({
     taskQueue: WATCH_QUEUE,

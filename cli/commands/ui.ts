@@ -1,9 +1,9 @@
-import { spawn } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { StyxError } from '../../model/errors.ts';
 import { writeAtomically } from '../../system/home.ts';
+import { openInBrowser } from '../browser.ts';
 import { debugOption, outputOption, wholeNumber } from '../options.ts';
 import { type CommonOptions, type Context, runCommand } from '../run.ts';
 
@@ -44,7 +44,7 @@ async function show(context: Context, options: UiOptions): Promise<number> {
   process.stderr.write('The link works once. The Web UI is served until Ctrl-C.\n');
   const page = join(home, 'server', `ui-${process.pid}.html`);
   try {
-    if (options.open === true) openInBrowser(page, served.link);
+    if (options.open === true) openLink(page, served.link);
     await ended;
   } finally {
     rmSync(page, { force: true });
@@ -54,10 +54,7 @@ async function show(context: Context, options: UiOptions): Promise<number> {
 }
 
 /** By way of a file, since everybody on this machine can see the arguments of the browser. */
-function openInBrowser(page: string, link: string): void {
+function openLink(page: string, link: string): void {
   writeAtomically(page, `<!doctype html><meta http-equiv="refresh" content="0;url=${link}">\n`);
-  const program = process.platform === 'darwin' ? 'open' : 'xdg-open';
-  const browser = spawn(program, [page], { stdio: 'ignore', detached: true });
-  browser.once('error', () => process.stderr.write(`${program} is not there: open the link yourself.\n`));
-  browser.unref();
+  openInBrowser(page);
 }

@@ -5,6 +5,7 @@ import { constants as osConstants, userInfo } from 'node:os';
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import type { PseudoTtyInfo, ServerChannel, Session } from 'ssh2';
+import { styxCache } from '../../system/home.ts';
 import { isRunning, type ProcessRef } from '../../system/processes.ts';
 import { enterCommand } from './containment.ts';
 import { PYTHON } from './python.ts';
@@ -135,6 +136,8 @@ function environment(
     SSH_CLIENT: `${clientAddress} ${clientPort} ${serverPort}`,
     SSH_CONNECTION: connection,
     STYX_INSTANCE: record.id,
+    // What is installed for Ray is shared by all instances of this machine.
+    STYX_HOST_CACHE: styxCache(),
     ...(terminal === undefined ? {} : { TERM: terminal.term || 'dumb' }),
   };
 }

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { autostopFields } from './autostop.ts';
 import { isMap } from './field.ts';
+import { rayFields } from './ray.ts';
 import { probeFields } from './service.ts';
 import { writtenStorage } from './storage.ts';
 import { writtenTask } from './task.ts';
@@ -33,6 +34,7 @@ export function taskJsonSchema(): JsonSchema {
     ...jsonOf(writtenTask),
     $defs: {
       autostop: jsonOf(autostopFields),
+      ray: jsonOf(rayFields),
       readinessProbe: jsonOf(probeFields),
       storage: jsonOf(writtenStorage),
     },

@@ -3,6 +3,7 @@ import { stringify } from 'yaml';
 import { hookConfig } from './autostop.ts';
 import type { TaskFile } from './file.ts';
 import { poolConfig } from './pool.ts';
+import { rayConfig } from './ray.ts';
 import { resourcesConfig } from './resources-config.ts';
 import { secretRefConfig } from './secrets.ts';
 import { serviceConfig } from './service.ts';
@@ -39,6 +40,7 @@ export function taskConfig(task: TaskSpec): Config {
     job_demand: task.jobDemand,
     queue: task.queue,
     budget: task.budget === null ? null : budgetConfig(task.budget),
+    ray: task.ray === null ? null : rayConfig(task.ray),
   };
   return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== null && !isEmpty(value)));
 }

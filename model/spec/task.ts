@@ -1,11 +1,13 @@
 /** One task as its file describes it: everything that SkyPilot's YAML can say, normalised, whether this version carries it out or not. */
 import { z } from 'zod';
 import type { Budget } from '../cost-budget.ts';
+import type { RayRequest } from '../ray.ts';
 import type { Hook } from './autostop.ts';
 import { type ConfigOverrides, configFields } from './config.ts';
 import { attempt, doc, FieldError, field, isMap, mapOf, shown } from './field.ts';
 import type { LegacyVolume } from './machine-fields.ts';
 import { type PoolSpec, pool } from './pool.ts';
+import { rayField } from './ray.ts';
 import { type ReadResources, type Resources, resources } from './resources.ts';
 import { envs, managedSecrets, type SecretRef, secrets } from './secrets.ts';
 import { type ServiceSpec, service } from './service.ts';
@@ -53,6 +55,7 @@ export interface TaskSpec {
   readonly jobDemand: z.infer<typeof demandFields>;
   readonly queue: 'fifo' | 'backfill' | null;
   readonly budget: Budget | null;
+  readonly ray: RayRequest | null;
 }
 
 const gitWorkdir = mapOf({
@@ -134,6 +137,11 @@ export const taskFields = {
     'a map of the fields below: what the cluster may cost, from its first launch until it is taken down. Asked for by `launch`; it replaces the one before',
     'that of the cluster; no limit on a new one',
   ),
+  ray: doc(
+    rayField,
+    '`true`, or a map of the fields below: the job uses Ray, which the cluster installs and starts on all its nodes, and begins when that stands',
+    '`false`',
+  ),
 };
 
 export const writtenTask = mapOf(taskFields, { nulls: 'absent' });
@@ -180,6 +188,7 @@ function specOf(written: z.infer<typeof writtenTask>): TaskSpec {
     jobDemand: written.job_demand ?? {},
     queue: written.queue ?? null,
     budget: written.budget ?? null,
+    ray: written.ray ?? null,
   };
 }
 

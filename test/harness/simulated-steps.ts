@@ -54,6 +54,13 @@ export function simulatedCluster(): SimulatedCluster {
   return {
     actions,
     act: {
+      async installRay() {
+        return [];
+      },
+      async startRay() {
+        return { head: { address: '127.0.0.2:20000', dashboardPort: 20001 }, ended: [] };
+      },
+      async endRay() {},
       async plan() {
         return [OFFER];
       },

@@ -13,22 +13,22 @@ import type { CommandKind } from '../../model/commands.ts';
 import { generationOf } from '../../model/identity.ts';
 import { aCommand, aPlacement, nodesOf, Story } from './cluster-fixtures.ts';
 
-const KINDS: CommandKind[] = ['launch', 'exec', 'cancel', 'stop', 'start', 'down', 'autostop'];
+const KINDS: CommandKind[] = ['launch', 'exec', 'cancel', 'stop', 'start', 'down', 'autostop', 'ray'];
 
-type Row = [Disposition, Disposition, Disposition, Disposition, Disposition, Disposition, Disposition];
+type Row = [Disposition, Disposition, Disposition, Disposition, Disposition, Disposition, Disposition, Disposition];
 
 /** The design's table, in the order of KINDS; by the status of an idle cluster, or the operation that a command has to reckon with. */
 const LAW: Record<string, Row> = {
-  NEW: ['act', 'refuse', 'refuse', 'refuse', 'refuse', 'refuse', 'refuse'],
-  INIT: ['act', 'refuse', 'act', 'act', 'act', 'act', 'act'],
-  UP: ['act', 'act', 'act', 'act', 'noop', 'act', 'act'],
-  UNHEALTHY: ['act', 'act', 'act', 'act', 'act', 'act', 'act'],
-  STOPPED: ['act', 'refuse', 'act', 'noop', 'act', 'act', 'refuse'],
-  TERMINATED: ['act', 'refuse', 'refuse', 'refuse', 'refuse', 'refuse', 'refuse'],
-  launch: ['queue', 'act', 'act', 'preempt', 'join', 'preempt', 'act'],
-  start: ['queue', 'act', 'act', 'preempt', 'join', 'preempt', 'act'],
-  stop: ['queue', 'refuse', 'act', 'join', 'queue', 'preempt', 'refuse'],
-  down: ['queue', 'refuse', 'act', 'refuse', 'refuse', 'join', 'refuse'],
+  NEW: ['act', 'refuse', 'refuse', 'refuse', 'refuse', 'refuse', 'refuse', 'refuse'],
+  INIT: ['act', 'refuse', 'act', 'act', 'act', 'act', 'act', 'refuse'],
+  UP: ['act', 'act', 'act', 'act', 'noop', 'act', 'act', 'act'],
+  UNHEALTHY: ['act', 'act', 'act', 'act', 'act', 'act', 'act', 'act'],
+  STOPPED: ['act', 'refuse', 'act', 'noop', 'act', 'act', 'refuse', 'refuse'],
+  TERMINATED: ['act', 'refuse', 'refuse', 'refuse', 'refuse', 'refuse', 'refuse', 'refuse'],
+  launch: ['queue', 'act', 'act', 'preempt', 'join', 'preempt', 'act', 'act'],
+  start: ['queue', 'act', 'act', 'preempt', 'join', 'preempt', 'act', 'act'],
+  stop: ['queue', 'refuse', 'act', 'join', 'queue', 'preempt', 'refuse', 'refuse'],
+  down: ['queue', 'refuse', 'act', 'refuse', 'refuse', 'join', 'refuse', 'refuse'],
 };
 
 function ends(one: { readonly kind: string }): boolean {
@@ -40,7 +40,7 @@ function lawFor(state: ClusterState, kind: CommandKind): Disposition {
   const what = LAW[waiting.at(-1)?.kind ?? operation?.kind ?? state.status]?.[KINDS.indexOf(kind)] ?? 'refuse';
   // A job is not given to machines that are about to be taken away.
   const endsFirst = operation?.kind === 'down' || waiting.some(ends);
-  return kind === 'exec' && endsFirst ? 'refuse' : what;
+  return (kind === 'exec' || kind === 'ray') && endsFirst ? 'refuse' : what;
 }
 
 function signature(state: ClusterState): string {

@@ -12,6 +12,7 @@ import {
 import type { CommandKind, OperationEnded } from '../../model/commands.ts';
 import type { Failure } from '../../model/errors.ts';
 import { ANY_MACHINE, type NodeInfo, type Placement } from '../../model/machines.ts';
+import type { RayRequest } from '../../model/ray.ts';
 import type { AutostopRule, Task } from '../../model/task.ts';
 
 export const RULE: AutostopRule = { idleMinutes: 5, down: false, waitFor: 'jobs_and_ssh' };
@@ -87,7 +88,10 @@ export interface Asked {
   /** More of what the cluster is launched for. */
   readonly spec?: Partial<ClusterSpec>;
   readonly jobs?: readonly number[] | null;
+  readonly ray?: RayRequest | null;
 }
+
+export const ANY_RAY: RayRequest = { version: null, extras: [], headResources: null, restartHead: null };
 
 /** A command with a request id of its own. */
 export function aCommand(kind: CommandKind, asked: Asked = {}): Command {
@@ -112,6 +116,8 @@ export function aCommand(kind: CommandKind, asked: Asked = {}): Command {
       return { kind, payload: { ...base(), retryUntilUp, ...rule } };
     case 'autostop':
       return { kind, payload: { ...base(), rule: autostop === undefined ? RULE : autostop } };
+    case 'ray':
+      return { kind, payload: { ...base(), ray: asked.ray === undefined ? ANY_RAY : asked.ray } };
     default:
       return { kind, payload: base() };
   }

@@ -7,7 +7,7 @@ import { parseClusterState } from '../../model/cluster-schema.ts';
 import { generation } from '../../model/cluster-state.ts';
 import { applyCommand, type Command } from '../../model/cluster-transition.ts';
 import { isTerminalJob, type JobRow } from '../../model/job.ts';
-import { aCommand, NODE_CPUS } from './cluster-fixtures.ts';
+import { ANY_RAY, aCommand, NODE_CPUS } from './cluster-fixtures.ts';
 import { World } from './cluster-world.ts';
 import { holds } from './holds.ts';
 
@@ -24,6 +24,7 @@ function lawful(world: World, before: ClusterState): void {
   const { state } = world;
   machinesAreKnown(world);
   jobsAreLawful(state, before, world);
+  rayIsLawful(state, before, world);
   const ending = state.operation?.kind === 'stop' || state.operation?.kind === 'down';
   expect(state.watch !== null && !state.watch.stopping).toBe(stands(state) && !ending);
   expect(state.cost.since !== null || ending).toBe(stands(state) || ending);
@@ -76,6 +77,19 @@ function jobsAreLawful(state: ClusterState, before: ClusterState, world: World):
   }
 }
 
+function rayIsLawful(state: ClusterState, before: ClusterState, world: World): void {
+  const here = `${generation(state)}/`;
+  const seeing = world
+    .open()
+    .filter(({ id, kind, told }) => kind === 'ray' && id.startsWith(here) && told.length === 0);
+  expect(seeing.length).toBeLessThanOrEqual(1);
+  const placed = before.jobs.filter(({ allotment }) => allotment !== null).map(({ id }) => id);
+  const now = state.jobs.filter((job) => job.ray === true && job.allotment !== null && !placed.includes(job.id));
+  if (generation(state) === generation(before) && now.length > 0) expect(state.ray?.status).toBe('UP');
+  if (state.status === 'TERMINATED') expect(state.ray ?? null).toBeNull();
+  if (state.ray != null) expect(state.ray.wanted || state.ray.child !== null).toBe(true);
+}
+
 const anyBudget = fc.record({
   maxCost: fc.constant(null),
   maxDuration: fc.integer({ min: 1, max: 60 }),
@@ -86,11 +100,17 @@ const anyCommand = fc.oneof(
     kind: fc.constant('launch' as const),
     nodes: fc.constantFrom(1, 2),
     retryUntilUp: fc.boolean(),
-    task: fc.option(fc.record({ budget: anyBudget }), { nil: {} }),
+    task: fc.oneof(fc.record({ budget: anyBudget }), fc.constant({}), fc.constant({ ray: ANY_RAY })),
   }),
-  fc.record({ kind: fc.constant('exec' as const), nodes: fc.constantFrom(1, 2), cpus: fc.constantFrom(1, 3) }),
+  fc.record({
+    kind: fc.constant('exec' as const),
+    nodes: fc.constantFrom(1, 2),
+    cpus: fc.constantFrom(1, 3),
+    ray: fc.boolean(),
+  }),
   fc.record({ kind: fc.constantFrom('cancel' as const, 'stop' as const, 'start' as const, 'down' as const) }),
   fc.record({ kind: fc.constant('autostop' as const), down: fc.boolean() }),
+  fc.record({ kind: fc.constant('ray' as const), ray: fc.constantFrom(ANY_RAY, null) }),
 );
 const anyAct = fc.oneof(
   { weight: 30, arbitrary: fc.record({ act: fc.constant('steps' as const), count: fc.integer({ min: 1, max: 25 }) }) },
@@ -107,7 +127,12 @@ type Act = typeof anyAct extends fc.Arbitrary<infer T> ? T : never;
 function toCommand(asked: typeof anyCommand extends fc.Arbitrary<infer T> ? T : never): Command {
   switch (asked.kind) {
     case 'exec':
-      return aCommand('exec', { nodes: asked.nodes, task: { demand: { cpus: asked.cpus, gpus: 0, memory: 0 } } });
+      return aCommand('exec', {
+        nodes: asked.nodes,
+        task: { demand: { cpus: asked.cpus, gpus: 0, memory: 0 }, ...(asked.ray ? { ray: ANY_RAY } : {}) },
+      });
+    case 'ray':
+      return aCommand('ray', { ray: asked.ray });
     case 'autostop':
       return aCommand('autostop', { autostop: { idleMinutes: 5, down: asked.down, waitFor: 'jobs' } });
     case 'launch':
@@ -244,6 +269,7 @@ describe('whatever happens, in whatever order', () => {
 
   test('left alone, a cluster comes to rest, and where all nodes are well every job has run', () => {
     let wells = 0;
+    const rays = new Set<string>();
     const law = fc.property(anyRun, (given) => {
       const made = run(given);
       made.rest();
@@ -259,10 +285,15 @@ describe('whatever happens, in whatever order', () => {
       // A recorded intent that comes again after its proof is kept until the next proof: to know too much loses nothing.
       const repeated = given[1].some(({ act }) => act === 'repeat');
       if (!repeated) expect(state.intents.map(({ key }) => key)).toEqual(standing);
-      const watches = made.world.open().map(({ id }) => id);
-      expect(watches).toEqual([`${generation(state)}/watch-${state.watch?.child}`]);
+      const open = made.world.open().map(({ id }) => id);
+      const { ray } = state;
+      if (ray != null) rays.add(ray.status);
+      const ofRay = ray?.status === 'UP' ? [`${generation(state)}/ray-${ray.child}`] : [];
+      expect(open.toSorted()).toEqual([...ofRay, `${generation(state)}/watch-${state.watch?.child}`]);
     });
     holds(law, 150);
     expect(wells).toBeGreaterThan(10);
+    for (let more = 0; more < 40 && rays.size < 2; more++) holds(law, 50);
+    expect(rays).toEqual(new Set(['UP', 'FAILED']));
   });
 });

@@ -35,7 +35,7 @@ type Send = (event: ClusterEvent) => void;
 /** A running child workflow: each `step` does one thing, unless its last message is still on its way. */
 interface Child {
   readonly id: string;
-  readonly kind: 'provision' | 'retire' | 'watch' | 'job';
+  readonly kind: 'provision' | 'retire' | 'watch' | 'ray' | 'job';
   readonly duty: boolean;
   told: QueuedEffect[];
   outbox: ClusterEvent[];
@@ -107,7 +107,8 @@ export class World {
     if (child === undefined) return this.outbox.length > 0 && this.carryOut();
     const mail = child.outbox.shift();
     if (mail !== undefined) {
-      this.old.push(mail);
+      // Its words come once and in order; unlike others they say nothing by which an old one is known.
+      if (mail.type !== 'rayChanged') this.old.push(mail);
       child.closed = child.done && child.outbox.length === 0;
       this.event(mail);
       return true;
@@ -126,7 +127,7 @@ export class World {
 
   private hasWork(child: Child): boolean {
     if (child.kind === 'watch') return child.told.length > 0 || this.news() !== null;
-    if (child.kind === 'job') return child.told.length > 0;
+    if (child.kind === 'job' || (child.kind === 'ray' && this.state.ray?.status === 'UP')) return child.told.length > 0;
     return true;
   }
 
@@ -165,6 +166,7 @@ export class World {
     if (effect.type === 'startProvision') return made('provision', this.provision(effect, child, send));
     if (effect.type === 'startRetire') return made('retire', this.retire(effect, child, send));
     if (effect.type === 'startWatch') return made('watch', this.watch(effect, child, send));
+    if (effect.type === 'startRay') return made('ray', this.ray(effect, child, send));
     if (effect.type === 'startJob') return made('job', this.job(effect, child, send));
     throw new Error(`unknown start ${effect.type}`);
   }
@@ -281,6 +283,16 @@ export class World {
     this.event({ ...seen, at: this.now, unreachable: [], sessions: 0 });
   }
 
+  private *ray(effect: Extract<QueuedEffect, { type: 'startRay' }>, child: Child, send: Send) {
+    const from = { generation: effect.generation, child: effect.child };
+    const head = { reason: '', address: '127.0.0.1:20000', dashboardPort: 20001 };
+    for (let lasts = this.choose(4); lasts > 0 && child.told.length === 0; lasts--) yield;
+    if (this.maybe(5)) return send({ type: 'rayEnded', ...from, failure: { kind: 'invalid', message: 'no such Ray' } });
+    if (child.told.length === 0) send({ type: 'rayChanged', ...from, ...head, status: 'UP' });
+    while (child.told.length === 0) yield;
+    send({ type: 'rayEnded', ...from, failure: null });
+  }
+
   private *job(effect: Extract<QueuedEffect, { type: 'startJob' }>, child: Child, send: Send) {
     const { id: jobId, withSetup } = effect.job;
     const changed = (
@@ -321,12 +333,13 @@ export class World {
   /** The entity looks for children that closed without a word; only when it has nothing to carry out. */
   describe(): void {
     while (this.outbox.length > 0) this.carryOut();
-    const { operation, watch, duties, jobs } = this.state;
+    const { operation, watch, ray, duties, jobs } = this.state;
     const dead = (what: string) => this.children.get(`${generation(this.state)}/${what}`)?.closed === true;
     this.event({
       type: 'crashed',
       operation: operation !== null && dead(`${operation.id}.${operation.child}`),
       watch: watch !== null && dead(`watch-${watch.child}`),
+      ray: ray?.child != null && dead(`ray-${ray.child}`),
       duties: duties.filter((duty) => dead(`${duty}.1`)),
       jobs: jobs.filter((job) => !isTerminalJob(job.status) && dead(`job-${job.id}`)).map(({ id }) => id),
     });
@@ -361,6 +374,9 @@ function target(effect: QueuedEffect): string {
     case 'stopWatch':
     case 'setAutostop':
       return `watch-${effect.child}`;
+    case 'startRay':
+    case 'stopRay':
+      return `ray-${effect.child}`;
     case 'startJob':
       return `job-${effect.job.id}`;
     default:

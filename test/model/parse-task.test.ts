@@ -102,6 +102,22 @@ budget: {max_cost: 12.5, max_duration: 1d, on_exceed: down}
     expect(Object.keys(parse('run: x'))).not.toContain('budget');
   });
 
+  it.each([
+    ['true', {}],
+    ['{}', {}],
+    ['{version: 2.60.0}', { version: '2.60.0' }],
+    ['{extras: [serve, DATA, serve], restart_head: false}', { extras: ['data', 'serve'], restartHead: false }],
+    ['{head_resources: {CPU: 0, GPU: 1, license: 0.5}}', { headResources: { CPU: 0, GPU: 1, license: 0.5 } }],
+  ])('has Ray of %s', (text, asked) => {
+    const ray = { version: null, extras: [], headResources: null, restartHead: null, ...asked };
+    const file = parseTaskFile(`run: x\nray: ${text}`, { file: 'task.yaml' });
+    expect(parse(`run: x\nray: ${text}`).ray).toEqual(ray);
+    expect(parse(printTaskFile(file)).ray).toEqual(ray);
+    for (const none of ['run: x', 'run: x\nray: false', 'run: x\nray:']) {
+      expect(Object.keys(parse(none))).not.toContain('ray');
+    }
+  });
+
   test('with nothing in a field is as without it', () => {
     expect(parse('name:\nresources:\nworkdir: null\nrun: x')).toEqual(parse('run: x'));
     expect(resources('{cpus: , ports: ~}').cpus).toBeNull();

@@ -6,6 +6,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ClusterView } from '../../model/commands.ts';
 import { parseJob } from '../../model/parse-task.ts';
+import { rayProcesses } from '../harness/ray.ts';
 import type { World } from '../harness/world.ts';
 
 export interface Shape {
@@ -165,6 +166,41 @@ export const SHAPES: readonly Shape[] = [
         await new Promise((resolve) => setTimeout(resolve, 100));
       }
       await catalogSchedule.off();
+    },
+  },
+  {
+    name: 'ray',
+    async run(world, cluster) {
+      const { clusters } = world.styx;
+      const until = async (fits: (view: ClusterView) => boolean) => {
+        while (!fits(await clusters.view(cluster, { budget: 60_000 }))) {
+          await new Promise((resolve) => setTimeout(resolve, 100));
+        }
+      };
+      const stands = ({ ray }: ClusterView) => ray?.status === 'UP' && ray.reason === '';
+      const script = `ray: {restart_head: true}\nrun: test -n "$RAY_ADDRESS"\n`;
+      const job = await launch(world, cluster, `num_nodes: 2\nresources: {cpus: 1}\n${script}`);
+      await clusters.waitJob(cluster, job);
+      const kill = async (which: 'raylet' | 'head', number: number) => {
+        const pids = () => rayProcesses(world.home, which).map(({ pid }) => pid);
+        const before = pids();
+        const pid = before.at(number) ?? 0;
+        process.kill(pid, 'SIGKILL');
+        while (pids().includes(pid) || pids().length < before.length) {
+          await new Promise((resolve) => setTimeout(resolve, 100));
+        }
+        await until(stands);
+      };
+      await kill('raylet', -1);
+      await kill('head', 0);
+      await clusters.ray(cluster, null);
+      await until(({ ray }) => ray === undefined);
+      const { jobId } = await clusters.exec(cluster, world.task(script).task);
+      await clusters.waitJob(cluster, jobId ?? 0);
+      await clusters.waitOperation(cluster, await clusters.stop(cluster));
+      await clusters.waitOperation(cluster, await clusters.start(cluster));
+      await until(stands);
+      await down(world, cluster);
     },
   },
 ];
