@@ -9,8 +9,9 @@ import { setUpNamespace } from '../../workers/set-up.ts';
 import { Story } from '../guarantees/story.ts';
 import { clientEnvironment, missing, NAMESPACE, type Production, RETENTION_DAYS } from '../harness/production.ts';
 import type { World } from '../harness/world.ts';
-import { held, startTopology } from './two-workers.ts';
+import { startTopology } from './two-workers.ts';
 
+/** The short part of what `npm run test:postgres` runs; the rest is in kills.test.ts, and in the guarantees and the crash matrix. */
 const why = missing();
 if (why !== null) console.log(`SKIPPED: the topology of PostgreSQL, Temporal's own server and two workers: ${why}`);
 
@@ -38,23 +39,6 @@ describe.skipIf(why !== null)('PostgreSQL, Temporal and two workers, with TLS be
     await story.jobEnds('life', jobId, 'SUCCEEDED');
     await story.down('life');
     expect(ledger.lines()).toEqual(['first', 'second']);
-  });
-
-  test('workers, Temporal and PostgreSQL are killed one after the other while jobs run, and each job runs once', async () => {
-    const jobs = ['kills-1', 'kills-2'].map((name) => ({ name, job: held(story, name) }));
-    const ids = await Promise.all(jobs.map(({ name, job }) => story.up(name, job.yaml)));
-    await Promise.all(jobs.map(({ job }) => job.began()));
-    await world.killWorker();
-    await world.startWorker();
-    await world.killWorker();
-    await world.killServer();
-    await world.startWorker();
-    await server.postgres.kill9();
-    await server.postgres.start();
-    for (const { job } of jobs) job.release();
-    await Promise.all(jobs.map(({ name }, index) => story.jobEnds(name, ids[index] ?? 0, 'SUCCEEDED')));
-    await Promise.all(jobs.map(({ name }) => story.down(name)));
-    for (const { job } of jobs) expect(job.lines()).toEqual(['began', 'ended']);
   });
 
   test('the set-up job has made the namespace: retention and every search attribute; again it changes nothing', async () => {
