@@ -156,7 +156,7 @@ describe('the clients of Temporal', () => {
       address: 'temporal:7233',
       tls: {
         serverRootCACertificate: new TextEncoder().encode('ca'),
-        clientCertPair: { crt: new TextEncoder().encode('cert'), key: Buffer.from('key') },
+        clientCertPair: { crt: new TextEncoder().encode('cert'), key: new TextEncoder().encode('key') },
       },
     });
     expect(startsWorkers(environment)).toBe(false);
@@ -208,6 +208,18 @@ describe('Temporal', () => {
       expect(service(name).environment.TEMPORAL_ADDRESS).toBe(`temporal:${frontend}`);
     }
   });
+});
+
+test('docs/operating.md speaks to services that there are', () => {
+  const lines = read('docs/operating.md').match(/^docker compose .*$/gm) ?? [];
+  const named = lines.flatMap((line) => {
+    const [, verb, rest = ''] = /^docker compose -f deploy\/docker-compose\.yml (\w+)(.*)/.exec(line) ?? [];
+    const names = rest.split(' ').filter((word) => word !== '' && !word.startsWith('-'));
+    if (verb === 'exec') return names.slice(0, 1);
+    return verb === 'stop' ? names : [];
+  });
+  expect(named.length).toBeGreaterThan(5);
+  expect(named.filter((name) => !(name in services))).toEqual([]);
 });
 
 test('nothing can be reached from other machines as it stands', () => {

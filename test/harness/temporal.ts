@@ -74,6 +74,8 @@ export interface TestWorkerOptions {
   readonly main?: string;
   /** Default: worker.log below `home`. Appended to. */
   readonly log?: string;
+  /** Default: one of its own. */
+  readonly readyFile?: string;
 }
 
 export interface TestWorker {
@@ -91,7 +93,7 @@ export interface TestWorker {
 /** The real worker process. Does not wait until it polls. */
 export function startTestWorker(options: TestWorkerOptions): TestWorker {
   mkdirSync(options.home, { recursive: true, mode: 0o700 });
-  const ready = join(mkdtempSync(join(options.home, 'w-')), 'ready');
+  const ready = options.readyFile ?? join(mkdtempSync(join(options.home, 'w-')), 'ready');
   const log = options.log ?? join(options.home, 'worker.log');
   const command = workerCommand(options.main ?? WORKER_MAIN, '--ready-file', ready);
   const child = spawnLogged(command, log, {
