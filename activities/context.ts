@@ -10,6 +10,8 @@ import { Keyring } from '../system/keyring.ts';
 import { installationSecret } from '../system/secret.ts';
 
 export interface ActivityContext {
+  /** Data directory of the worker. */
+  readonly styxHome: string;
   readonly client: Client;
   readonly pool: NodePool;
   /** A cloud by its name. @throws invalid when there is none of that name */
@@ -23,6 +25,8 @@ export interface ActivityContext {
   readonly installation: string;
   /** Directory of the snapshots that clients took. */
   readonly storeRoot: string;
+  /** Directory of what managed jobs wrote. */
+  readonly jobLogs: string;
 }
 
 /** What the worker's process knows. */
@@ -34,6 +38,7 @@ export interface HostContext {
 
 export function activityContext(host: HostContext): ActivityContext {
   return {
+    styxHome: host.styxHome,
     client: host.client,
     pool: createNodePool(),
     cloud: cloudNamed,
@@ -41,6 +46,7 @@ export function activityContext(host: HostContext): ActivityContext {
     secret: Buffer.from(installationSecret(host.styxHome)),
     keyring: new Keyring(host.styxHome),
     installation: host.namespace.installation,
+    jobLogs: homePaths(host.styxHome).jobLogs,
     storeRoot: storeRoot(homePaths(host.styxHome).store, host.namespace.installation),
   };
 }

@@ -40,6 +40,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: 'Copy files to and from clusters',
     load: () => import('./commands/cp.ts'),
   },
+  {
+    name: 'jobs',
+    summary: 'Managed jobs: launched, recovered and ended on clusters of their own',
+    load: () => import('./commands/jobs.ts'),
+  },
   { name: 'check', summary: 'Check the credentials of clouds', load: () => import('./commands/check.ts') },
   {
     name: 'optimize',
@@ -76,6 +81,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     name: 'doctor',
     summary: 'Say what is wrong with this installation, and what to do',
     load: () => import('./commands/doctor.ts'),
+  },
+  {
+    name: 'sweep',
+    summary: 'Find what stands at the clouds and is nobody’s, and remove it',
+    load: () => import('./commands/sweep.ts'),
   },
   { name: 'server', summary: 'Start, stop and inspect the Styx server', load: () => import('./commands/server.ts') },
   { name: 'ui', summary: "Show Temporal's Web UI, readable, until Ctrl-C", load: () => import('./commands/ui.ts') },

@@ -14,6 +14,7 @@ import {
   SEARCH,
   UPDATES,
 } from '../model/commands.ts';
+import type { Budget } from '../model/cost-budget.ts';
 import { StyxError } from '../model/errors.ts';
 import { childWorkflowId, clusterWorkflowId, nameProblem } from '../model/identity.ts';
 import type { InstanceTypeOffer } from '../model/machines.ts';
@@ -22,7 +23,7 @@ import type { AutostopRule, Task, WrittenTask } from '../model/task.ts';
 import type { Timing } from '../model/timing.ts';
 import { closeSecrets, openSecrets } from '../system/secret-box.ts';
 import { onAllowedClouds } from './clouds.ts';
-import { isNotFound, toStyxError } from './errors.ts';
+import { isNotFound, isUnanswered, toStyxError } from './errors.ts';
 import { type FollowOptions, type OperationEnd, waitForJob, waitForOperation } from './follow.ts';
 import { clusterHistory, type HistoryEntry, type HistoryOptions } from './history.ts';
 import type { Link } from './link.ts';
@@ -78,6 +79,8 @@ export interface ClustersContext {
   readonly allowedClouds?: readonly string[] | null;
   /** Jobs of new clusters find conda. Default false. */
   readonly installConda?: boolean;
+  /** Of new clusters whose task has none. Default null: none. */
+  readonly budget?: Budget | null;
   /** Data directory: what a task brings along is kept in its store. */
   readonly home: string;
 }
@@ -95,7 +98,7 @@ export class Clusters {
    * @throws invalid (a cloud that may not be used, too), refused (the cluster is there and does not fit), transient
    */
   async launch(request: LaunchRequest, options: CommandOptions = {}): Promise<CommandAnswer> {
-    const { workspace, timing, link, home, allowedClouds = null, installConda = false } = this.#context;
+    const { workspace, timing, link, home, allowedClouds = null, installConda = false, budget = null } = this.#context;
     const problem = nameProblem(request.name);
     if (problem !== null) throw new StyxError('invalid', `cluster name '${request.name}' ${problem}`);
     const task = await onAllowedClouds(request.task, allowedClouds);
@@ -104,6 +107,7 @@ export class Clusters {
       numNodes: task.numNodes,
       resourcesText: request.resourcesText,
       ...(installConda ? { conda: true } : {}),
+      ...(budget === null ? {} : { budget }),
     };
     const payload: CommandPayloads['launch'] = {
       ...this.#base(options),
@@ -216,8 +220,11 @@ export class Clusters {
     return await this.#describe(workflowId);
   }
 
-  /** Running clusters, by name; those that match one of `names` (globs allowed), or all. */
-  async list(names?: readonly string[]): Promise<ClusterSummary[]> {
+  /**
+   * Running clusters, by name; those that match one of `names` (globs allowed), or all. Clusters of managed jobs are left out, unless they are
+   * named without a glob or `managed` asks for them.
+   */
+  async list(names?: readonly string[], { managed = false }: { managed?: boolean } = {}): Promise<ClusterSummary[]> {
     const patterns = names ?? [];
     if (patterns.length > 0 && !patterns.some(isGlob)) {
       const found = await mapLimited([...new Set(patterns)], CALLS_AT_ONCE, (name) => this.summary(name));
@@ -230,7 +237,9 @@ export class Clusters {
       index < FRESH_UP_TO ? await this.#describe(info.workflowId) : summaryOf(info),
     );
     // One whose workflow has a last word to say, such as to a job that waited, is over already.
-    return sorted(summaries.filter((summary) => summary?.status !== 'TERMINATED'));
+    return sorted(
+      summaries.filter((summary) => summary?.status !== 'TERMINATED' && (managed || summary?.owner === undefined)),
+    );
   }
 
   /** The values of a job's secrets, to be masked in its output. @throws auth when they cannot be opened, transient */
@@ -321,14 +330,6 @@ export class Clusters {
       throw failure;
     }
   }
-}
-
-/** No worker polls at the moment, or the query came in while the workflow was being moved. */
-function isUnanswered(error: unknown): boolean {
-  const text = error instanceof Error ? `${error.message} ${(error.cause as Error | undefined)?.message ?? ''}` : '';
-  return /no poller|worker may be down|query buffer|workflow task.*failed|not ready|before first workflow task/i.test(
-    text,
-  );
 }
 
 function sorted(summaries: readonly (ClusterSummary | null)[]): ClusterSummary[] {

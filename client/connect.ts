@@ -4,18 +4,23 @@ import type { Collected } from '../data/store.ts';
 import { type Config, DEFAULT_CONFIG } from '../model/config/values.ts';
 import { StyxError } from '../model/errors.ts';
 import { nameProblem } from '../model/identity.ts';
+import type { SweepReport } from '../model/sweep.ts';
 import { NORMAL, TEST, type Timing } from '../model/timing.ts';
 import type { NodePool } from '../nodes/node.ts';
 import { loadConfig } from '../system/config.ts';
 import { styxHome } from '../system/home.ts';
 import { installationSecret } from '../system/secret.ts';
 import { connectConfig, startsWorkers } from '../workers/connection.ts';
+import { CatalogSchedule } from './catalog-schedule.ts';
 import { Clusters } from './clusters.ts';
 import { type CostOptions, type CostReport, costReport } from './costs.ts';
 import type { Diagnosis } from './doctor.ts';
+import { type ManagedLogOptions, type ManagedLogPiece, managedJobLogs } from './job-logs.ts';
+import { Jobs } from './jobs.ts';
 import { Link } from './link.ts';
 import { jobLogs, type LogOptions, type LogPiece } from './logs.ts';
 import { repeat } from './repeat.ts';
+import type { SweepOptions } from './sweep.ts';
 
 const COLLECT_MS = 30 * 60_000;
 
@@ -39,16 +44,23 @@ export interface Styx {
   readonly workspace: string;
   readonly user: string;
   readonly clusters: Clusters;
+  /** When catalogues are updated by themselves. */
+  readonly catalogSchedule: CatalogSchedule;
+  readonly jobs: Jobs;
   /** The namespace's UUID. */
   installation(): Promise<string>;
   /** What clusters of all workspaces have cost, ended ones too while the server keeps them. */
   costs(options?: CostOptions): Promise<CostReport>;
   /** What is wrong with this installation, and what to do about it. Changes nothing. */
   doctor(): Promise<Diagnosis>;
+  /** What stands at the clouds and is nobody's; removes it when asked to. */
+  sweep(options?: SweepOptions): Promise<SweepReport>;
   /** Takes out of the store of files what no job needs; `graceMs` spares what is younger, by default a day. */
   collectFiles(options?: { graceMs?: number }): Promise<Collected>;
   /** A job's output as it comes; see LogOptions. */
   logs(name: string, options?: LogOptions): AsyncIterable<LogPiece>;
+  /** A managed job's output over all its tries, as it comes; see ManagedLogOptions. `id`: of `jobs.find` or `jobs.launch`. */
+  jobLogs(id: string, options?: ManagedLogOptions): AsyncIterable<ManagedLogPiece>;
   /** Ends all connections; a process can exit after it. */
   close(): Promise<void>;
 }
@@ -69,20 +81,44 @@ export async function connect(options: ConnectOptions = {}): Promise<Styx> {
   }
   const link = await Link.open(() => connectConfig(home, process.env, config.codec), home);
   const user = options.user ?? userName();
-  const { allowedClouds, installConda } = config;
+  const { allowedClouds, installConda, budget } = config;
   const timing = timingOf(process.env.STYX_TIMING === 'test' ? TEST : NORMAL, config);
-  const clusters = new Clusters({ link, workspace, user, timing, home, allowedClouds, installConda });
+  const clusters = new Clusters({ link, workspace, user, timing, home, allowedClouds, installConda, budget });
+  const jobs = new Jobs({
+    link,
+    workspace,
+    user,
+    timing,
+    home,
+    allowedClouds,
+    installConda,
+    fenceAfter: config.jobSilence * 1_000,
+    limits: { launching: config.maxLaunchingJobs, running: config.maxRunningJobs },
+  });
   let pool: Promise<NodePool> | undefined;
+  async function* clusterLogs(name: string, logOptions: LogOptions): AsyncGenerator<LogPiece, void, void> {
+    pool ??= openPool();
+    const look = (budget: number) => clusters.view(name, { budget });
+    const secretValues = (generation: string, jobId: number) => clusters.secretValues(name, generation, jobId);
+    const secret = installationSecret(home);
+    yield* jobLogs({ workspace, name, look, pool: await pool, secret, secretValues }, logOptions);
+  }
   return {
     home,
     workspace,
     user,
     clusters,
+    catalogSchedule: new CatalogSchedule(link, timing),
+    jobs,
     installation: () => link.installation(),
     costs: (costOptions = {}) => costReport(link, costOptions),
     async doctor() {
       const { examine } = await import('./doctor.ts');
       return await examine(link, home);
+    },
+    async sweep(sweepOptions = {}) {
+      const { sweep } = await import('./sweep.ts');
+      return await sweep(link, timing, sweepOptions);
     },
     async collectFiles(collectOptions = {}) {
       const { collectFiles } = await import('../workers/collect-files.ts');
@@ -91,13 +127,8 @@ export async function connect(options: ConnectOptions = {}): Promise<Styx> {
         link.call(Date.now() + COLLECT_MS, (workflow) => collectFiles(workflow, home, installation, collectOptions));
       return await repeat(collect, { budget: 30_000 });
     },
-    async *logs(name, logOptions = {}) {
-      pool ??= openPool();
-      const look = (budget: number) => clusters.view(name, { budget });
-      const secretValues = (generation: string, jobId: number) => clusters.secretValues(name, generation, jobId);
-      const secret = installationSecret(home);
-      yield* jobLogs({ workspace, name, look, pool: await pool, secret, secretValues }, logOptions);
-    },
+    logs: (name, logOptions = {}) => clusterLogs(name, logOptions),
+    jobLogs: (id, logOptions = {}) => managedJobLogs({ id, home, jobs, clusterLogs }, logOptions),
     async close() {
       await (await pool)?.close();
       await link.close();

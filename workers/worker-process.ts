@@ -15,6 +15,7 @@ import { connectConfig, environmentConfig } from './connection.ts';
 import { ensureNamespace, type NamespaceInfo } from './namespace.ts';
 import type { CodecRule } from './payload-codec.ts';
 import { sealedClient } from './sealing.ts';
+import { sweepEveryHour } from './sweeps.ts';
 import { type ActivityMaps, createWorkers } from './worker.ts';
 
 export interface WorkerCode {
@@ -67,12 +68,16 @@ export async function runWorkerProcess(code: WorkerCode): Promise<void> {
   if (stop.signal.aborted) shutDown();
   if (ready !== undefined) writeAtomically(ready, JSON.stringify(self()));
   logger.info(`worker polls after ${Math.round(performance.now())} ms`);
-  const tidying = tidyFiles(client, home, info.installation, stop.signal, (message) => logger.warn(message));
+  const warn = (message: string) => logger.warn(message);
+  const tidying = [
+    tidyFiles(client, home, info.installation, stop.signal, warn),
+    sweepEveryHour(client.workflow, info.installation, stop.signal, warn),
+  ];
   try {
     await running;
   } finally {
     stop.abort();
-    await tidying;
+    await Promise.all(tidying);
     await connection.close().catch(() => {});
   }
 }

@@ -1,4 +1,5 @@
 /** What the parts of Styx take of the configuration. */
+import type { Budget } from '../cost-budget.ts';
 
 /** Values of configuration, with their defaults where nothing says otherwise. */
 export interface Config {
@@ -10,6 +11,19 @@ export interface Config {
   readonly installConda: boolean;
   /** Whether a Temporal server that is not the embedded one takes unsealed messages; null: not said. */
   readonly codec: 'required' | 'optional' | null;
+  /** Sweeps remove what is nobody's, and do not only report it. */
+  readonly sweepFix: boolean;
+  /** Most that one of them removes; null: see MOST_REMOVED. */
+  readonly sweepMax: number | null;
+  /** Of new clusters whose task has none; null: none. */
+  readonly budget: Budget | null;
+  /** Sections of the clouds by their names, as they are written: each cloud reads its own. */
+  readonly clouds: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+  /** Seconds that a node of a managed job may be silent before its machines are ended and the job starts elsewhere. */
+  readonly jobSilence: number;
+  /** Managed jobs of a workspace that may launch, and that may have machines, at the same time. */
+  readonly maxLaunchingJobs: number;
+  readonly maxRunningJobs: number;
 }
 
 export const DEFAULT_CONFIG: Config = {
@@ -18,6 +32,13 @@ export const DEFAULT_CONFIG: Config = {
   sshTimeout: 10,
   installConda: false,
   codec: null,
+  sweepFix: false,
+  sweepMax: null,
+  budget: null,
+  clouds: {},
+  jobSilence: 300,
+  maxLaunchingJobs: 16,
+  maxRunningJobs: 2_000,
 };
 
 /** A cloud that may not be used, as messages have it; null: it may. */

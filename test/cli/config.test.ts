@@ -39,9 +39,18 @@ test('`config show` says which line of which file, or which option, each value i
     ['active_workspace', 'other', '--config'],
     ['allowed_clouds', '["AWS","local"]', '~/.sky/config.yaml:1'],
     ['api_server.service_account_token', '<redacted>', '~/.sky/config.yaml:3', 'not carried out yet'],
+    ['aws.disk_encrypted', 'false', 'default'],
+    ['aws.use_internal_ips', 'false', 'default'],
+    ['aws.vpc_name', '-', 'default'],
+    ['budget', '-', 'default'],
     ['codec', '-', 'default'],
+    ['jobs.max_launching', '16', 'default'],
+    ['jobs.max_running', '2000', 'default'],
+    ['jobs.status_check.min_elapsed_seconds', '300', 'default'],
     ['provision.install_conda', 'false', 'default'],
     ['provision.ssh_timeout', '20', '.styx.yaml:1'],
+    ['sweep.fix', 'false', 'default'],
+    ['sweep.max', '-', 'default'],
     [''],
     ['Files, the last goes first:'],
     ['', '~/.sky/config.yaml'],
@@ -74,12 +83,12 @@ test('a launch on a cloud that is not allowed is refused by name, and nothing is
       'Error: Cloud "local" is not among allowed_clouds (aws)\n' +
       'Ask for another cloud, or change allowed_clouds: `styx config show` says where it is set.\n',
   });
-  writeFileSync(join(project, '.sky.yaml'), 'allowed_clouds: [aws, gcp]\n');
+  writeFileSync(join(project, '.sky.yaml'), 'allowed_clouds: [azure, gcp]\n');
   const any = styx('launch', '-y', 'true');
   expect([any.code, any.out, any.err.split('\n')[0]]).toEqual([
     2,
     '',
-    'Error: None of the clouds that this version knows (local) is among allowed_clouds (aws, gcp)',
+    'Error: None of the clouds that this version knows (local, aws) is among allowed_clouds (azure, gcp)',
   ]);
   expect(readdirSync(join(home, '.styx'))).toEqual([]);
   expect(styx('launch', '--dryrun', '--config', 'allowed_clouds=[aws, local]', 'true').code).toBe(0);
@@ -122,4 +131,20 @@ test('a configuration that is wrong ends each command that uses it, with exit co
   }
   writeFileSync(join(project, 'task.yaml'), 'run: echo\n');
   expect(styx('validate', 'task.yaml').code).toBe(0);
+});
+
+test('a budget of the configuration is shown with its lines, foreseen by a launch, and below the one of the task', () => {
+  writeFileSync(join(home, '.styx', 'config.yaml'), 'budget:\n  max_duration: 2h\n  on_exceed: down\n');
+  const rows = styx('config', 'show')
+    .out.split('\n')
+    .map((line) => line.split(/ {2,}/));
+  expect(rows).toContainEqual(['budget.max_duration', '2h', '~/.styx/config.yaml:2']);
+  expect(rows).toContainEqual(['budget.on_exceed', 'down', '~/.styx/config.yaml:3']);
+  expect(rows.map(([key]) => key)).not.toContain('budget');
+  expect(styx('launch', '--dryrun', 'true').out).toContain('lasts 2h; then the cluster is ended.');
+  writeFileSync(join(project, 'task.yaml'), 'budget: {max_duration: 3h}\nrun: "true"\n');
+  expect(styx('launch', '--dryrun', 'task.yaml').out).toContain('lasts 3h; then the cluster is stopped.');
+  expect(styx('config', 'show', '--config', 'budget.max_cost=-1').err).toContain('must be US dollars above 0');
+  const none = styx('config', 'show', '--config', '{budget: {on_exceed: stop}}');
+  expect([none.code, none.err]).toEqual([2, expect.any(String)]);
 });

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Cloud, CreateRequest } from '../../clouds/cloud.ts';
+import { TAGS } from '../../model/cloud-resource.ts';
 import { StyxError } from '../../model/errors.ts';
 import { ANY_MACHINE, type Instance, type InstanceState, type Placement } from '../../model/machines.ts';
 
@@ -15,6 +16,8 @@ export interface CloudUnderTest {
   limit(machines: number | null): Promise<void>;
   /** Runs a shell command on a machine; undefined where the stand-in has no disk. */
   readonly run: ((instance: Instance, command: string) => Promise<string>) | undefined;
+  /** Throws when the account holds anything; asked when all placements are ended. */
+  readonly proveNothingLeft?: () => Promise<void>;
   dispose(): Promise<void>;
 }
 
@@ -29,8 +32,12 @@ export function conformance(name: string, makeCloud: () => Promise<CloudUnderTes
       cloud = world.cloud;
     });
     afterAll(async () => {
-      for (const placement of made) await cloud.terminate(placement, placement.key);
-      await world.dispose();
+      try {
+        await Promise.all(made.map((placement) => endsWhole(placement)));
+        await world.proveNothingLeft?.();
+      } finally {
+        await world.dispose();
+      }
     });
 
     async function request(numNodes: number, tags: Record<string, string> = {}): Promise<CreateRequest> {
@@ -51,6 +58,16 @@ export function conformance(name: string, makeCloud: () => Promise<CloudUnderTes
       }
     }
 
+    /** As a teardown does it: until nothing is left, and no machine is seen. */
+    async function endsWhole(placement: Placement): Promise<void> {
+      for (const end = Date.now() + world.patience; ; await sleep(50)) {
+        const left = await cloud.terminate(placement, placement.key);
+        const seen = await cloud.list(placement, { placementKey: placement.key });
+        if (left.length === 0 && seen.every(({ state }) => state === 'terminated')) return;
+        if (Date.now() > end) throw new Error(`left: ${left} ${JSON.stringify(seen)}`);
+      }
+    }
+
     async function isGone({ placement }: CreateRequest): Promise<void> {
       const end = Date.now() + world.patience;
       for (;;) {
@@ -68,6 +85,35 @@ export function conformance(name: string, makeCloud: () => Promise<CloudUnderTes
       );
 
     const ids = (instances: readonly Instance[]): string[] => instances.map(({ id }) => id);
+
+    it('shows all that an installation made, of whatever kind, until it is gone, and nothing else', async () => {
+      const installation = randomBytes(8).toString('hex');
+      const [workflowId, generation] = ['cluster/default/c', 'g-1'];
+      const tags = { [TAGS.installation]: installation, [TAGS.workflow]: workflowId, [TAGS.generation]: generation };
+      const [wanted, other] = [await request(2, tags), await request(1, { [TAGS.installation]: 'other' })];
+      await cloud.create(wanted);
+      await cloud.create(other);
+      await reach(wanted, 'running');
+      await reach(other, 'running');
+      const owned = await cloud.owned(installation);
+      expect(owned.filter(({ kind }) => kind === 'instance')).toHaveLength(2);
+      for (const one of owned) {
+        expect(one).toMatchObject({ cloud: cloud.name, workflowId, generation, placementKey: wanted.placement.key });
+        expect(Math.abs((one.createdAt ?? 0) - Date.now())).toBeLessThan(world.patience + 60_000);
+      }
+      expect(await cloud.existing(owned)).toEqual(owned);
+      const end = Date.now() + world.patience;
+      for (let left = owned; left.length > 0; await sleep(50)) {
+        expect(Date.now()).toBeLessThan(end);
+        for (const one of left) {
+          await cloud.remove(one).catch((error) => expect(cloud.classify(error).kind).toBe('transient'));
+        }
+        left = await cloud.existing(left);
+      }
+      for (const one of owned) await cloud.remove(one);
+      expect(await cloud.owned(installation)).toEqual([]);
+      expect((await cloud.owned('other')).length).toBeGreaterThan(0);
+    });
 
     it('is ready, and says what it can do', async () => {
       const check = await cloud.check();

@@ -109,6 +109,32 @@ export function simulatedCluster(): SimulatedCluster {
       async describe({ workflowIds }) {
         return Object.fromEntries(workflowIds.map((id) => [id, 'running' as const]));
       },
+      async sweepSettings() {
+        return { fix: false, max: null };
+      },
+      async lookForOrphans() {
+        return { looked: [], seen: 0, young: 0, unclaimed: [], unknown: [] };
+      },
+      async removeOrphans() {
+        note('remove');
+        return { removed: [], left: [] };
+      },
+      async lookAtCluster() {
+        return { state: 'running', report: null };
+      },
+      async machinesStand() {
+        return true;
+      },
+      async intentsOf() {
+        return null;
+      },
+      async collectLogs({ copy }) {
+        note(`logs ${copy}`);
+        return { problem: null };
+      },
+      async jobRows() {
+        return { rows: [], more: false, last: 0 };
+      },
     },
     watch: {
       async watchNodes() {
