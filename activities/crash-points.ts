@@ -3,11 +3,11 @@
  * Without STYX_CRASH_POINTS in the environment every call is a no-op.
  *
  * STYX_CRASH_POINTS names a directory. A file `<point>.arm` in it arms a point; the one pass that renames it to `<point>.hit`
- * holds its whole process there until `<point>.go` appears (or for a minute), while the test kills what it wants to kill.
+ * writes its process id there and holds its whole process there until `<point>.go` appears (or for a minute), while the test kills what it wants to kill.
  * Points are `<activity>.before`, `<activity>.called` (its effect is done, what follows is not), `<activity>.after` (all done,
  * not reported) and `<activity>.reported`, which is hit when the report has had the time to arrive, and holds nothing.
  */
-import { existsSync, renameSync } from 'node:fs';
+import { existsSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const directory = process.env.STYX_CRASH_POINTS;
@@ -17,7 +17,9 @@ const REPORT_MS = 150;
 function claim(point: string): boolean {
   if (directory === undefined) return false;
   try {
-    renameSync(join(directory, `${point}.arm`), join(directory, `${point}.hit`));
+    const hit = join(directory, `${point}.hit`);
+    renameSync(join(directory, `${point}.arm`), hit);
+    writeFileSync(hit, String(process.pid));
     return true;
   } catch {
     return false;

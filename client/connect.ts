@@ -10,7 +10,7 @@ import type { NodePool } from '../nodes/node.ts';
 import { loadConfig } from '../system/config.ts';
 import { styxHome } from '../system/home.ts';
 import { installationSecret } from '../system/secret.ts';
-import { connectConfig } from '../workers/connection.ts';
+import { connectConfig, startsWorkers } from '../workers/connection.ts';
 import { CatalogSchedule } from './catalog-schedule.ts';
 import { Clusters } from './clusters.ts';
 import { type CostOptions, type CostReport, costReport } from './costs.ts';
@@ -33,7 +33,7 @@ export interface ConnectOptions {
   readonly workspace?: string;
   /** Whose name commands carry; default the operating system's user. */
   readonly user?: string;
-  /** Start server and worker when none runs. Default true. */
+  /** Start server and worker when none runs. Default true; never with STYX_WORKERS=elsewhere. */
   readonly startServer?: boolean;
   /** What is being started or waited for. */
   readonly onProgress?: (text: string) => void;
@@ -72,7 +72,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Styx> {
   const workspace = options.workspace ?? config.workspace;
   const problem = nameProblem(workspace);
   if (problem !== null) throw new StyxError('invalid', `workspace name '${workspace}' ${problem}`);
-  if (options.startServer ?? true) {
+  if ((options.startServer ?? true) && startsWorkers()) {
     const { ensureServer } = await import('../workers/server.ts');
     await ensureServer({
       env: { ...process.env, STYX_HOME: home },

@@ -66,10 +66,13 @@ const ENDED = ['Completed', 'Failed', 'Canceled', 'Terminated', 'TimedOut'].map(
  */
 export async function costReport(link: Link, options: CostOptions = {}): Promise<CostReport> {
   const { days = 0, now = Date.now() } = options;
-  const infos = await clusterRuns(link, days > 0 ? now - days * DAY : null);
+  const since = days > 0 ? now - days * DAY : null;
+  const infos = await clusterRuns(link, since);
   const found = await mapLimited(infos, CALLS_AT_ONCE, async (info, index) => {
     const fresh = index < FRESH_UP_TO && info.status.name === 'RUNNING' ? await described(link, info) : info;
-    return costOf(fresh, now);
+    // A list may still show as running what has ended.
+    const tooOld = since !== null && fresh.closeTime !== undefined && fresh.closeTime.getTime() < since;
+    return tooOld ? null : costOf(fresh, now);
   });
   return reportOf(found.filter((one) => one !== null));
 }

@@ -111,6 +111,16 @@ export async function connectConfig(
   };
 }
 
+/**
+ * Do commands start what they need on this machine? With STYX_WORKERS=elsewhere they do not: workers of the named server run on other
+ * machines, and this one only asks.
+ */
+export function startsWorkers(env: NodeJS.ProcessEnv = process.env): boolean {
+  const where = env.STYX_WORKERS || 'here';
+  if (where === 'here' || where === 'elsewhere') return where === 'here';
+  throw new StyxError('invalid', `STYX_WORKERS is '${where}'; it can be here or elsewhere`);
+}
+
 function configFile(env: NodeJS.ProcessEnv): string {
   if (env.TEMPORAL_CONFIG_FILE) return env.TEMPORAL_CONFIG_FILE;
   const mac = join(homedir(), 'Library', 'Application Support');

@@ -1,5 +1,6 @@
 /** The life of the worker process: connect, make sure of the namespace, poll until told to stop. */
 
+import { rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { Client } from '@temporalio/client';
@@ -29,10 +30,12 @@ const TIDY_EVERY_MS = 24 * 60 * 60_000;
 
 /**
  * Runs until SIGTERM or SIGINT; rejects when the server is lost for good, so that a supervisor can start it again.
- * `--ready-file F` is written when the worker polls.
+ * `--ready-file F` is written when the worker polls, and is not there before: what an earlier worker left is removed.
  */
 export async function runWorkerProcess(code: WorkerCode): Promise<void> {
   const { values } = parseArgs({ options: { 'ready-file': { type: 'string' } } });
+  const ready = values['ready-file'];
+  if (ready !== undefined) rmSync(ready, { force: true });
   const stop = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stop.abort());
 
@@ -63,7 +66,6 @@ export async function runWorkerProcess(code: WorkerCode): Promise<void> {
   };
   stop.signal.addEventListener('abort', shutDown);
   if (stop.signal.aborted) shutDown();
-  const ready = values['ready-file'];
   if (ready !== undefined) writeAtomically(ready, JSON.stringify(self()));
   logger.info(`worker polls after ${Math.round(performance.now())} ms`);
   const warn = (message: string) => logger.warn(message);

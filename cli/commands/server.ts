@@ -11,6 +11,10 @@ interface LogsOptions extends CommonOptions {
   readonly part?: Part;
 }
 
+interface SetupOptions extends CommonOptions {
+  readonly retention: number;
+}
+
 const NOT_RUNNING_EXIT = 1;
 
 export function configure(command: Command): void {
@@ -31,6 +35,23 @@ export function configure(command: Command): void {
       const stopped = await stopServer({ onProgress: (text) => context.progress.update(text) });
       context.progress.stop();
       process.stdout.write(stopped ? 'The Styx server is stopped.\n' : 'The Styx server is not running.\n');
+      return 0;
+    }),
+  );
+  const setup = command
+    .command('setup')
+    .description('set up the namespace of the Temporal server that TEMPORAL_* names')
+    .option('--retention <days>', 'how long it keeps what has ended', wholeNumber(1), 30);
+  outputOption(debugOption(setup)).action((options: SetupOptions) =>
+    runCommand(options, async (context) => {
+      const { setUpNamespace } = await import('../../workers/set-up.ts');
+      const done = await setUpNamespace({
+        retentionDays: options.retention,
+        onProgress: (text) => context.progress.update(text),
+      });
+      context.progress.stop();
+      const text = `Namespace ${done.namespace} of ${done.address} is set up; it keeps what has ended for ${options.retention} days.`;
+      process.stdout.write(`${options.output === 'json' ? JSON.stringify(done, null, 2) : text}\n`);
       return 0;
     }),
   );

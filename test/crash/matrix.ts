@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CRASH_POINTS } from '../../activities/crash-points.ts';
 import { parseJob } from '../../model/parse-task.ts';
-import { type Victim, World } from '../harness/world.ts';
+import { type Victim, WORKERS, World } from '../harness/world.ts';
 
 type Activity = keyof typeof CRASH_POINTS;
 
@@ -73,7 +73,7 @@ export function crashLane(all: readonly Case[], lane: number, lanes: number): vo
     let world: World;
     let tries = 0;
     beforeAll(async () => {
-      world = await World.start();
+      world = await World.start({ workers: WORKERS });
     }, 90_000);
     afterAll(async () => {
       console.log(`crash matrix lane ${lane + 1}: ${mine.length} points, ${world.kills} kills`);

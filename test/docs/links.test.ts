@@ -59,7 +59,7 @@ describe.each(files)('%s', (file) => {
 
   test('names files of the tree that exist', () => {
     const ROOMS =
-      /^(catalogs|cli|client|workers|workflows|activities|clouds|nodes|agent|system|model|test|bench|docs|examples|scripts)\//;
+      /^(catalogs|cli|client|workers|workflows|activities|clouds|nodes|agent|system|model|test|bench|docs|deploy|examples|scripts)\//;
     const named = [...prose.matchAll(/`([\w./-]+)`/g)].map(([, name = '']) => name).filter((name) => ROOMS.test(name));
     // What a later issue brings is spoken of as a room, without a file.
     expect(named.filter((name) => !existsSync(join(root, name)))).toEqual([]);

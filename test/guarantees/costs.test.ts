@@ -8,6 +8,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { connect } from '../../client/connect.ts';
 import type { ClusterCost } from '../../client/costs.ts';
 import type { ClusterView } from '../../model/commands.ts';
+import { connectConfig } from '../../workers/connection.ts';
 import { World } from '../harness/world.ts';
 import { Story, until } from './story.ts';
 
@@ -188,8 +189,9 @@ test('a budget that only tells is told by status, and a stop is not undone past 
 test('a cluster whose workflow was ended from outside is LOST, and its cost ends there', async () => {
   await story.up('lost', TASK);
   const { Client, Connection } = await import('@temporalio/client');
-  const connection = await Connection.connect({ address: world.server.address });
-  const handle = new Client({ connection }).workflow.getHandle('cluster/default/lost');
+  const { connectionOptions, namespace } = await connectConfig(world.home);
+  const connection = await Connection.connect(connectionOptions);
+  const handle = new Client({ connection, namespace }).workflow.getHandle('cluster/default/lost');
   await handle.terminate('by hand');
   const row = await reported('lost');
   expect(row).toMatchObject({ status: 'LOST', costPerHour: 0, hourlyPrice: PRICE });

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { TEST } from '../../model/timing.ts';
-import { type Victim, World } from '../harness/world.ts';
+import { type Victim, WORKERS, World } from '../harness/world.ts';
 import { Story, sorted } from './story.ts';
 
 const KILLS = Number(process.env.STYX_TEST_KILLS || (process.env.STYX_TEST_LONG === '1' ? 200 : 25));
@@ -24,7 +24,7 @@ function dice(seed: number): () => number {
 let world: World;
 let story: Story & { close(): Promise<void> };
 beforeAll(async () => {
-  world = await World.start();
+  world = await World.start({ workers: WORKERS });
   // Whoever is killed all the time needs longer, and is not out of budget for that.
   story = await Story.timed(world, { ...TEST, createBudget: 300_000, bootstrapBudget: 300_000 });
 });

@@ -1,21 +1,22 @@
 /** Real Temporal servers and real worker processes for tests, which may be killed at any moment. */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import type { ChildProcess } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { readJson } from '../../system/home.ts';
 import { findTemporal } from '../../workers/temporal-binary.ts';
 import { answers, freePort, serverArguments } from '../../workers/temporal-server.ts';
 import { workerCommand } from '../../workers/worker-command.ts';
+import { end, spawnLogged, testDir, until } from './processes.ts';
+import { startProduction } from './production.ts';
 
-const UP_MS = 30_000;
-const STOP_MS = 45_000;
+export { testDir } from './processes.ts';
+
 const WORKER_MAIN = join(import.meta.dirname, '..', '..', 'workers', 'main.ts');
 
 export interface TestServer {
   readonly address: string;
+  /** What clients and workers need in their environment to find it. */
+  readonly env: Readonly<Record<string, string>>;
   readonly pid: number;
   /** Of its database and log. */
   readonly directory: string;
@@ -26,8 +27,12 @@ export interface TestServer {
   restart(): Promise<void>;
 }
 
-/** @param options.database 'file' (as users have it; survives kill9) or 'memory'. Default 'file'. */
+/**
+ * The embedded server, or with STYX_TEST_SERVER=postgres that of the production topology.
+ * @param options.database of the embedded one: 'file' (as users have it; survives kill9) or 'memory'. Default 'file'.
+ */
 export async function startTestServer(options: { database?: 'file' | 'memory' } = {}): Promise<TestServer> {
+  if (process.env.STYX_TEST_SERVER === 'postgres') return await startProduction();
   const { path } = await findTemporal();
   const dir = testDir();
   let ports = { port: await freePort(), uiPort: await freePort() };
@@ -48,6 +53,7 @@ export async function startTestServer(options: { database?: 'file' | 'memory' } 
   });
   return {
     address,
+    env: { TEMPORAL_ADDRESS: address, TEMPORAL_TLS: 'false' },
     directory: dir,
     get pid() {
       return child.pid as number;
@@ -74,6 +80,8 @@ export interface TestWorkerOptions {
   readonly main?: string;
   /** Default: worker.log below `home`. Appended to. */
   readonly log?: string;
+  /** Default: one of its own. */
+  readonly readyFile?: string;
 }
 
 export interface TestWorker {
@@ -91,7 +99,7 @@ export interface TestWorker {
 /** The real worker process. Does not wait until it polls. */
 export function startTestWorker(options: TestWorkerOptions): TestWorker {
   mkdirSync(options.home, { recursive: true, mode: 0o700 });
-  const ready = join(mkdtempSync(join(options.home, 'w-')), 'ready');
+  const ready = options.readyFile ?? join(mkdtempSync(join(options.home, 'w-')), 'ready');
   const log = options.log ?? join(options.home, 'worker.log');
   const command = workerCommand(options.main ?? WORKER_MAIN, '--ready-file', ready);
   const child = spawnLogged(command, log, {
@@ -109,46 +117,4 @@ export function startTestWorker(options: TestWorkerOptions): TestWorker {
     kill9: () => end(child, 'SIGKILL'),
     log: () => readFileSync(log, 'utf8'),
   };
-}
-
-/** A directory for one test; its path is short, since sockets are made below. */
-export function testDir(): string {
-  return mkdtempSync(join(tmpdir(), 'styx-'));
-}
-
-function spawnLogged(argv: string[], log: string, env: NodeJS.ProcessEnv): ChildProcess {
-  const fd = openSync(log, 'a');
-  const [command = '', ...rest] = dyingWithParent(argv);
-  const child = spawn(command, rest, { stdio: ['ignore', fd, fd], env: { ...process.env, ...env } });
-  closeSync(fd);
-  children.add(child);
-  child.once('exit', () => children.delete(child));
-  return child;
-}
-
-/** A test run that is itself killed leaves no server behind, where util-linux can see to it. */
-function dyingWithParent(argv: string[]): string[] {
-  const setpriv = '/usr/bin/setpriv';
-  return existsSync(setpriv) ? [setpriv, '--pdeathsig', 'KILL', ...argv] : argv;
-}
-
-const children = new Set<ChildProcess>();
-process.once('exit', () => {
-  for (const child of children) child.kill('SIGKILL');
-});
-
-async function until(condition: () => Promise<boolean>, child: ChildProcess, log: string): Promise<void> {
-  for (const deadline = Date.now() + UP_MS; !(await condition()); await sleep(20)) {
-    if (child.exitCode === null && child.signalCode === null && Date.now() < deadline) continue;
-    throw new Error(`${child.spawnfile} is not up: ${readFileSync(log, 'utf8').slice(-2_000)}`);
-  }
-}
-
-async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const ended = once(child, 'exit');
-  child.kill(signal);
-  const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS);
-  await ended;
-  clearTimeout(timer);
 }

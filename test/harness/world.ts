@@ -2,7 +2,7 @@
  * A whole Styx of its own for tests that kill parts of it: Temporal server, worker, local cloud and client, on a data directory of
  * its own, with `Timing` = test. One a test file, since the client finds its server by the environment.
  */
-import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect, type Styx } from '../../client/connect.ts';
@@ -14,38 +14,52 @@ import { startTestServer, startTestWorker, type TestServer, type TestWorker, tes
 
 export type Victim = 'worker' | 'server' | 'host' | 'server+host';
 
+export interface WorldOptions {
+  /** A server that is up; it ends with the world. */
+  readonly given?: TestServer;
+  /** How many worker processes; default 1. */
+  readonly workers?: number;
+}
+
+/** Of worlds that test what several workers may do to each other: as many as the topology has. */
+export const WORKERS = process.env.STYX_TEST_SERVER === 'postgres' ? 2 : 1;
+
+function hasEnded({ child }: TestWorker): boolean {
+  return child.exitCode !== null || child.signalCode !== null;
+}
+
 export class World extends LocalWorld {
   readonly styx: Styx;
   readonly server: TestServer;
   kills = 0;
-  private worker: TestWorker;
+  private readonly workers: TestWorker[];
   private readonly points: string;
-  private readonly workerEnv: NodeJS.ProcessEnv;
+  /** What workers of this world have in their environment besides. */
+  readonly workerEnv: NodeJS.ProcessEnv;
 
-  private constructor(home: string, server: TestServer, worker: TestWorker, styx: Styx, env: NodeJS.ProcessEnv) {
+  private constructor(home: string, server: TestServer, workers: TestWorker[], styx: Styx, env: NodeJS.ProcessEnv) {
     super(home);
     this.server = server;
-    this.worker = worker;
+    this.workers = workers;
     this.styx = styx;
     this.points = join(home, 'points');
     this.workerEnv = env;
   }
 
-  static async start(): Promise<World> {
+  static async start({ given, workers: count = 1 }: WorldOptions = {}): Promise<World> {
     const home = testDir();
     mkdirSync(join(home, 'points'));
-    const server = await startTestServer();
-    process.env.TEMPORAL_ADDRESS = server.address;
-    process.env.TEMPORAL_TLS = 'false';
+    const server = given ?? (await startTestServer());
+    Object.assign(process.env, server.env);
     process.env.STYX_HOME = home;
     process.env.STYX_TIMING = 'test';
     // As on the embedded server.
     process.env.STYX_CODEC = 'required';
-    const env = { STYX_CRASH_POINTS: join(home, 'points') };
-    const worker = startTestWorker({ address: server.address, home, env });
-    await worker.waitReady();
+    const env = { ...server.env, STYX_CRASH_POINTS: join(home, 'points') };
+    const workers = Array.from({ length: count }, () => startTestWorker({ address: server.address, home, env }));
+    await Promise.all(workers.map((worker) => worker.waitReady()));
     const styx = await connect({ home, startServer: false });
-    return new World(home, server, worker, styx, env);
+    return new World(home, server, workers, styx, env);
   }
 
   /** How many machines the local cloud gives. */
@@ -70,15 +84,25 @@ export class World extends LocalWorld {
   /** Resolves when a point was hit; false when it was not within `ms`. */
   async hit(point: string, ms: number): Promise<boolean> {
     for (const end = Date.now() + ms; Date.now() < end; await sleep(15)) {
-      if (existsSync(join(this.points, `${point}.hit`))) return true;
+      if (this.holder(point) !== null) return true;
     }
     return false;
+  }
+
+  /** Process id of the worker that a point holds. */
+  private holder(point: string): number | null {
+    try {
+      // Empty until it has been written.
+      return Number(readFileSync(join(this.points, `${point}.hit`), 'utf8')) || null;
+    } catch {
+      return null;
+    }
   }
 
   /** Kills by SIGKILL while the point holds, brings back what died, and lets the point go. */
   async killAt(point: string, victim: Victim): Promise<void> {
     if (victim === 'worker') {
-      await this.killWorker();
+      await this.killWorker(this.holder(point));
       await this.startWorker();
     }
     if (victim === 'host' || victim === 'server+host') await this.killHost();
@@ -86,14 +110,20 @@ export class World extends LocalWorld {
     writeFileSync(join(this.points, `${point}.go`), '');
   }
 
-  async killWorker(): Promise<void> {
+  /** SIGKILL of the worker of that id, or of the one whose turn it is; of none when one is dead already. */
+  async killWorker(pid: number | null = null): Promise<void> {
+    const turn = this.workers[this.kills % this.workers.length];
     this.kills += 1;
-    await this.worker.kill9();
+    await (this.workers.find((worker) => worker.pid === pid) ?? this.workers.find(hasEnded) ?? turn)?.kill9();
   }
 
+  /** Starts those that are dead, and waits until all poll. */
   async startWorker(): Promise<void> {
-    this.worker = startTestWorker({ address: this.server.address, home: this.home, env: this.workerEnv });
-    await this.worker.waitReady();
+    for (const [index, worker] of this.workers.entries()) {
+      if (!hasEnded(worker)) continue;
+      this.workers[index] = startTestWorker({ address: this.server.address, home: this.home, env: this.workerEnv });
+    }
+    await Promise.all(this.workers.map((worker) => worker.waitReady()));
   }
 
   /** SIGKILL, and up again on the same port with what it had written. */
@@ -119,16 +149,16 @@ export class World extends LocalWorld {
   }
 
   get workerPid(): number {
-    return this.worker.pid;
+    return this.workers[0]?.pid ?? 0;
   }
 
   workerLog(): string {
-    return this.worker.log();
+    return this.workers[0]?.log() ?? '';
   }
 
   override async end(): Promise<void> {
     await this.styx.close();
-    await this.worker.kill9();
+    await Promise.all(this.workers.map((worker) => worker.kill9()));
     await this.server.stop();
     await super.end();
   }
