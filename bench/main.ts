@@ -13,6 +13,7 @@ import { history } from './history.ts';
 import { Lab } from './lab.ts';
 import { latency } from './latency.ts';
 import { idleMemory, memoryWith } from './memory.ts';
+import { metrics } from './metrics.ts';
 import { optimizer } from './optimizer.ts';
 import { met, type Report, table } from './report.ts';
 import { status } from './status.ts';
@@ -21,7 +22,7 @@ import { validate } from './validate.ts';
 const USAGE = `Usage: npm run bench -- [OPTIONS]
   --clusters N   clusters that are up at once for the memory figures; 0 for none (default 100)
   --rounds N     times that each command is run (default 7)
-  --only NAMES   of validate, optimizer, catalogs, latency, files, status, history, accept, memory; separated by commas (default all)
+  --only NAMES   of validate, optimizer, catalogs, latency, files, status, history, accept, metrics, memory; separated by commas (default all)
   --sky PATH     the sky program of SkyPilot, to compare with (default: the one on PATH)
   --json FILE    where the JSON goes (default: a file below the system's temporary directory)`;
 
@@ -32,7 +33,18 @@ function number(text: string, least: number): number {
   return value;
 }
 
-const SUBJECTS = ['validate', 'optimizer', 'catalogs', 'latency', 'files', 'status', 'history', 'accept', 'memory'];
+const SUBJECTS = [
+  'validate',
+  'optimizer',
+  'catalogs',
+  'latency',
+  'files',
+  'status',
+  'history',
+  'accept',
+  'metrics',
+  'memory',
+];
 const { values: options } = parseArgs({
   options: {
     clusters: { type: 'string', default: '100' },
@@ -119,6 +131,7 @@ async function withServer(): Promise<void> {
       say('acceptance of launches');
       await accept(lab, report);
     }
+    if (wanted.has('metrics')) await metrics(lab, report, say);
     if (wanted.has('memory')) {
       say(`${clusters} clusters at once`);
       await memoryWith(lab, report, clusters, say);

@@ -9,6 +9,7 @@ import { keyDocs } from '../model/config/docs.ts';
 import { ERROR_KINDS, ERROR_POLICIES } from '../model/errors.ts';
 import { NOT_EXECUTED_FIELDS } from '../model/executable.ts';
 import { JOB_STATUSES, JOB_TRANSITIONS } from '../model/job.ts';
+import { METRICS, type Metric } from '../model/metrics.ts';
 import { fieldDocs, taskJsonSchema } from '../model/spec/json-schema.ts';
 
 const COMMANDS = Object.keys(UPDATES) as (keyof typeof UPDATES)[];
@@ -69,6 +70,19 @@ export const DOC_TABLES: Readonly<Record<string, Readonly<Record<string, string>
         description,
         initial === 'none' ? '' : initial,
         carriedOut,
+      ]),
+    ),
+  },
+  'docs/observing.md': {
+    metrics: table(
+      ['metric', 'kind', 'labels', 'what it says'],
+      Object.values(METRICS).map(({ name, kind, labels, help }: Metric) => [
+        code(name),
+        kind,
+        Object.entries(labels)
+          .map(([label, values]) => (values === null ? code(label) : `${code(label)}: ${values.join(', ')}`))
+          .join('; '),
+        help,
       ]),
     ),
   },

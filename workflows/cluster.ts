@@ -52,6 +52,7 @@ import { validateSpec, validateTask } from '../model/task-schema.ts';
 import { Alarm } from './alarm.ts';
 import { clusterDetails } from './cluster-details.ts';
 import { EffectCarrier, jobChild, operationChild, watchChild } from './cluster-effects.ts';
+import { tellChanges, tellCrashed } from './cluster-telemetry.ts';
 import { refuse } from './failures.ts';
 import * as messages from './messages.ts';
 import { step } from './steps.ts';
@@ -177,6 +178,7 @@ class ClusterEntity {
   }
 
   private changed(state: ClusterEntity['state'], effects: readonly QueuedEffect[]): void {
+    tellChanges(this.state, state);
     this.state = state;
     this.outbox.push(...effects);
     this.changes += 1;
@@ -250,8 +252,7 @@ class ClusterEntity {
     if (gen !== generation(before)) return;
     const { operation, watch, duties, jobs } = this.state;
     const sameOperation = operation?.id === before.operation?.id && operation?.child === before.operation?.child;
-    this.apply({
-      type: 'crashed',
+    const found = {
       operation:
         operation !== null && sameOperation && dead(operationChild(this.id, gen, operation.id, operation.child)),
       watch: watch !== null && watch.child === before.watch?.child && dead(watchChild(this.id, gen, watch.child)),
@@ -259,7 +260,9 @@ class ClusterEntity {
       jobs: jobs
         .filter((job) => !isTerminalJob(job.status) && dead(jobChild(this.id, gen, job.id)))
         .map((job) => job.id),
-    });
+    };
+    tellCrashed(found);
+    this.apply({ type: 'crashed', ...found });
   }
 
   private mustContinueAsNew(): boolean {
