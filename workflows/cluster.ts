@@ -59,6 +59,7 @@ import { step } from './steps.ts';
 
 /** How long an entity must be quiet before it continues as new, unless its history is at twice the bound. */
 const QUIET_MS = 500;
+const QUIET = { summary: 'go on in a new run when nothing comes' };
 /** Children described in one step. */
 const DESCRIBED_AT_ONCE = 200;
 
@@ -89,7 +90,7 @@ class ClusterEntity {
   private readonly id = workflowInfo().workflowId;
   private state;
   private readonly outbox: QueuedEffect[];
-  private readonly alarm = new Alarm();
+  private readonly alarm = new Alarm('look again: autostop, budget, operations that may have crashed');
   private readonly carrier;
   /** Counts changes, so that the loop notices those that need nothing done. */
   private changes = 0;
@@ -277,7 +278,7 @@ class ClusterEntity {
   private async continueAsNewWhenQuiet(): Promise<void> {
     const hard = workflowInfo().historyLength >= this.input.timing.historyEvents * 2;
     const seen = this.changes;
-    if (!hard && (await condition(() => this.changes !== seen, QUIET_MS))) return;
+    if (!hard && (await condition(() => this.changes !== seen, QUIET_MS, QUIET))) return;
     if (this.describing || !allHandlersFinished()) {
       await condition(() => this.outbox.length > 0 || (!this.describing && allHandlersFinished()));
       return;
