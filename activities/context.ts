@@ -10,6 +10,8 @@ import { Keyring } from '../system/keyring.ts';
 import { installationSecret } from '../system/secret.ts';
 
 export interface ActivityContext {
+  /** Data directory of the worker. */
+  readonly styxHome: string;
   readonly client: Client;
   readonly pool: NodePool;
   /** A cloud by its name. @throws invalid when there is none of that name */
@@ -34,6 +36,7 @@ export interface HostContext {
 
 export function activityContext(host: HostContext): ActivityContext {
   return {
+    styxHome: host.styxHome,
     client: host.client,
     pool: createNodePool(),
     cloud: cloudNamed,

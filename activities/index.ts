@@ -3,14 +3,27 @@ import { activityContext, type HostContext } from './context.ts';
 import { fileSteps } from './files.ts';
 import { machineSteps } from './machines.ts';
 import { nodeSteps } from './nodes.ts';
-import type { ActActivities, WatchActivities } from './types.ts';
+import { priceSteps } from './prices.ts';
+import { sweepSteps } from './sweep.ts';
+import type { ActActivities, PriceActivities, WatchActivities } from './types.ts';
 import { watchSteps } from './watch.ts';
 import { wrapAll } from './wrap.ts';
 
-export function createActivities(host: HostContext): { actQueue: ActActivities; watchQueue: WatchActivities } {
+export function createActivities(host: HostContext): {
+  actQueue: ActActivities & PriceActivities;
+  watchQueue: WatchActivities;
+} {
   const context = activityContext(host);
   return {
-    actQueue: wrapAll<ActActivities>({ ...machineSteps(context), ...nodeSteps(context), ...fileSteps(context) }),
+    actQueue: {
+      ...wrapAll<ActActivities>({
+        ...machineSteps(context),
+        ...nodeSteps(context),
+        ...fileSteps(context),
+        ...sweepSteps(context),
+      }),
+      ...wrapAll<PriceActivities>(priceSteps(host.styxHome)),
+    },
     watchQueue: wrapAll<WatchActivities>(watchSteps(context)),
   };
 }

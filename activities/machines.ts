@@ -1,6 +1,7 @@
 /** Steps on the machines of one placement: observe, ensure, remove. */
 import type { CreateRequest } from '../clouds/cloud.ts';
 import { LAUNCH_OFFERS } from '../model/budgets.ts';
+import { TAGS } from '../model/cloud-resource.ts';
 import { StyxError } from '../model/errors.ts';
 import { loginKeyScope } from '../model/identity.ts';
 import { type Instance, type InstanceTypeOffer, instanceEnding, instanceExists } from '../model/machines.ts';
@@ -27,11 +28,11 @@ type MachineSteps = Pick<
 
 export function tagsOf(cluster: ClusterRef, installation: string): Record<string, string> {
   return {
-    'styx-installation': installation,
-    'styx-workflow': cluster.workflowId,
-    'styx-workspace': cluster.workspace,
-    'styx-cluster': cluster.name,
-    'styx-generation': cluster.generation,
+    [TAGS.installation]: installation,
+    [TAGS.workflow]: cluster.workflowId,
+    [TAGS.workspace]: cluster.workspace,
+    [TAGS.cluster]: cluster.name,
+    [TAGS.generation]: cluster.generation,
   };
 }
 

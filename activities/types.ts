@@ -3,8 +3,10 @@
  * kind of `model/errors.ts`. Workflows import this file's types only.
  */
 import type { CreateRequest } from '../clouds/cloud.ts';
+import type { CatalogUpdateInput, PricesUpdated } from '../model/catalog-update.ts';
 import type { RunJob } from '../model/commands.ts';
 import type { Instance, InstanceTypeOffer, NodeInfo, Placement, ResourceRequest } from '../model/machines.ts';
+import type { Look, Unclaimed } from '../model/sweep.ts';
 import type { AutostopRule, Task } from '../model/task.ts';
 import type { Timing } from '../model/timing.ts';
 
@@ -117,8 +119,33 @@ export interface WatchInput extends LeaseInput {
   readonly positions: readonly number[];
 }
 
+export interface LookInput {
+  readonly installation: string;
+  readonly timing: Timing;
+}
+
+export interface RemoveInput {
+  readonly orphans: readonly Unclaimed[];
+  readonly timing: Timing;
+}
+
 export interface DescribeInput {
   readonly workflowIds: readonly string[];
+}
+
+export interface UpdatePricesInput {
+  readonly cloud: string;
+  /** Somebody asked for this cloud: that it has no credentials is a failure then. */
+  readonly named: boolean;
+  readonly timing: Pick<CatalogUpdateInput['timing'], 'heartbeatEvery'>;
+}
+
+/** Of catalogues, on ACTIVITY_QUEUE. */
+export interface PriceActivities {
+  /** Those whose prices can be fetched. */
+  pricedClouds(): Promise<string[]>;
+  /** Fetches a cloud's prices; another try goes on where it was. Heartbeats. @throws invalid, auth, refused, throttled, transient, unreachable */
+  updatePrices(input: UpdatePricesInput): Promise<PricesUpdated>;
 }
 
 /** Short steps, on ACTIVITY_QUEUE. */
@@ -148,6 +175,12 @@ export interface ActActivities {
   setLease(input: LeaseInput): Promise<void>;
   /** Whether each workflow runs. */
   describe(input: DescribeInput): Promise<Record<string, 'running' | 'closed' | 'missing'>>;
+  /** What the configuration of the worker says of sweeps. */
+  sweepSettings(): Promise<{ fix: boolean; max: number | null }>;
+  /** Asks each cloud for what an installation made, and each workflow for what it claims. Heartbeats. */
+  lookForOrphans(input: LookInput): Promise<Look>;
+  /** Removes what still nobody claims, and waits until it is gone, for a few minutes. Answers ids. Heartbeats. */
+  removeOrphans(input: RemoveInput): Promise<{ removed: string[]; left: string[] }>;
 }
 
 /** Long ones, on WATCH_QUEUE. */

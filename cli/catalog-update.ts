@@ -2,6 +2,7 @@
 import type { QuarantinedPrice } from '../catalogs/update/checks.ts';
 import { MissingCredential } from '../catalogs/update/credentials.ts';
 import { findPriceApi, PRICE_APIS } from '../catalogs/update/sources.ts';
+import type { SpotUpdate } from '../catalogs/update/spot.ts';
 import { type CatalogUpdate, updateCatalog } from '../catalogs/update/update.ts';
 import { ERROR_POLICIES, type Failure, StyxError } from '../model/errors.ts';
 import type { CommonOptions, Context } from './run.ts';
@@ -65,12 +66,25 @@ function linesOf({ cloud, outcome, update, problem }: CloudUpdate): string[] {
     const { kind = 'internal', message = '', hint } = problem ?? {};
     return [`${cloud}: ${outcome}: ${plain(message)}. ${plain(hint ?? ERROR_POLICIES[kind].hint)}`];
   }
-  const { rows, added, removed, changed, quarantined, leftOut, pages } = update;
+  const { rows, added, removed, changed, quarantined, leftOut, carried, pages, spot } = update;
   const unread = pages.unchanged + pages.resumed;
   return [
     `${cloud}: ${rows} rows; ${changed} with new prices, ${added} new, ${removed} gone (${pages.fetched} pages read${unread === 0 ? '' : `, ${unread} known already`})`,
+    ...(spot === null ? [] : spotLines(spot)),
+    ...listed(carried, 'types have no price in the list, and stay as they were', plain),
     ...listed(leftOut, 'left out, since no catalogue says what they have', plain),
     ...listed(quarantined, 'not believed, and left as before (--force takes them)', priceText),
+  ];
+}
+
+function spotLines({ regions, fetched, kept, problem }: SpotUpdate): string[] {
+  if (problem !== null) {
+    const hint = problem.hint === null ? '' : `. ${problem.hint}`;
+    return [`  spot prices stay as they were: ${plain(`${problem.message}${hint}`)}`];
+  }
+  return [
+    `  spot prices of ${regions} regions (${fetched} read, ${regions - fetched} known already)`,
+    ...listed(kept, 'regions keep the spot prices that they had', ({ region, why }) => plain(`${region} (${why})`)),
   ];
 }
 

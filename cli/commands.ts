@@ -77,6 +77,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: 'Say what is wrong with this installation, and what to do',
     load: () => import('./commands/doctor.ts'),
   },
+  {
+    name: 'sweep',
+    summary: 'Find what stands at the clouds and is nobody’s, and remove it',
+    load: () => import('./commands/sweep.ts'),
+  },
   { name: 'server', summary: 'Start, stop and inspect the Styx server', load: () => import('./commands/server.ts') },
   { name: 'ui', summary: "Show Temporal's Web UI, readable, until Ctrl-C", load: () => import('./commands/ui.ts') },
   {

@@ -1,6 +1,7 @@
 /** What `styx optimize` says to people: SkyPilot's table of what was considered, and reasons. */
+import type { LastCheck } from '../client/checks.ts';
 import type { OptimizedTask, OptimizedTasks } from '../client/optimize.ts';
-import { formatSpan, infraName } from './format.ts';
+import { formatAge, formatSpan, infraName } from './format.ts';
 import { ageLines } from './gpu-tables.ts';
 import { formatTable } from './table.ts';
 
@@ -13,7 +14,11 @@ const SHOWN = 10;
 const WAYS = 4;
 const COLUMNS = ['INFRA', 'INSTANCE', 'vCPUs', 'Mem(GB)', 'GPUS', 'COST ($)', 'CHOSEN'];
 
-export function optimizedText({ tasks, plan, catalogs }: OptimizedTasks, verbose: boolean): string {
+export function optimizedText(
+  { tasks, plan, catalogs }: OptimizedTasks,
+  verbose: boolean,
+  checks: ReadonlyMap<string, LastCheck>,
+): string {
   const sections = tasks.map(({ name, numNodes, ranking }, index) => {
     const chosen = plan.kind === 'plan' ? (plan.tasks[index]?.placement ?? null) : null;
     const title = tasks.length === 1 ? '' : `Task ${name ?? index + 1}: `;
@@ -24,7 +29,22 @@ export function optimizedText({ tasks, plan, catalogs }: OptimizedTasks, verbose
   });
   const used = new Set(tasks.flatMap(({ ranking }) => shownOf(ranking, null).map(({ cloud }) => cloud)));
   const ages = ageLines(catalogs.filter(({ cloud }) => used.has(cloud)));
-  return [...sections, ...planLines(plan, tasks.length), ages.join('\n')].filter((part) => part !== '').join('\n\n');
+  const notes = [...ages, enabledLine([...used], checks)].join('\n');
+  return [...sections, ...planLines(plan, tasks.length), notes].filter((part) => part !== '').join('\n\n');
+}
+
+/** Which of the clouds in the table can be used, as far as that is known. */
+function enabledLine(shown: readonly string[], checks: ReadonlyMap<string, LastCheck>, now = Date.now()): string {
+  const known = shown.filter((cloud) => checks.has(cloud));
+  const unknown = shown.filter((cloud) => !checks.has(cloud));
+  const found = known.map((cloud) => {
+    const { enabled, at } = checks.get(cloud) as LastCheck;
+    return `${cloud} ${enabled ? 'is' : 'is not'} enabled (checked ${formatAge(at, now)})`;
+  });
+  const open =
+    unknown.length === 0 ? [] : [`of ${unknown.join(', ')} it was never checked whether you can launch there`];
+  const text = [...found, ...open].join('; ');
+  return text === '' ? '' : `${text[0]?.toUpperCase()}${text.slice(1)}: see \`styx check\`.`;
 }
 
 /** Why nothing meets a task, and what would. */

@@ -31,6 +31,11 @@ function planJson(
   return { numNodes, offers, budget: { ...budget, lastsSeconds: ms === Infinity ? null : Math.floor(ms / 1_000) } };
 }
 
+/** The task with the configuration's budget where it has none of its own. */
+export function withBudget<T extends Pick<WrittenTask, 'budget'>>(task: T, budget: Budget | null): T {
+  return task.budget !== undefined || budget === null ? task : { ...task, budget };
+}
+
 export function planText(offers: readonly InstanceTypeOffer[], numNodes: number, budget?: Budget): string {
   const nodes = `${numNodes} node${numNodes === 1 ? '' : 's'}`;
   const [first] = offers;

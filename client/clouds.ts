@@ -4,6 +4,9 @@ import { cloudRefusal } from '../model/config/values.ts';
 import { StyxError } from '../model/errors.ts';
 import type { InstanceTypeOffer, ResourceRequest } from '../model/machines.ts';
 
+/** Nobody waits longer for one cloud. */
+const CHECK_MS = 30_000;
+
 export interface CloudReport {
   readonly cloud: string;
   /** Null when the cloud could not be asked. */
@@ -12,12 +15,14 @@ export interface CloudReport {
 }
 
 /**
- * Looks at the credentials of these clouds; none named: all. One that is not `allowed` (null: all are) is not asked.
+ * Looks at the credentials of these clouds, at all of them at once; none named: all. One that is not `allowed` (null: all are) is not
+ * asked; one that does not answer within `limit` milliseconds counts as not enabled.
  * @throws invalid for a name that is no cloud's
  */
 export async function checkClouds(
   names: readonly string[] = [],
   allowed: readonly string[] | null = null,
+  limit = CHECK_MS,
 ): Promise<CloudReport[]> {
   const { cloudNamed, cloudNames } = await import('../clouds/registry.ts');
   const clouds = await Promise.all((names.length === 0 ? cloudNames() : [...new Set(names)]).map(cloudNamed));
@@ -26,12 +31,26 @@ export async function checkClouds(
       const refusal = cloudRefusal(cloud.name, allowed);
       if (refusal !== null) return { cloud: cloud.name, check: null, error: refusal };
       try {
-        return { cloud: cloud.name, check: await cloud.check(), error: null };
+        return { cloud: cloud.name, check: await within(cloud.check(), limit), error: null };
       } catch (error) {
         return { cloud: cloud.name, check: null, error: cloud.classify(error).message };
       }
     }),
   );
+}
+
+async function within<T>(answer: Promise<T>, ms: number): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new StyxError('unreachable', `it did not answer within ${ms / 1_000} s`)), ms);
+  });
+  try {
+    return await Promise.race([answer, late]);
+  } finally {
+    clearTimeout(timer);
+    // What comes too late is nobody's error.
+    answer.catch(() => undefined);
+  }
 }
 
 /**

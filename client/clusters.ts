@@ -14,6 +14,7 @@ import {
   SEARCH,
   UPDATES,
 } from '../model/commands.ts';
+import type { Budget } from '../model/cost-budget.ts';
 import { StyxError } from '../model/errors.ts';
 import { childWorkflowId, clusterWorkflowId, nameProblem } from '../model/identity.ts';
 import type { InstanceTypeOffer } from '../model/machines.ts';
@@ -78,6 +79,8 @@ export interface ClustersContext {
   readonly allowedClouds?: readonly string[] | null;
   /** Jobs of new clusters find conda. Default false. */
   readonly installConda?: boolean;
+  /** Of new clusters whose task has none. Default null: none. */
+  readonly budget?: Budget | null;
   /** Data directory: what a task brings along is kept in its store. */
   readonly home: string;
 }
@@ -95,7 +98,7 @@ export class Clusters {
    * @throws invalid (a cloud that may not be used, too), refused (the cluster is there and does not fit), transient
    */
   async launch(request: LaunchRequest, options: CommandOptions = {}): Promise<CommandAnswer> {
-    const { workspace, timing, link, home, allowedClouds = null, installConda = false } = this.#context;
+    const { workspace, timing, link, home, allowedClouds = null, installConda = false, budget = null } = this.#context;
     const problem = nameProblem(request.name);
     if (problem !== null) throw new StyxError('invalid', `cluster name '${request.name}' ${problem}`);
     const task = await onAllowedClouds(request.task, allowedClouds);
@@ -104,6 +107,7 @@ export class Clusters {
       numNodes: task.numNodes,
       resourcesText: request.resourcesText,
       ...(installConda ? { conda: true } : {}),
+      ...(budget === null ? {} : { budget }),
     };
     const payload: CommandPayloads['launch'] = {
       ...this.#base(options),

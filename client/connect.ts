@@ -4,6 +4,7 @@ import type { Collected } from '../data/store.ts';
 import { type Config, DEFAULT_CONFIG } from '../model/config/values.ts';
 import { StyxError } from '../model/errors.ts';
 import { nameProblem } from '../model/identity.ts';
+import type { SweepReport } from '../model/sweep.ts';
 import { NORMAL, TEST, type Timing } from '../model/timing.ts';
 import type { NodePool } from '../nodes/node.ts';
 import { loadConfig } from '../system/config.ts';
@@ -11,12 +12,14 @@ import { styxHome } from '../system/home.ts';
 import { installationSecret } from '../system/secret.ts';
 import { connectConfig } from '../workers/connection.ts';
 import type { TemporalCall } from './calls.ts';
+import { CatalogSchedule } from './catalog-schedule.ts';
 import { Clusters } from './clusters.ts';
 import { type CostOptions, type CostReport, costReport } from './costs.ts';
 import type { Diagnosis } from './doctor.ts';
 import { Link } from './link.ts';
 import { jobLogs, type LogOptions, type LogPiece } from './logs.ts';
 import { repeat } from './repeat.ts';
+import type { SweepOptions } from './sweep.ts';
 
 const COLLECT_MS = 30 * 60_000;
 
@@ -42,12 +45,16 @@ export interface Styx {
   readonly workspace: string;
   readonly user: string;
   readonly clusters: Clusters;
+  /** When catalogues are updated by themselves. */
+  readonly catalogSchedule: CatalogSchedule;
   /** The namespace's UUID. */
   installation(): Promise<string>;
   /** What clusters of all workspaces have cost, ended ones too while the server keeps them. */
   costs(options?: CostOptions): Promise<CostReport>;
   /** What is wrong with this installation, and what to do about it. Changes nothing. */
   doctor(): Promise<Diagnosis>;
+  /** What stands at the clouds and is nobody's; removes it when asked to. */
+  sweep(options?: SweepOptions): Promise<SweepReport>;
   /** Takes out of the store of files what no job needs; `graceMs` spares what is younger, by default a day. */
   collectFiles(options?: { graceMs?: number }): Promise<Collected>;
   /** A job's output as it comes; see LogOptions. */
@@ -72,20 +79,25 @@ export async function connect(options: ConnectOptions = {}): Promise<Styx> {
   }
   const link = await Link.open(() => connectConfig(home, process.env, config.codec), home, options.onCall);
   const user = options.user ?? userName();
-  const { allowedClouds, installConda } = config;
+  const { allowedClouds, installConda, budget } = config;
   const timing = timingOf(process.env.STYX_TIMING === 'test' ? TEST : NORMAL, config);
-  const clusters = new Clusters({ link, workspace, user, timing, home, allowedClouds, installConda });
+  const clusters = new Clusters({ link, workspace, user, timing, home, allowedClouds, installConda, budget });
   let pool: Promise<NodePool> | undefined;
   return {
     home,
     workspace,
     user,
     clusters,
+    catalogSchedule: new CatalogSchedule(link, timing),
     installation: () => link.installation(),
     costs: (costOptions = {}) => costReport(link, costOptions),
     async doctor() {
       const { examine } = await import('./doctor.ts');
       return await examine(link, home);
+    },
+    async sweep(sweepOptions = {}) {
+      const { sweep } = await import('./sweep.ts');
+      return await sweep(link, timing, sweepOptions);
     },
     async collectFiles(collectOptions = {}) {
       const { collectFiles } = await import('../workers/collect-files.ts');

@@ -160,7 +160,7 @@ function texts(machines: readonly Instance[]): string {
 
 function endThem(cloud: Cloud, machines: readonly Placed[]): Pick<Finding, 'next' | 'machines'> {
   return {
-    next: '`styx doctor --end-machines` ends them, with what is on their disks.',
+    next: '`styx doctor --end-machines` ends them now, with what is on their disks; `styx sweep --fix` after a second look.',
     machines: machines.map(({ id, placementKey, region, zone }) => ({
       cloud: cloud.name,
       region,

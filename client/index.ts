@@ -10,3 +10,4 @@ export type { FollowOptions, OperationEnd } from './follow.ts';
 export type { HistoryEntry, HistoryKind, HistoryOptions } from './history.ts';
 export type { LogOptions, LogPiece } from './logs.ts';
 export type { ClusterSummary } from './summary.ts';
+export type { SweepOptions } from './sweep.ts';

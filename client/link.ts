@@ -1,5 +1,5 @@
 /** The connection to Temporal of one client: made on first use, and made anew when the server comes back at another address. */
-import { Connection, type ConnectionOptions, WorkflowClient } from '@temporalio/client';
+import { Connection, type ConnectionOptions, ScheduleClient, WorkflowClient } from '@temporalio/client';
 import type { LoadedDataConverter } from '@temporalio/common';
 import { StyxError } from '../model/errors.ts';
 import { Keyring } from '../system/keyring.ts';
@@ -17,6 +17,9 @@ interface Open {
   readonly workflow: WorkflowClient;
   /** For what is read of many workflows at once: what is not ours is marked there and is no error. */
   readonly lists: WorkflowClient;
+  readonly schedules: ScheduleClient;
+  /** Nothing that is not sealed is taken. */
+  readonly strict: boolean;
 }
 
 export class Link {
@@ -85,6 +88,23 @@ export class Link {
     }
   }
 
+  /**
+   * A call on schedules that can be made twice, repeated while the server is away. `strict` is what the starts that they make
+   * have to say. @throws StyxError
+   */
+  async schedules<T>(fn: (schedules: ScheduleClient, strict: boolean) => Promise<T>): Promise<T> {
+    const attempt = async (deadline: number) => {
+      const { schedules, strict } = this.#open;
+      try {
+        return await schedules.withDeadline(deadline, () => fn(schedules, strict));
+      } catch (error) {
+        if (isConnectionLoss(error)) await this.#reconsider();
+        throw error;
+      }
+    };
+    return await repeat(attempt, { budget: 30_000 });
+  }
+
   /** The namespace's UUID. */
   async installation(): Promise<string> {
     if (this.#installation === undefined) {
@@ -130,6 +150,8 @@ function connectTo(config: ConnectConfig, home: string, interceptors: Intercepto
       address,
       connection,
       workflow: new WorkflowClient({ connection, namespace, ...sealedClient(home, codec) }),
+      schedules: new ScheduleClient({ connection, namespace, dataConverter: sealedClient(home, codec).dataConverter }),
+      strict: codec === 'required',
       lists: new WorkflowClient({ connection, namespace, ...sealedClient(home, codec, 'mark') }),
     };
   } catch (error) {

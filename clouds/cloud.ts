@@ -3,6 +3,7 @@
  * Every method is idempotent and safe to run twice at the same time: an activity may die after its effect and before its
  * answer, and run again on another worker. Failures are StyxErrors whose kind says what to do (`model/errors.ts`).
  */
+import type { CloudResource } from '../model/cloud-resource.ts';
 import type { StyxError } from '../model/errors.ts';
 import type { Instance, InstanceTypeOffer, Placement, PowerOff, ResourceRequest } from '../model/machines.ts';
 
@@ -100,6 +101,15 @@ export interface Cloud {
     ids: readonly string[],
     targets: readonly string[],
   ): Promise<OpenedTargets>;
+
+  /** Everything in this account that carries an installation's tag and is not gone, of whatever kind and wherever. @throws auth, throttled, transient */
+  owned(installation: string): Promise<CloudResource[]>;
+
+  /** Which of these are not gone, by their ids. @throws auth, throttled, transient */
+  existing(resources: readonly CloudResource[]): Promise<CloudResource[]>;
+
+  /** Asks for its end; answers at once. What is gone is not an error. @throws transient while something else that goes first is there */
+  remove(resource: CloudResource): Promise<void>;
 
   /** How a node ends itself when nobody else can: what its agent is told to do. */
   powerOff(instance: Instance, action: 'stop' | 'terminate'): PowerOff;

@@ -179,7 +179,8 @@ export function actLaunch(draft: Draft, launch: Extract<Waiting, { kind: 'launch
     queuePolicy: launch.job?.task.queue ?? draft.state.queuePolicy,
   });
   if (rule !== undefined) changeAutostop(draft, rule);
-  if (launch.budget !== undefined) draft.set({ budget: launch.budget });
+  const budget = launch.budget ?? (fresh ? launch.spec.budget : undefined);
+  if (budget !== undefined) draft.set({ budget });
   if (draft.state.status === 'UP') {
     if (launch.job !== null) submitJob(draft, launch.job);
     finishAtOnce(draft, 'launch', launch.opId, 'succeeded', null);

@@ -93,6 +93,7 @@ const spec = z.object({
   numNodes: z.number(),
   resourcesText: z.string(),
   conda: z.boolean().exactOptional(),
+  budget: budget.exactOptional(),
 });
 const operation = z.object({
   id: z.string(),

@@ -1,5 +1,6 @@
 /** A cluster's state: how it begins, how it is kept within its budget, and how it is shown. */
 import { REMEMBERED_JOBS, REMEMBERED_OPERATIONS, REMEMBERED_REQUESTS, REMEMBERED_TRIES } from './budgets.ts';
+import type { Claims } from './cloud-resource.ts';
 import { type ClusterState, displayStatus } from './cluster.ts';
 import { budgetNotice, budgetView } from './cluster-budget.ts';
 import type { ClusterInput, ClusterMemo, ClusterView } from './commands.ts';
@@ -51,6 +52,12 @@ export function newCluster(input: Pick<ClusterInput, 'workspace' | 'name'>, life
     cost: { accrued: 0, since: null, hourly: 0 },
     requests: [],
   };
+}
+
+/** What it is responsible for: the machines of the placement that stands, and of all whose end is not proved. */
+export function claimsOf(state: Pick<ClusterState, 'life' | 'n' | 'placement' | 'intents'>): Claims {
+  const placements = state.placement === null ? state.intents : [state.placement, ...state.intents];
+  return { generation: generation(state), placementKeys: [...new Set(placements.map(({ key }) => key))] };
 }
 
 export function generation(state: Pick<ClusterState, 'life' | 'n'>): string {

@@ -101,6 +101,8 @@ export interface ClusterSpec {
   readonly resourcesText: string;
   /** Jobs find conda (`provision.install_conda`). Default false. */
   readonly conda?: boolean;
+  /** Of a new cluster whose launch names none (`budget` of the configuration). */
+  readonly budget?: Budget;
 }
 
 export interface LostNode {

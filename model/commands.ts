@@ -80,7 +80,7 @@ export interface CommandPayloads {
 }
 
 /** `files`: the snapshots that jobs need which have no workflow of their own yet. */
-export const QUERIES = { view: 'view', files: 'files' } as const;
+export const QUERIES = { view: 'view', files: 'files', claims: 'claims' } as const;
 
 /** In the memo of a job's workflow: the snapshots that it needs. */
 export const FILES_MEMO = 'styxFiles';

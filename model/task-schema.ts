@@ -57,11 +57,20 @@ export function plannedOffers(): z.ZodType<InstanceTypeOffer[]> {
     .refine((offers) => jsonBytes(offers) <= RESULT_BYTES, `has more than ${RESULT_BYTES} bytes`);
 }
 
+const budget: z.ZodType<Budget> = z
+  .object({
+    maxCost: z.number().positive().nullable(),
+    maxDuration: z.number().positive().nullable(),
+    onExceed: z.enum(['stop', 'down', 'notify']),
+  })
+  .refine(({ maxCost, maxDuration }) => maxCost !== null || maxDuration !== null, 'has no limit');
+
 const specSchema: z.ZodType<ClusterSpec> = z.object({
   resources: request.extend({ planned: plannedOffers().exactOptional() }),
   numNodes: z.int().min(1).max(10_000),
   resourcesText: z.string(),
   conda: z.boolean().exactOptional(),
+  budget: budget.exactOptional(),
 });
 
 function shortName(value: unknown): string {
@@ -85,14 +94,6 @@ const fileMount: z.ZodType<files.FileMount> = z.object({
   source,
   snapshot,
 });
-
-const budget: z.ZodType<Budget> = z
-  .object({
-    maxCost: z.number().positive().nullable(),
-    maxDuration: z.number().positive().nullable(),
-    onExceed: z.enum(['stop', 'down', 'notify']),
-  })
-  .refine(({ maxCost, maxDuration }) => maxCost !== null || maxDuration !== null, 'has no limit');
 
 const taskSchema: z.ZodType<Task> = z
   .object({

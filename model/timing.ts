@@ -42,6 +42,10 @@ export interface Timing {
   readonly historyEvents: number;
   /** A minute of an autostop rule. Tests shorten it. */
   readonly idleMinute: number;
+  /** What is younger is never taken for nobody's. */
+  readonly sweepMinAge: number;
+  /** Between the two looks that prove that a thing is nobody's. */
+  readonly sweepConfirm: number;
 }
 
 export const NORMAL: Timing = {
@@ -65,6 +69,8 @@ export const NORMAL: Timing = {
   killGrace: 10_000,
   historyEvents: 500,
   idleMinute: 60_000,
+  sweepMinAge: 60 * 60_000,
+  sweepConfirm: 10 * 60_000,
 };
 
 /** The same life, faster: work goes on at most 3 s after a killed worker is back. */
@@ -89,4 +95,6 @@ export const TEST: Timing = {
   killGrace: 1_000,
   historyEvents: 500,
   idleMinute: 1_000,
+  sweepMinAge: 1_000,
+  sweepConfirm: 1_500,
 };

@@ -4,6 +4,7 @@
  */
 import type { Payload, PayloadCodec, SerializationContext } from '@temporalio/common';
 import protos from '@temporalio/proto';
+import { sealedFor } from '../model/catalog-update.ts';
 import type { ForeignReason } from '../model/envelope.ts';
 import { StyxError } from '../model/errors.ts';
 import type { Keyring } from '../system/keyring.ts';
@@ -91,7 +92,9 @@ function text(payload: Payload, name: string): string {
 function boundTo(context: SerializationContext | undefined): string {
   if (context === undefined) return '';
   const { workflowId = '' } = context;
-  return context.type === 'workflow' ? `workflow ${workflowId}` : `activity ${context.activityId ?? ''} ${workflowId}`;
+  return context.type === 'workflow'
+    ? `workflow ${sealedFor(workflowId)}`
+    : `activity ${context.activityId ?? ''} ${workflowId}`;
 }
 
 function purpose(keyId: string, bound: string): string {

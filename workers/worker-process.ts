@@ -18,6 +18,7 @@ import { metricsAddress } from './metrics-setting.ts';
 import { ensureNamespace, type NamespaceInfo } from './namespace.ts';
 import type { CodecRule } from './payload-codec.ts';
 import { sealedClient } from './sealing.ts';
+import { sweepEveryHour } from './sweeps.ts';
 import { type ActivityMaps, createWorkers } from './worker.ts';
 
 export interface WorkerCode {
@@ -84,13 +85,17 @@ async function work(code: WorkerCode, log: Log): Promise<void> {
   const ready = values['ready-file'];
   if (ready !== undefined) writeAtomically(ready, JSON.stringify({ ...self(), metrics: endpoint?.url ?? null }));
   log.info(`polls after ${Math.round(performance.now())} ms`);
-  const tidying = tidyFiles(client, home, info.installation, stop.signal, (message) => log.warn(message));
+  const warn = (message: string) => log.warn(message);
+  const tidying = [
+    tidyFiles(client, home, info.installation, stop.signal, warn),
+    sweepEveryHour(client.workflow, info.installation, stop.signal, warn),
+  ];
   try {
     await running;
   } finally {
     stop.abort();
     endpoint?.close();
-    await tidying;
+    await Promise.all(tidying);
     await connection.close().catch(() => {});
   }
 }

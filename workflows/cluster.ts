@@ -21,6 +21,7 @@ import type { QueuedEffect } from '../model/cluster-effects.ts';
 import { manifestsHeld } from '../model/cluster-files.ts';
 import { parseClusterState } from '../model/cluster-schema.ts';
 import {
+  claimsOf,
   clusterIdleness,
   clusterMemo,
   clusterView,
@@ -141,6 +142,7 @@ class ClusterEntity {
       }),
     );
     setHandler(messages.filesQuery, () => manifestsHeld(this.state, this.outbox));
+    setHandler(messages.claimsQuery, () => claimsOf(this.state));
     setHandler(messages.operationEndedSignal, (event) => this.apply({ type: 'operationEnded', ...event }));
     setHandler(messages.placingSignal, (event) => this.apply({ type: 'placing', ...event }));
     setHandler(messages.progressSignal, (event) => this.apply({ type: 'progress', ...event }));

@@ -1,8 +1,10 @@
 /** Every workflow type, under the name that clients and other workflows start it by. */
 
+export { catalogUpdate } from './catalog-update.ts';
 export { cluster } from './cluster.ts';
 export { job } from './job.ts';
 export { provision } from './provision.ts';
 export { reap } from './reap.ts';
 export { retire } from './retire.ts';
+export { sweep } from './sweep.ts';
 export { watch } from './watch.ts';

@@ -1,5 +1,6 @@
 /** All updates, queries and signals, typed, under the names of `model/commands.ts`. */
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
+import type { Claims } from '../model/cloud-resource.ts';
 import {
   type AbandonJob,
   type ClusterView,
@@ -36,6 +37,7 @@ export const commandUpdates = {
 export const viewQuery = defineQuery<ClusterView>(QUERIES.view);
 export const secretsQuery = defineQuery<Task['secrets']>(JOB_QUERIES.secrets);
 export const filesQuery = defineQuery<string[]>(QUERIES.files);
+export const claimsQuery = defineQuery<Claims>(QUERIES.claims);
 
 export const operationEndedSignal = defineSignal<[OperationEnded]>(SIGNALS.operationEnded);
 export const placingSignal = defineSignal<[PlacingSignal]>(SIGNALS.placing);

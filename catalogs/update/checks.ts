@@ -31,6 +31,7 @@ export interface Checked {
 
 /**
  * @param before the catalogue that stands; null: there is none
+ * @param spot does the list say this row's spot price? Otherwise the one that stands stays
  * @param force believe all of it
  * @throws invalid at a row that cannot be, or when most of the rows are gone
  */
@@ -38,7 +39,7 @@ export function checkRows(
   cloud: string,
   fetched: readonly CatalogRow[],
   before: readonly CatalogRow[] | null,
-  { spot, force }: { spot: boolean; force: boolean },
+  { spot, force }: { spot: (row: CatalogRow) => boolean; force: boolean },
 ): Checked {
   const rows = cheapest(fetched);
   for (const row of rows) checkRow(cloud, row);
@@ -57,7 +58,7 @@ export function checkRows(
     const was = old.get(rowKey(row));
     if (was === undefined) return row;
     const price = trusted('price', row, was, force, quarantined);
-    const spotPrice = spot ? trusted('spotPrice', row, was, force, quarantined) : was.spotPrice;
+    const spotPrice = spot(row) ? trusted('spotPrice', row, was, force, quarantined) : was.spotPrice;
     if (price !== was.price || spotPrice !== was.spotPrice) changed++;
     return { ...row, price, spotPrice };
   });

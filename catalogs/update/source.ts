@@ -2,6 +2,7 @@
 import type { CatalogRow, Shape } from '../catalog.ts';
 import type { Credential } from './credentials.ts';
 import type { Answer } from './http.ts';
+import type { SpotApi } from './spot.ts';
 
 export interface PageRequest {
   /** Absolute; of the origin of the API's address. */
@@ -27,12 +28,16 @@ export interface Known {
   /** Regions of each instance type. */
   readonly regions: ReadonlyMap<string, readonly string[]>;
   readonly allRegions: readonly string[];
+  /** Rows of the catalogue that stands. */
+  readonly standing: readonly CatalogRow[];
 }
 
 export interface PricedRows {
   readonly rows: readonly CatalogRow[];
   /** Instance types with a price, of which nobody says what they have: they are left out. */
   readonly leftOut: readonly string[];
+  /** Rows that stand and that the list says nothing about: they stay, as old as they are. */
+  readonly carried?: readonly CatalogRow[];
 }
 
 export interface PriceApi<Item> {
@@ -45,6 +50,8 @@ export interface PriceApi<Item> {
   readonly credential: Credential | null;
   /** Does it say spot prices? Otherwise those known before stay. */
   readonly spot: boolean;
+  /** Where spot prices are that the list does not say. */
+  readonly spotApi?: SpotApi;
   headers?(secret: string): Readonly<Record<string, string>>;
   first(base: string): readonly PageRequest[];
   /** @throws when the answer is not of the API's form, or an error in it */

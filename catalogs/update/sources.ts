@@ -5,12 +5,13 @@ import type { PriceApi } from './source.ts';
 import { AWS } from './sources/aws.ts';
 import { AZURE } from './sources/azure.ts';
 import { DIGITALOCEAN } from './sources/digitalocean.ts';
+import { GCP } from './sources/gcp.ts';
 import { LAMBDA } from './sources/lambda.ts';
 import { OCI } from './sources/oci.ts';
 import { RUNPOD } from './sources/runpod.ts';
 import { VAST } from './sources/vast.ts';
 
-export const PRICE_APIS: readonly PriceApi<unknown>[] = [AWS, AZURE, DIGITALOCEAN, LAMBDA, OCI, RUNPOD, VAST];
+export const PRICE_APIS: readonly PriceApi<unknown>[] = [AWS, AZURE, DIGITALOCEAN, GCP, LAMBDA, OCI, RUNPOD, VAST];
 
 /** @throws invalid, with those that can be fetched */
 export function findPriceApi(cloud: string): PriceApi<unknown> {

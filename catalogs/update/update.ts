@@ -7,7 +7,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { StyxError } from '../../model/errors.ts';
 import { homePaths, styxCache, styxHome, writeAtomically } from '../../system/home.ts';
 import { lockHolder, spawnLocked } from '../../system/lock.ts';
-import { type Catalog, type CatalogInfo, type CatalogSource, catalogOf, type Shape } from '../catalog.ts';
+import {
+  type Catalog,
+  type CatalogInfo,
+  type CatalogRow,
+  type CatalogSource,
+  catalogOf,
+  type Shape,
+} from '../catalog.ts';
 import { encodeCatalog } from '../format.ts';
 import { fetchedFile, type LoadedCatalog, loadCatalog, shippedFile } from '../load.ts';
 import { checkRows, type QuarantinedPrice } from './checks.ts';
@@ -16,6 +23,7 @@ import { RETRY_POLICY, type RetryPolicy } from './http.ts';
 import { type PageCounts, walkPages } from './pages.ts';
 import type { Known, PriceApi } from './source.ts';
 import { findPriceApi } from './sources.ts';
+import { type SpotUpdate, withSpotPrices } from './spot.ts';
 
 const LOCK_TRIES = 3;
 const LOCK_DELAY_MS = 200;
@@ -44,7 +52,11 @@ export interface CatalogUpdate {
   readonly quarantined: readonly QuarantinedPrice[];
   /** Instance types of which nobody says what they have. */
   readonly leftOut: readonly string[];
+  /** Instance types that the list says no price of: they stay as they were. */
+  readonly carried: readonly string[];
   readonly pages: PageCounts;
+  /** null: the price list says spot prices itself, or nobody does. */
+  readonly spot: SpotUpdate | null;
 }
 
 /**
@@ -89,16 +101,28 @@ async function update(
   };
   const walk = await walkPages(api, base, dir, http, say);
   try {
-    const { rows, leftOut } = api.rows(walk.items, knownOf([shipped, last]));
     const before = standing === null ? null : [...standing.catalog.rows()];
-    const checked = checkRows(cloud, rows, before, { spot, force });
-    const hasSpot = checked.rows.some(({ spotPrice }) => spotPrice !== null);
-    const info = infoOf(api, base, walk.begun, shipped, standing, hasSpot);
+    const { rows: priced, leftOut, carried = [] } = api.rows(walk.items, knownOf([shipped, last], before ?? []));
+    // Of a list that says nothing that is known, nothing is kept.
+    const rows = priced.length === 0 ? [] : [...priced, ...carried];
+    const policy = http.policy;
+    const asked = api.spotApi === undefined ? null : await withSpotPrices(api.spotApi, rows, dir, policy, say);
+    const isNew = ({ region }: CatalogRow) => asked?.regions.has(region) ?? spot;
+    const checked = checkRows(cloud, asked?.rows ?? rows, before, { spot: isNew, force });
+    const withSpot = checked.rows.filter(({ spotPrice }) => spotPrice !== null);
+    const spotPrices = withSpot.length === 0 ? 'none' : withSpot.every(isNew) ? 'new' : 'older';
+    const info = infoOf(api, base, walk.begun, shipped, standing, spotPrices, {
+      spotRegions: asked?.update.regions ?? 0,
+      carried: carried.length > 0,
+    });
     const path = join(homePaths(home).fetchedCatalogs, `${cloud}.json`);
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     writeAtomically(path, encodeCatalog(catalogOf(info, checked.rows)));
     const { added, removed, changed, quarantined } = checked;
-    return { cloud, path, rows: checked.rows.length, added, removed, changed, quarantined, leftOut, pages: walk.pages };
+    const counts = { rows: checked.rows.length, added, removed, changed };
+    const types = [...new Set(carried.map(({ instanceType }) => instanceType))].sort();
+    const of = { quarantined, leftOut, carried: types, pages: walk.pages, spot: asked?.update ?? null };
+    return { cloud, path, ...counts, ...of };
   } finally {
     // A list that was refused is asked for anew too.
     walk.finish();
@@ -151,7 +175,7 @@ async function loadedOf(file: Parameters<typeof loadCatalog>[0] | null): Promise
   });
 }
 
-function knownOf(loaded: readonly (LoadedCatalog | null)[]): Known {
+function knownOf(loaded: readonly (LoadedCatalog | null)[], standing: readonly CatalogRow[]): Known {
   const shapes = new Map<string, readonly Shape[]>();
   const regions = new Map<string, Set<string>>();
   for (const catalog of loaded.flatMap((one): Catalog[] => (one === null ? [] : [one.catalog]))) {
@@ -163,23 +187,31 @@ function knownOf(loaded: readonly (LoadedCatalog | null)[]): Known {
     }
   }
   const all = new Set([...regions.values()].flatMap((set) => [...set]));
-  return { shapes, regions: new Map([...regions].map(([type, set]) => [type, [...set]])), allRegions: [...all].sort() };
+  const regionsOf = new Map([...regions].map(([type, set]) => [type, [...set]]));
+  return { shapes, regions: regionsOf, allRegions: [...all].sort(), standing };
 }
 
 function infoOf(
-  { cloud, spot }: PriceApi<unknown>,
+  { cloud, spot, spotApi }: PriceApi<unknown>,
   base: string,
   begun: number,
   shipped: LoadedCatalog | null,
   standing: LoadedCatalog | null,
-  hasSpot: boolean,
+  spotPrices: 'new' | 'older' | 'none',
+  /** Regions of which spot prices were asked for by themselves; is there any row that stayed as it was? */
+  { spotRegions, carried: stayed }: { spotRegions: number; carried: boolean },
 ): CatalogInfo {
   const date = new Date(begun).toISOString();
   const day = date.slice(0, 10);
   const { host, pathname } = new URL(base);
   const from = `${host}${pathname.replace(/\/$/, '')}`;
   const of = spot ? 'prices on demand and of spot machines' : 'on-demand prices';
-  const carried = spot ? 'vCPUs, memory and accelerators' : 'vCPUs, memory, accelerators and spot prices';
+  const carried =
+    spot || spotPrices === 'new' ? 'vCPUs, memory and accelerators' : 'vCPUs, memory, accelerators and spot prices';
+  const apart: CatalogSource[] =
+    spotApi === undefined || spotRegions === 0
+      ? []
+      : [{ of: `spot prices of ${spotRegions} regions`, from: spotApi.from, commit: null, date, license: null }];
   const oldSpot = standing?.catalog.info.spotPrices ?? null;
   const older: CatalogSource[] =
     shipped === null
@@ -195,9 +227,10 @@ function infoOf(
         ];
   return {
     cloud,
-    prices: day,
-    spotPrices: hasSpot ? (spot ? day : oldSpot) : null,
+    // The oldest of them, as everywhere.
+    prices: stayed ? (standing?.catalog.info.prices ?? day) : day,
+    spotPrices: spotPrices === 'none' ? null : spotPrices === 'new' && !stayed ? day : oldSpot,
     undated: false,
-    sources: [{ of, from, commit: null, date, license: null }, ...older],
+    sources: [{ of, from, commit: null, date, license: null }, ...apart, ...older],
   };
 }

@@ -2,9 +2,10 @@ import type { Command } from 'commander';
 import type { CatalogSource } from '../../catalogs/catalog.ts';
 import { type CatalogFile, catalogFiles, loadCatalog } from '../../catalogs/load.ts';
 import { StyxError } from '../../model/errors.ts';
+import type { ScheduleOptions } from '../catalog-schedule.ts';
 import type { UpdateCommandOptions } from '../catalog-update.ts';
 import { ageOf } from '../gpu-tables.ts';
-import { debugOption, outputOption } from '../options.ts';
+import { configOption, debugOption, outputOption } from '../options.ts';
 import { type CommonOptions, runCommand } from '../run.ts';
 import { formatTable, plain } from '../table.ts';
 
@@ -16,6 +17,18 @@ export function configure(command: Command): void {
     .option('--force', 'believe prices that moved tenfold, and lists that lost most of their rows');
   outputOption(debugOption(update)).action((clouds: string[], options: UpdateCommandOptions) =>
     runCommand(options, async (context) => (await import('../catalog-update.ts')).updateAll(clouds, options, context)),
+  );
+  const schedule = command
+    .command('schedule')
+    .description('have prices fetched by themselves, by the server; without options: show when')
+    .argument('[cloud...]', 'with --every or --cron: these alone; default: all that can be asked')
+    .option('--every <time>', 'such as 24h')
+    .option('--cron <times>', 'five fields in UTC, such as "0 4 * * *"')
+    .option('--off', 'no longer');
+  outputOption(configOption(debugOption(schedule))).action((clouds: string[], options: ScheduleOptions) =>
+    runCommand(options, async (context) =>
+      (await import('../catalog-schedule.ts')).scheduleUpdates(clouds, options, context),
+    ),
   );
   const status = command
     .command('status')

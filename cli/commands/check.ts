@@ -1,5 +1,7 @@
 import type { Command } from 'commander';
+import { rememberChecks } from '../../client/checks.ts';
 import { type CloudReport, checkClouds } from '../../client/clouds.ts';
+import { ensurePrivateDir, styxHome } from '../../system/home.ts';
 import { configOption, debugOption, outputOption } from '../options.ts';
 import { type CommonOptions, runCommand } from '../run.ts';
 import { plain } from '../table.ts';
@@ -17,6 +19,7 @@ export function configure(command: Command): void {
     runCommand(options, async (context) => {
       const { config } = await context.config();
       const reports = await checkClouds(infra, config.allowedClouds);
+      rememberChecks(ensurePrivateDir(styxHome()), reports);
       if (options.output === 'json') process.stdout.write(`${JSON.stringify(reports.map(asJson), null, 2)}\n`);
       else process.stdout.write(`${checkText(reports, options.verbose === true)}\n`);
       return reports.some(isEnabled) ? 0 : NOT_ENABLED_EXIT;
@@ -32,7 +35,7 @@ export function checkText(reports: readonly CloudReport[], verbose: boolean): st
   const lines: string[] = [];
   for (const report of reports) {
     const { cloud, check, error } = report;
-    if (check?.ok === true) lines.push(`${cloud}: enabled [compute]`);
+    if (check?.ok === true) lines.push(`${cloud}: enabled [${abilities(check.capabilities).join(', ')}]`);
     else lines.push(`${cloud}: disabled`);
     if (error !== null) lines.push(`  ${error}`);
     for (const problem of check?.problems ?? []) lines.push(`  ${problem}`);
@@ -45,6 +48,12 @@ export function checkText(reports: readonly CloudReport[], verbose: boolean): st
   const enabled = reports.filter(isEnabled).map(({ cloud }) => cloud);
   lines.push('', `Enabled infra: ${enabled.join(', ') || 'none'}`);
   return lines.map(plain).join('\n');
+}
+
+/** Those that it has; why it lacks one is shown with `-v`. */
+function abilities({ spot, stop, multiNode, openPorts }: NonNullable<CloudReport['check']>['capabilities']): string[] {
+  const able = { spot, stop, 'multi-node': multiNode, ports: openPorts };
+  return ['compute', ...Object.entries(able).flatMap(([name, can]) => (can === true ? [name] : []))];
 }
 
 function asJson({ cloud, check, error }: CloudReport) {

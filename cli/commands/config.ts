@@ -40,7 +40,9 @@ async function shownSettings({ settings }: ResolvedConfig): Promise<ShownSetting
     const key = path.join('.');
     return { key, value: withoutSecrets(path, value), source: source.name, line, carriedOut: isCarriedOut(path) };
   });
-  const defaults = Object.entries(CARRIED_OUT).filter(([key]) => !shown.some((one) => one.key === key));
+  const defaults = Object.entries(CARRIED_OUT).filter(
+    ([key]) => !shown.some((one) => one.key === key || one.key.startsWith(`${key}.`)),
+  );
   const unset = defaults.map(
     ([key, value]): ShownSetting => ({ key, value, source: 'default', line: null, carriedOut: true }),
   );

@@ -11,7 +11,7 @@ import type { WrittenTask } from '../../model/task.ts';
 import { confirm } from '../confirm.ts';
 import { followJob, followOperation } from '../follow.ts';
 import { configOption, debugOption, outputOption, yesOption } from '../options.ts';
-import { showPlan } from '../plan.ts';
+import { showPlan, withBudget } from '../plan.ts';
 import { type CommonOptions, type Context, runCommand } from '../run.ts';
 import { keepSshEntries } from '../ssh-entries.ts';
 import {
@@ -62,14 +62,16 @@ async function launch(context: Context, entrypoint: string[], options: LaunchOpt
   const problem = nameProblem(name);
   if (problem !== null) throw new StyxError('invalid', `cluster name '${name}' ${problem}`);
   const planned = await plannedOffers(context, written, options);
+  // What a new cluster has to keep to.
+  const previewed = withBudget(task, config.budget);
   if (options.dryrun === true) {
-    await showPlan(task, options.output === 'json' ? 'json' : 'table', process.stdout, planned);
+    await showPlan(previewed, options.output === 'json' ? 'json' : 'table', process.stdout, planned);
     return 0;
   }
   const styx = await context.styx();
   const existing = await styx.clusters.summary(name);
   if (existing === null) {
-    await previewNew(context, task, options, planned);
+    await previewNew(context, previewed, options, planned);
     await confirm(`Launching a new cluster '${name}'.`, options.yes);
   }
   context.onDetach('Interrupted: the launch may have been accepted; see `styx status`.');

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { makePlan } from '../../client/plan.ts';
 import { configOption, debugOption } from '../options.ts';
-import { planText } from '../plan.ts';
+import { planText, withBudget } from '../plan.ts';
 import { writePlan } from '../plan-file.ts';
 import { type CommonOptions, type Context, runCommand } from '../run.ts';
 import { readTask, type TaskOptions, taskOptions } from '../task-input.ts';
@@ -24,7 +24,7 @@ async function run(context: Context, entrypoint: string[], options: PlanOptions)
   const { config } = await context.config();
   const task = readTask(entrypoint, options);
   const plan = await makePlan(task, { allowedClouds: config.allowedClouds });
-  process.stderr.write(`${planText(plan.placements, task.numNodes, task.budget)}\n`);
+  process.stderr.write(`${planText(plan.placements, task.numNodes, withBudget(task, config.budget).budget)}\n`);
   writePlan(options.outFile, plan);
   return 0;
 }

@@ -12,7 +12,7 @@ import { controlSocket } from './paths.ts';
 import type { ContainmentMode } from './records.ts';
 
 /** A host of another version is asked to leave; its instances go on under the next. */
-export const HOST_VERSION = 2;
+export const HOST_VERSION = 3;
 
 export interface HostInfo {
   readonly pid: number;
@@ -27,6 +27,7 @@ export type HostRequest =
   | { readonly op: 'exit' }
   | { readonly op: 'create'; readonly request: CreateRequest }
   | { readonly op: 'list'; readonly filter: InstanceFilter }
+  | { readonly op: 'owned'; readonly installation: string }
   | { readonly op: 'stop'; readonly ids: readonly string[] }
   | { readonly op: 'start'; readonly ids: readonly string[] }
   | { readonly op: 'terminate'; readonly placementKey: string }

@@ -6,8 +6,9 @@ import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
+import { TAGS } from '../../model/cloud-resource.ts';
 import { StyxError } from '../../model/errors.ts';
-import { type Instance, instanceEnding } from '../../model/machines.ts';
+import { type Instance, instanceEnding, instanceExists } from '../../model/machines.ts';
 import type { CreateRequest, InstanceFilter, OpenedTargets } from '../cloud.ts';
 import { InstanceRunner } from './instance.ts';
 import { instanceId, type LocalPaths } from './paths.ts';
@@ -109,6 +110,11 @@ export class Fleet {
       (a, b) => a.createdAt - b.createdAt || a.placementKey.localeCompare(b.placementKey) || a.index - b.index,
     );
     return found.map(view);
+  }
+
+  owned(installation: string): InstanceRecord[] {
+    const records = [...this.#instances.values()].map(({ record }) => record);
+    return records.filter(({ state, tags }) => instanceExists(state) && tags[TAGS.installation] === installation);
   }
 
   stop(ids: readonly string[]): void {

@@ -51,6 +51,8 @@ function perform(request: HostRequest): unknown {
       return fleet.create(request.request);
     case 'list':
       return fleet.list(request.filter);
+    case 'owned':
+      return fleet.owned(request.installation);
     case 'stop':
       fleet.stop(request.ids);
       return null;

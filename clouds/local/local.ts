@@ -1,17 +1,27 @@
 /** The embedded cloud: instances are contained process trees with SSH servers of their own, on this machine. */
-import { execFileSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { hostname, userInfo } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import ssh2 from 'ssh2';
+import { type CloudResource, TAGS } from '../../model/cloud-resource.ts';
 import { StyxError } from '../../model/errors.ts';
 import { stableHash } from '../../model/identity.ts';
-import type { Instance, InstanceTypeOffer, Placement, PowerOff, ResourceRequest } from '../../model/machines.ts';
+import {
+  type Instance,
+  type InstanceTypeOffer,
+  instanceExists,
+  type Placement,
+  type PowerOff,
+  type ResourceRequest,
+} from '../../model/machines.ts';
 import { styxHome } from '../../system/home.ts';
 import type { Capabilities, Cloud, CloudCheck, CreateRequest, InstanceFilter, OpenedTargets } from '../cloud.ts';
 import { NO_NAMESPACE, probeContainment } from './containment.ts';
 import { askHost, type HostInfo, type HostRequest } from './control.ts';
 import { cpusOf, machineSize, offersFor, REGION, ZONE } from './offers.ts';
 import { type LocalPaths, localPaths } from './paths.ts';
+import type { InstanceRecord } from './records.ts';
 import { probeRoot } from './root.ts';
 import { localSettings } from './settings.ts';
 
@@ -52,10 +62,8 @@ export class LocalCloud implements Cloud {
   async check(): Promise<CloudCheck> {
     const problems: string[] = [];
     try {
-      execFileSync('python3', ['-c', 'import sys; sys.exit(sys.version_info < (3, 8))'], {
-        stdio: 'ignore',
-        timeout: 10_000,
-      });
+      const isOld = 'import sys; sys.exit(sys.version_info < (3, 8))';
+      await promisify(execFile)('python3', ['-c', isOld], { timeout: 10_000 });
     } catch {
       problems.push('Python 3.8 or newer is needed as python3 on the PATH; install it and run `styx check` again.');
     }
@@ -115,6 +123,23 @@ export class LocalCloud implements Cloud {
     return (await this.#ask({ op: 'open', ids, targets })) as OpenedTargets;
   }
 
+  async owned(installation: string): Promise<CloudResource[]> {
+    const { vcpuHourlyCost } = localSettings(this.#paths.limits);
+    const owned = (await this.#ask({ op: 'owned', installation })) as InstanceRecord[];
+    return owned.map((record) => resourceOf(record, vcpuHourlyCost));
+  }
+
+  async existing(resources: readonly CloudResource[]): Promise<CloudResource[]> {
+    const there = await this.list({ region: REGION, zone: ZONE }, { ids: resources.map(({ id }) => id) });
+    const ids = new Set(there.filter(({ state }) => instanceExists(state)).map(({ id }) => id));
+    return resources.filter(({ id }) => ids.has(id));
+  }
+
+  /** Machines of one placement come and go together. */
+  async remove({ placementKey }: CloudResource): Promise<void> {
+    if (placementKey !== null) await this.#ask({ op: 'terminate', placementKey });
+  }
+
   powerOff(instance: Instance, action: 'stop' | 'terminate'): PowerOff {
     const directory = join(this.#paths.instances, instance.id);
     return {
@@ -154,6 +179,22 @@ export class LocalCloud implements Cloud {
   async host(): Promise<HostInfo> {
     return (await this.#ask({ op: 'info' })) as HostInfo;
   }
+}
+
+function resourceOf(record: InstanceRecord, vcpuHourlyCost: number): CloudResource {
+  return {
+    cloud: 'local',
+    region: REGION,
+    zone: ZONE,
+    kind: 'instance',
+    id: record.id,
+    state: record.state,
+    placementKey: record.placementKey,
+    workflowId: record.tags[TAGS.workflow] ?? null,
+    generation: record.tags[TAGS.generation] ?? null,
+    createdAt: record.createdAt,
+    hourlyCost: record.state === 'stopped' ? 0 : record.cpus * vcpuHourlyCost,
+  };
 }
 
 function validate({ placement, authorizedKey }: CreateRequest): void {

@@ -26,6 +26,9 @@ export function resolveConfig(layers: readonly ConfigLayer[]): ResolvedConfig {
     sshTimeout: given.provision?.ssh_timeout ?? DEFAULT_CONFIG.sshTimeout,
     installConda: given.provision?.install_conda ?? DEFAULT_CONFIG.installConda,
     codec: given.codec ?? DEFAULT_CONFIG.codec,
+    sweepFix: given.sweep?.fix ?? DEFAULT_CONFIG.sweepFix,
+    sweepMax: given.sweep?.max ?? DEFAULT_CONFIG.sweepMax,
+    budget: given.budget ?? DEFAULT_CONFIG.budget,
   };
   return { config, settings, warning: warningOf(layers) };
 }

@@ -5,6 +5,7 @@ import { autostop } from '../spec/autostop.ts';
 import { doc, FieldError, field, shown } from '../spec/field.ts';
 import { cloudName } from '../spec/place.ts';
 import { writtenResources } from '../spec/resources.ts';
+import { budgetField } from '../spec/styx-fields.ts';
 import { flagField, text as textOf, wholeField, wordField } from '../spec/values.ts';
 import { cloudSections } from './clouds.ts';
 import { flag, free, keys, named, number, said, section, text, textOrTexts, texts, whole } from './forms.ts';
@@ -77,6 +78,14 @@ const taken = {
     'Styx alone: `required` or `optional`, what of unsealed messages is taken with a Temporal server of your own',
     '`optional`',
   ),
+  sweep: doc(
+    section({
+      fix: doc(flagField(), 'remove what is nobody’s at the clouds, and do not only report it', '`false`'),
+      max: doc(wholeField(1), 'most things that one sweep removes', '10, and at most half of what is seen'),
+    }),
+    'Styx alone: the sweeps of the server, once an hour',
+  ),
+  budget: doc(budgetField, 'Styx alone: the `budget` of new clusters whose task has none', 'none'),
   provision: doc(
     section({
       ssh_timeout: doc(wholeField(1), 'seconds that one try to connect to a machine that starts may take', '10'),

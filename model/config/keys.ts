@@ -6,7 +6,10 @@ import { DEFAULT_CONFIG } from './values.ts';
 export const CARRIED_OUT: Readonly<Record<string, unknown>> = {
   allowed_clouds: DEFAULT_CONFIG.allowedClouds,
   active_workspace: DEFAULT_CONFIG.workspace,
+  budget: DEFAULT_CONFIG.budget,
   codec: DEFAULT_CONFIG.codec,
+  'sweep.fix': DEFAULT_CONFIG.sweepFix,
+  'sweep.max': DEFAULT_CONFIG.sweepMax,
   'provision.ssh_timeout': DEFAULT_CONFIG.sshTimeout,
   'provision.install_conda': DEFAULT_CONFIG.installConda,
 };

@@ -1,4 +1,5 @@
 /** What the parts of Styx take of the configuration. */
+import type { Budget } from '../cost-budget.ts';
 
 /** Values of configuration, with their defaults where nothing says otherwise. */
 export interface Config {
@@ -10,6 +11,12 @@ export interface Config {
   readonly installConda: boolean;
   /** Whether a Temporal server that is not the embedded one takes unsealed messages; null: not said. */
   readonly codec: 'required' | 'optional' | null;
+  /** Sweeps remove what is nobody's, and do not only report it. */
+  readonly sweepFix: boolean;
+  /** Most that one of them removes; null: see MOST_REMOVED. */
+  readonly sweepMax: number | null;
+  /** Of new clusters whose task has none; null: none. */
+  readonly budget: Budget | null;
 }
 
 export const DEFAULT_CONFIG: Config = {
@@ -18,6 +25,9 @@ export const DEFAULT_CONFIG: Config = {
   sshTimeout: 10,
   installConda: false,
   codec: null,
+  sweepFix: false,
+  sweepMax: null,
+  budget: null,
 };
 
 /** A cloud that may not be used, as messages have it; null: it may. */

@@ -25,9 +25,12 @@ afterEach(() => {
 
 /** Every cloud's address is that of the test's server: nothing is asked elsewhere. */
 function start(args: readonly string[], env: NodeJS.ProcessEnv = {}) {
-  const clouds = ['AWS', 'AZURE', 'DO', 'LAMBDA', 'OCI', 'RUNPOD', 'VAST'];
+  const clouds = ['AWS', 'AZURE', 'DO', 'GCP', 'LAMBDA', 'OCI', 'RUNPOD', 'VAST'];
   const addresses = Object.fromEntries(clouds.map((cloud) => [`STYX_CATALOG_${cloud}_URL`, server.url]));
-  const base = { PATH: process.env.PATH, HOME: home, STYX_HOME: home, STYX_CACHE: join(home, 'cache'), ...addresses };
+  // Nor is the service that tells machines of AWS and GCP who they are.
+  const nowhere = { AWS_EC2_METADATA_DISABLED: 'true' };
+  const dirs = { HOME: home, STYX_HOME: home, STYX_CACHE: join(home, 'cache') };
+  const base = { PATH: process.env.PATH, ...dirs, ...addresses, ...nowhere };
   const child = spawn(process.execPath, [main, 'catalog', ...args], { env: { ...base, ...env } });
   let [out, err] = ['', ''];
   child.stdout.on('data', (data: Buffer) => (out += data));

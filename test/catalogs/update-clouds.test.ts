@@ -2,10 +2,11 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { CatalogRow } from '../../catalogs/catalog.ts';
 import { catalog } from '../../catalogs/load.ts';
 import { updateCatalog } from '../../catalogs/update/update.ts';
+import { withAwsCredentials, withoutAwsCredentials } from './aws-environment.ts';
 import { PriceServer, shippedRows } from './price-server.ts';
 
 let home: string;
@@ -14,8 +15,10 @@ let server: PriceServer;
 beforeEach(async () => {
   home = mkdtempSync(join(tmpdir(), 'styx-update-clouds-'));
   server = await PriceServer.start();
+  withoutAwsCredentials(home);
 });
 afterEach(() => {
+  vi.unstubAllEnvs();
   server.stop();
   rmSync(home, { recursive: true, force: true });
 });
@@ -104,12 +107,33 @@ describe('aws', () => {
     const before = await shippedRows('aws');
     const done = await update('aws');
     expect(done).toMatchObject({ leftOut: [], quarantined: [], changed: 0, added: 0 });
+    expect(done.spot?.problem?.message).toContain('there are no credentials of aws');
     const [gpu] = before.filter(({ accelerators, price }) => accelerators?.name === 'A100' && price !== null);
     const { cloud: _, ...expected } = gpu as CatalogRow;
     expect(await rowsOf('aws', expected.instanceType)).toContainEqual(expected);
     const { info } = await catalog('aws', home);
     expect(info.prices).toBe(new Date().toISOString().slice(0, 10));
     expect(info.spotPrices, 'spot prices are as old as they were').toBe('2026-07-05');
+  });
+
+  test('has the spot prices of now with credentials, and says so by their date', async () => {
+    const list = server.reply;
+    server.reply = (asked, base) => {
+      if (asked.method !== 'POST') return list(asked, base);
+      const item =
+        '<item><instanceType>m5.large</instanceType><spotPrice>0.0456</spotPrice>' +
+        '<availabilityZone>here-a</availabilityZone><timestamp>2026-07-01T00:00:00Z</timestamp></item>';
+      const body = `<R xmlns="x"><spotPriceHistorySet>${item}</spotPriceHistorySet></R>`;
+      return { body, headers: { 'content-type': 'text/xml' } };
+    };
+    withAwsCredentials(server.url);
+    const { spot } = await update('aws');
+    expect(spot).toMatchObject({ problem: null, kept: [] });
+    expect(spot?.regions).toBe(lines.size);
+    for (const row of await rowsOf('aws', 'm5.large')) expect(row.spotPrice).toBe(0.0456);
+    const { info } = await catalog('aws', home);
+    expect(info.spotPrices).toBe(new Date().toISOString().slice(0, 10));
+    expect(info.sources.map(({ of }) => of).join()).toContain(`spot prices of ${lines.size} regions`);
   });
 
   test('does not take what is sold in another way for it', async () => {

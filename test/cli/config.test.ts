@@ -39,9 +39,12 @@ test('`config show` says which line of which file, or which option, each value i
     ['active_workspace', 'other', '--config'],
     ['allowed_clouds', '["AWS","local"]', '~/.sky/config.yaml:1'],
     ['api_server.service_account_token', '<redacted>', '~/.sky/config.yaml:3', 'not carried out yet'],
+    ['budget', '-', 'default'],
     ['codec', '-', 'default'],
     ['provision.install_conda', 'false', 'default'],
     ['provision.ssh_timeout', '20', '.styx.yaml:1'],
+    ['sweep.fix', 'false', 'default'],
+    ['sweep.max', '-', 'default'],
     [''],
     ['Files, the last goes first:'],
     ['', '~/.sky/config.yaml'],
@@ -122,4 +125,20 @@ test('a configuration that is wrong ends each command that uses it, with exit co
   }
   writeFileSync(join(project, 'task.yaml'), 'run: echo\n');
   expect(styx('validate', 'task.yaml').code).toBe(0);
+});
+
+test('a budget of the configuration is shown with its lines, foreseen by a launch, and below the one of the task', () => {
+  writeFileSync(join(home, '.styx', 'config.yaml'), 'budget:\n  max_duration: 2h\n  on_exceed: down\n');
+  const rows = styx('config', 'show')
+    .out.split('\n')
+    .map((line) => line.split(/ {2,}/));
+  expect(rows).toContainEqual(['budget.max_duration', '2h', '~/.styx/config.yaml:2']);
+  expect(rows).toContainEqual(['budget.on_exceed', 'down', '~/.styx/config.yaml:3']);
+  expect(rows.map(([key]) => key)).not.toContain('budget');
+  expect(styx('launch', '--dryrun', 'true').out).toContain('lasts 2h; then the cluster is ended.');
+  writeFileSync(join(project, 'task.yaml'), 'budget: {max_duration: 3h}\nrun: "true"\n');
+  expect(styx('launch', '--dryrun', 'task.yaml').out).toContain('lasts 3h; then the cluster is stopped.');
+  expect(styx('config', 'show', '--config', 'budget.max_cost=-1').err).toContain('must be US dollars above 0');
+  const none = styx('config', 'show', '--config', '{budget: {on_exceed: stop}}');
+  expect([none.code, none.err]).toEqual([2, expect.any(String)]);
 });

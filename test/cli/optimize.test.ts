@@ -46,7 +46,26 @@ Estimated cost: $32.00 / hour
 
 Age of prices: aws today, lambda today.
 \`styx catalog status\` shows dates and sources.
+Of lambda, aws it was never checked whether you can launch there: see \`styx check\`.
 `);
+});
+
+test('which clouds are enabled is known from the last check, with its age, and can be all that counts', () => {
+  expect(styx('--cpus', '8', '--enabled')).toMatchObject({ code: 2, err: expect.stringContaining('Run `styx check`') });
+  const at = Date.now() - 5 * 60_000;
+  const aws = { at, enabled: false, reason: 'no credentials' };
+  const lambda = { at, enabled: true, reason: null };
+  const file = join(home, 'checks.json');
+  writeFileSync(file, JSON.stringify({ version: 1, clouds: { aws, lambda } }));
+  const all = styx('--cpus', '8').out;
+  expect(all).toContain('Aws is not enabled (checked 5 mins ago); lambda is enabled (checked 5 mins ago): see');
+  expect(all).toContain('m6i.2xlarge');
+  const only = styx('--cpus', '8', '--enabled').out;
+  expect(only).not.toContain('m6i.2xlarge');
+  expect(only).toMatch(/lambda \(us-west-1\) +cpu_8 /);
+  writeFileSync(file, '{"version": 1, "clo');
+  expect(styx('--cpus', '8').out).toContain('it was never checked');
+  rmSync(file);
 });
 
 test('as JSON, every place that would do is there, in order, with why the others are not', () => {

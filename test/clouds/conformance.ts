@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Cloud, CreateRequest } from '../../clouds/cloud.ts';
+import { TAGS } from '../../model/cloud-resource.ts';
 import { StyxError } from '../../model/errors.ts';
 import { ANY_MACHINE, type Instance, type InstanceState, type Placement } from '../../model/machines.ts';
 
@@ -68,6 +69,35 @@ export function conformance(name: string, makeCloud: () => Promise<CloudUnderTes
       );
 
     const ids = (instances: readonly Instance[]): string[] => instances.map(({ id }) => id);
+
+    it('shows all that an installation made, of whatever kind, until it is gone, and nothing else', async () => {
+      const installation = randomBytes(8).toString('hex');
+      const [workflowId, generation] = ['cluster/default/c', 'g-1'];
+      const tags = { [TAGS.installation]: installation, [TAGS.workflow]: workflowId, [TAGS.generation]: generation };
+      const [wanted, other] = [await request(2, tags), await request(1, { [TAGS.installation]: 'other' })];
+      await cloud.create(wanted);
+      await cloud.create(other);
+      await reach(wanted, 'running');
+      await reach(other, 'running');
+      const owned = await cloud.owned(installation);
+      expect(owned.filter(({ kind }) => kind === 'instance')).toHaveLength(2);
+      for (const one of owned) {
+        expect(one).toMatchObject({ cloud: cloud.name, workflowId, generation, placementKey: wanted.placement.key });
+        expect(Math.abs((one.createdAt ?? 0) - Date.now())).toBeLessThan(world.patience + 60_000);
+      }
+      expect(await cloud.existing(owned)).toEqual(owned);
+      const end = Date.now() + world.patience;
+      for (let left = owned; left.length > 0; await sleep(50)) {
+        expect(Date.now()).toBeLessThan(end);
+        for (const one of left) {
+          await cloud.remove(one).catch((error) => expect(cloud.classify(error).kind).toBe('transient'));
+        }
+        left = await cloud.existing(left);
+      }
+      for (const one of owned) await cloud.remove(one);
+      expect(await cloud.owned(installation)).toEqual([]);
+      expect((await cloud.owned('other')).length).toBeGreaterThan(0);
+    });
 
     it('is ready, and says what it can do', async () => {
       const check = await cloud.check();

@@ -52,7 +52,9 @@ test.each(SKYPILOT_KEYS)('docs say of the key %s of the configuration whether it
 
 test('a key that is carried out is a key of the table, and no other one is said to be', () => {
   const yes = keyDocs().filter(({ carriedOut }) => carriedOut === 'yes');
-  expect(yes.map(({ path }) => path).sort()).toEqual([...Object.keys(CARRIED_OUT), 'workspace'].sort());
+  // What is in one that is carried out as a whole has rows of its own.
+  const keys = yes.filter(({ path }) => !Object.keys(CARRIED_OUT).some((key) => path.startsWith(`${key}.`)));
+  expect(keys.map(({ path }) => path).sort()).toEqual([...Object.keys(CARRIED_OUT), 'workspace'].sort());
 });
 
 test.each(keyDocs().filter(({ carriedOut }) => carriedOut === 'not yet'))(

@@ -109,6 +109,16 @@ export function simulatedCluster(): SimulatedCluster {
       async describe({ workflowIds }) {
         return Object.fromEntries(workflowIds.map((id) => [id, 'running' as const]));
       },
+      async sweepSettings() {
+        return { fix: false, max: null };
+      },
+      async lookForOrphans() {
+        return { seen: 0, young: 0, unclaimed: [], unknown: [] };
+      },
+      async removeOrphans() {
+        note('remove');
+        return { removed: [], left: [] };
+      },
     },
     watch: {
       async watchNodes() {

@@ -30,8 +30,8 @@ export interface TestServer {
 export async function startTestServer(options: { database?: 'file' | 'memory' } = {}): Promise<TestServer> {
   const { path } = await findTemporal();
   const dir = testDir();
-  const ports = { port: await freePort(), uiPort: await freePort() };
-  const address = `127.0.0.1:${ports.port}`;
+  let ports = { port: await freePort(), uiPort: await freePort() };
+  let address = `127.0.0.1:${ports.port}`;
   const database = options.database === 'memory' ? null : join(dir, 'styx.db');
   const log = join(dir, 'log');
   const start = async () => {
@@ -39,7 +39,13 @@ export async function startTestServer(options: { database?: 'file' | 'memory' } 
     await until(() => answers(address, 1_000), child, log);
     return child;
   };
-  let child = await start();
+  // Whoever else looks for a free port may have taken one of these meanwhile.
+  let child = await start().catch(async (error: Error) => {
+    if (!error.message.includes('address already in use')) throw error;
+    ports = { port: await freePort(), uiPort: await freePort() };
+    address = `127.0.0.1:${ports.port}`;
+    return await start();
+  });
   return {
     address,
     directory: dir,

@@ -84,6 +84,8 @@ export interface Asked {
   readonly task?: Partial<Task>;
   readonly retryUntilUp?: boolean;
   readonly autostop?: AutostopRule | null;
+  /** More of what the cluster is launched for. */
+  readonly spec?: Partial<ClusterSpec>;
   readonly jobs?: readonly number[] | null;
 }
 
@@ -94,7 +96,12 @@ export function aCommand(kind: CommandKind, asked: Asked = {}): Command {
   const rule = autostop === undefined ? {} : { autostop };
   switch (kind) {
     case 'launch': {
-      const more = { spec: aSpec(nodes), retryUntilUp, noSetup: false, commandLine: 'styx launch' };
+      const more = {
+        spec: { ...aSpec(nodes), ...asked.spec },
+        retryUntilUp,
+        noSetup: false,
+        commandLine: 'styx launch',
+      };
       return { kind, payload: { ...base(), task, ...more, ...rule } };
     }
     case 'exec':

@@ -30,6 +30,35 @@ function view(story: Story) {
   return clusterView(story.state, { installation: 'i', timing: NORMAL, now: story.now, waits: {} });
 }
 
+describe('the budget of the configuration', () => {
+  const spec = { budget: TEN };
+
+  test('is that of a new cluster whose task has none, and of no other', () => {
+    const story = new Story();
+    story.up(1, { spec });
+    expect(story.state.budget).toEqual(TEN);
+    const own = new Story();
+    own.up(1, { spec, task: { budget: TEN_TOLD } });
+    expect(own.state.budget).toEqual(TEN_TOLD);
+    own.command('launch', { spec });
+    expect(own.state.budget, 'a launch on a cluster that stands leaves it as it is').toEqual(TEN_TOLD);
+    const without = new Story();
+    without.up(1);
+    without.command('launch', { spec });
+    expect(without.state.budget ?? null).toBeNull();
+  });
+
+  test('holds again for the next cluster of the name, and survives a new run', () => {
+    const story = new Story();
+    story.up(1, { spec, task: { budget: TEN_TOLD } });
+    story.command('down');
+    story.command('launch', { spec });
+    story.ended('succeeded');
+    expect(story.state.budget).toEqual(TEN);
+    expect(parseClusterState(JSON.parse(JSON.stringify(story.state))).spec?.budget).toEqual(TEN);
+  });
+});
+
 describe('a budget', () => {
   test('is due when its money is spent at the price of what stands, from when it stands', () => {
     const story = new Story();

@@ -109,6 +109,9 @@ describe('layers', () => {
       sshTimeout: 10,
       installConda: true,
       codec: null,
+      sweepFix: false,
+      sweepMax: null,
+      budget: null,
     });
     expect(settings.map(({ path, source, line }) => [path.join('.'), source.name, line])).toEqual([
       ['allowed_clouds', '~/.styx/config.yaml', 1],

@@ -35,7 +35,9 @@ for (const shape of SHAPES) {
   // The index is a moment behind.
   await new Promise((resolve) => setTimeout(resolve, 2_000));
   for await (const { workflowId, runId, type } of client.workflow.list()) {
-    if (workflowId !== `cluster/default/${cluster}` && !workflowId.startsWith(`cluster/default/${cluster}/`)) continue;
+    const ofCluster =
+      workflowId === `cluster/default/${cluster}` || workflowId.startsWith(`cluster/default/${cluster}/`);
+    if (!(shape.workflows?.test(workflowId) ?? ofCluster)) continue;
     const history = await client.workflow.getHandle(workflowId, runId).fetchHistory();
     histories.push({ workflowId, type, history: encode(history), keys });
   }

@@ -46,7 +46,7 @@ describe('recorded histories', () => {
   it('are there for every shape, with every kind of workflow among them', () => {
     expect(files.toSorted()).toEqual(SHAPES.map(({ name }) => `${name}.json.gz`).toSorted());
     const types = new Set(files.flatMap((file) => recorded(file).map(({ type }) => type)));
-    expect([...types].toSorted()).toEqual(['cluster', 'job', 'provision', 'retire', 'watch']);
+    expect([...types].toSorted()).toEqual(['catalogUpdate', 'cluster', 'job', 'provision', 'retire', 'watch']);
   });
 
   it.each(files)('%s replays', { timeout: 60_000 }, async (file) => {

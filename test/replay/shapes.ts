@@ -9,6 +9,8 @@ import type { World } from '../harness/world.ts';
 
 export interface Shape {
   readonly name: string;
+  /** Whose histories are kept; default: the cluster's and those of its children. */
+  readonly workflows?: RegExp;
   run(world: World, cluster: string): Promise<void>;
 }
 
@@ -124,6 +126,21 @@ export const SHAPES: readonly Shape[] = [
       await clusters.waitJob(cluster, job);
       await down(world, cluster);
       world.price(0);
+    },
+  },
+  {
+    name: 'catalog-update',
+    workflows: /^catalog-update-/,
+    async run(world) {
+      const { catalogSchedule } = world.styx;
+      // Of clouds that need a key, so that nothing is asked: the one is worth an error, as it is named.
+      for (const name of ['VAST_API_KEY', 'LAMBDA_API_KEY']) delete process.env[name];
+      await catalogSchedule.set({ every: 86_400 }, ['vast', 'lambda']);
+      await catalogSchedule.trigger();
+      while ((await catalogSchedule.view())?.last?.clouds == null) {
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+      await catalogSchedule.off();
     },
   },
 ];

@@ -53,6 +53,9 @@ test('a payload of one workflow is worth nothing in another, or in an activity',
   const sealed = await seal(VALUE, CONTEXT);
   await expect(open(sealed, { ...CONTEXT, workflowId: 'cluster/default/b' })).rejects.toThrow(/for something else/);
   const activity: SerializationContext = { ...CONTEXT, type: 'activity', activityId: '1', isLocal: false };
+  // Nor can it be passed off as the start of an update that a schedule makes.
+  const scheduled = { ...CONTEXT, workflowId: 'catalog-update-2026-07-01T04:00:00Z' };
+  await expect(open(sealed, scheduled)).rejects.toThrow(/for something else/);
   await expect(open(sealed, activity)).rejects.toThrow(/for something else/);
   const renamed = { ...sealed, metadata: { ...sealed.metadata, for: Buffer.from('workflow cluster/default/b') } };
   await expect(open(renamed, { ...CONTEXT, workflowId: 'cluster/default/b' })).rejects.toThrow(/altered/);

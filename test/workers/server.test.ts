@@ -111,8 +111,10 @@ describe.each<{ parts: Part[] }>([
       const state = await up();
       return refsOf(state).every(isRunning) && parts.every((part) => state[part]?.pid !== before[part]?.pid) && state;
     });
+    // A worker that misses its server for longer than its connection tries, as on a busy machine, gives up and is replaced.
+    const mayGoToo = (part: Part) => part === 'worker' && parts.includes('temporal');
     for (const part of PARTS) {
-      if (!parts.includes(part)) expect(settled[part]).toEqual(before[part]);
+      if (!parts.includes(part) && !mayGoToo(part)) expect(settled[part]).toEqual(before[part]);
       expect(lockHolder(join(home, 'server', `${part}.lock`))).toEqual(settled[part]);
     }
     const result = await withClient(async (client) => {

@@ -1,6 +1,6 @@
 /**
  * AWS: the bulk price list. An index names the file of each region with its version, so regions without new prices are
- * not read again. Files are CSV of up to some hundred megabytes, read as they come. Spot prices are not in it.
+ * not read again. Files are CSV of up to some hundred megabytes, read as they come. Spot prices are not in it: EC2 is asked for them.
  */
 import { parse } from 'csv-parse/sync';
 import { z } from 'zod';
@@ -9,6 +9,7 @@ import type { CatalogRow, Shape } from '../../catalog.ts';
 import type { Answer } from '../http.ts';
 import { checked, NO_ACCELERATORS, rounded } from '../reading.ts';
 import { at, type Known, type Page, type PageRequest, type PriceApi } from '../source.ts';
+import { AWS_SPOT } from './aws-spot.ts';
 
 const Index = z.object({
   regions: z.record(z.string(), z.object({ regionCode: z.string(), currentVersionUrl: z.string() })),
@@ -36,6 +37,7 @@ export const AWS: PriceApi<Offer> = {
   version: 1,
   credential: null,
   spot: false,
+  spotApi: AWS_SPOT,
 
   first: (base) => [
     { url: at(base, '/offers/v1.0/aws/AmazonEC2/current/region_index.json'), label: 'the index of regions' },
