@@ -50,4 +50,9 @@ export const CRASH_POINTS = {
   startMachines: ['before', 'called', 'after', 'reported'],
   terminateMachines: ['before', 'called', 'after', 'reported'],
   describe: ['before', 'after', 'reported'],
+  lookAtCluster: ['before', 'after', 'reported'],
+  machinesStand: ['before', 'after', 'reported'],
+  intentsOf: ['before', 'after', 'reported'],
+  collectLogs: ['before', 'called', 'after', 'reported'],
+  jobRows: ['before', 'after', 'reported'],
 } as const;

@@ -1,6 +1,8 @@
 /** All activities, by the queue that serves them. */
 import { activityContext, type HostContext } from './context.ts';
 import { fileSteps } from './files.ts';
+import { logSteps } from './job-logs.ts';
+import { jobSteps } from './jobs.ts';
 import { machineSteps } from './machines.ts';
 import { nodeSteps } from './nodes.ts';
 import { priceSteps } from './prices.ts';
@@ -20,6 +22,8 @@ export function createActivities(host: HostContext): {
         ...machineSteps(context),
         ...nodeSteps(context),
         ...fileSteps(context),
+        ...jobSteps(context),
+        ...logSteps(context),
         ...sweepSteps(context),
       }),
       ...wrapAll<PriceActivities>(priceSteps(host.styxHome)),

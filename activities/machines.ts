@@ -5,6 +5,7 @@ import { TAGS } from '../model/cloud-resource.ts';
 import { StyxError } from '../model/errors.ts';
 import { loginKeyScope } from '../model/identity.ts';
 import { type Instance, type InstanceTypeOffer, instanceEnding, instanceExists } from '../model/machines.ts';
+import { inPlaceOrder } from '../model/place-order.ts';
 import { leftOf } from '../model/planned-offers.ts';
 import type { Timing } from '../model/timing.ts';
 import { loginKey } from '../nodes/keys.ts';
@@ -40,7 +41,7 @@ export function machineSteps(context: ActivityContext): MachineSteps {
   return {
     async plan({ resources }: PlanInput): Promise<InstanceTypeOffer[]> {
       const known = resources.cloud === null ? await context.clouds() : [await context.cloud(resources.cloud)];
-      const { planned, ...request } = resources;
+      const { planned, order, ...request } = resources;
       const clouds = known.filter(({ name }) => request.clouds?.includes(name) ?? true);
       if (clouds.length === 0) throw new StyxError('invalid', 'none of the clouds that may be used is known here');
       const answers = await Promise.allSettled(clouds.map((cloud) => cloud.offers(request)));
@@ -48,7 +49,10 @@ export function machineSteps(context: ActivityContext): MachineSteps {
       if (offers.length === 0) {
         for (const answer of answers) if (answer.status === 'rejected') throw answer.reason;
       }
-      if (planned === undefined) return offers.toSorted((a, b) => a.hourlyCost - b.hourlyCost).slice(0, LAUNCH_OFFERS);
+      if (planned === undefined) {
+        const byCost = offers.toSorted((a, b) => a.hourlyCost - b.hourlyCost);
+        return inPlaceOrder(byCost, order).slice(0, LAUNCH_OFFERS);
+      }
       const left = leftOf(planned, offers);
       if (left.length > 0) return left;
       throw new StyxError(
@@ -134,10 +138,10 @@ export function machineSteps(context: ActivityContext): MachineSteps {
         const cloud = await context.cloud(placement.cloud);
         const pause = backoff(timing.pollEvery);
         for (;;) {
-          await cloud.terminate(placement, placement.key);
+          const left = await cloud.terminate(placement, placement.key);
           crashPoint('terminateMachines.called');
           const seen = await cloud.list(placement, { placementKey: placement.key });
-          if (seen.every(({ state }) => !instanceExists(state))) return 'gone';
+          if (left.length === 0 && seen.every(({ state }) => !instanceExists(state))) return 'gone';
           if (until === 'ending' && seen.every(({ state }) => instanceEnding(state))) return 'ending';
           signal.throwIfAborted();
           await pause();

@@ -27,9 +27,13 @@ export function sweepSteps(context: ActivityContext): SweepSteps {
       return await whileHeartbeating(timing, async () => {
         const unknown: Look['unknown'][number][] = [];
         const everything: CloudResource[] = [];
+        const looked: string[] = [];
         for (const cloud of await context.clouds()) {
           try {
+            // No place: there are no credentials of it here.
+            if ((await cloud.places()).length === 0) continue;
             everything.push(...(await cloud.owned(installation)));
+            looked.push(cloud.name);
           } catch (error) {
             unknown.push({ subject: cloud.name, why: cloud.classify(error).message });
           }
@@ -45,6 +49,7 @@ export function sweepSteps(context: ActivityContext): SweepSteps {
         }
         unclaimed.sort((a, b) => (a.createdAt ?? 0) - (b.createdAt ?? 0));
         return {
+          looked,
           seen: everything.length,
           unclaimed: unclaimed.slice(0, ORPHANS_NAMED),
           young: everything.length - old.length,

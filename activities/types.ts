@@ -5,7 +5,9 @@
 import type { CreateRequest } from '../clouds/cloud.ts';
 import type { CatalogUpdateInput, PricesUpdated } from '../model/catalog-update.ts';
 import type { RunJob } from '../model/commands.ts';
+import type { WaitingRow } from '../model/job-queue.ts';
 import type { Instance, InstanceTypeOffer, NodeInfo, Placement, ResourceRequest } from '../model/machines.ts';
+import type { ClusterReport } from '../model/owned-cluster.ts';
 import type { Look, Unclaimed } from '../model/sweep.ts';
 import type { AutostopRule, Task } from '../model/task.ts';
 import type { Timing } from '../model/timing.ts';
@@ -148,6 +150,34 @@ export interface PriceActivities {
   updatePrices(input: UpdatePricesInput): Promise<PricesUpdated>;
 }
 
+export interface OwnedClusterInput {
+  /** Its workflow. */
+  readonly workflowId: string;
+}
+
+export interface CollectLogsInput extends OwnedClusterInput {
+  /** The managed job's workflow. */
+  readonly job: string;
+  readonly copy: number;
+  /** Masked in what is kept. */
+  readonly secrets: Task['secrets'];
+  readonly timing: Timing;
+}
+
+export interface JobRowsInput {
+  readonly workspace: string;
+  readonly what: 'waiting' | 'live';
+  /** Of `live`: those with higher numbers. */
+  readonly after: number;
+}
+
+export interface JobRows {
+  readonly rows: WaitingRow[];
+  readonly more: boolean;
+  /** The highest number that any job has, ended ones too. */
+  readonly last: number;
+}
+
 /** Short steps, on ACTIVITY_QUEUE. */
 export interface ActActivities {
   /**
@@ -181,6 +211,18 @@ export interface ActActivities {
   lookForOrphans(input: LookInput): Promise<Look>;
   /** Removes what still nobody claims, and waits until it is gone, for a few minutes. Answers ids. Heartbeats. */
   removeOrphans(input: RemoveInput): Promise<{ removed: string[]; left: string[] }>;
+  /** How a managed job's cluster stands by its own word, and whether its workflow still runs. */
+  lookAtCluster(
+    input: OwnedClusterInput,
+  ): Promise<{ state: 'running' | 'closed' | 'missing'; report: ClusterReport | null }>;
+  /** Do all its machines run, by the cloud's word of now? */
+  machinesStand(input: OwnedClusterInput): Promise<boolean>;
+  /** Under which placements its machines may exist; of a workflow that is closed too. Null: nothing is known of it any more. */
+  intentsOf(input: OwnedClusterInput): Promise<{ cluster: ClusterRef; placements: Placement[] } | null>;
+  /** Keeps the output of its job in the data directory, as far as it can be had; answers what could not. Heartbeats. */
+  collectLogs(input: CollectLogsInput): Promise<{ problem: string | null }>;
+  /** Managed jobs as lists know them, for a queue. */
+  jobRows(input: JobRowsInput): Promise<JobRows>;
 }
 
 /** Long ones, on WATCH_QUEUE. */

@@ -40,6 +40,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: 'Copy files to and from clusters',
     load: () => import('./commands/cp.ts'),
   },
+  {
+    name: 'jobs',
+    summary: 'Managed jobs: launched, recovered and ended on clusters of their own',
+    load: () => import('./commands/jobs.ts'),
+  },
   { name: 'check', summary: 'Check the credentials of clouds', load: () => import('./commands/check.ts') },
   {
     name: 'optimize',

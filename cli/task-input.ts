@@ -2,7 +2,15 @@
 import { readFileSync } from 'node:fs';
 import { type Command, Option } from 'commander';
 import { StyxError } from '../model/errors.ts';
-import { commandSpec, commandTask, parseTask, parseTaskFile } from '../model/parse-task.ts';
+import {
+  commandJob,
+  commandSpec,
+  commandTask,
+  parseJob,
+  parseTask,
+  parseTaskFile,
+  type WrittenJob,
+} from '../model/parse-task.ts';
 import type { TaskFile } from '../model/spec/file.ts';
 import type { TaskOverrides } from '../model/spec/overrides.ts';
 import type { AutostopRule, WrittenTask } from '../model/task.ts';
@@ -105,6 +113,15 @@ export function readTask(entrypoint: readonly string[], options: TaskOptions): W
   return file === null
     ? commandTask(commandOf(entrypoint), overrides)
     : parseTask(file.text, { file: file.name, overrides });
+}
+
+/** The same, to be carried out as a managed job. @throws invalid */
+export function readJob(entrypoint: readonly string[], options: TaskOptions): WrittenJob {
+  const overrides = overridesOf(options);
+  const file = readFile(entrypoint);
+  return file === null
+    ? commandJob(commandOf(entrypoint), overrides)
+    : parseJob(file.text, { file: file.name, overrides });
 }
 
 /** The same, whether this version carries it out or not; a file may hold several tasks. @throws invalid */

@@ -23,7 +23,7 @@ import type { AutostopRule, Task, WrittenTask } from '../model/task.ts';
 import type { Timing } from '../model/timing.ts';
 import { closeSecrets, openSecrets } from '../system/secret-box.ts';
 import { onAllowedClouds } from './clouds.ts';
-import { isNotFound, toStyxError } from './errors.ts';
+import { isNotFound, isUnanswered, toStyxError } from './errors.ts';
 import { type FollowOptions, type OperationEnd, waitForJob, waitForOperation } from './follow.ts';
 import { clusterHistory, type HistoryEntry, type HistoryOptions } from './history.ts';
 import type { Link } from './link.ts';
@@ -220,8 +220,11 @@ export class Clusters {
     return await this.#describe(workflowId);
   }
 
-  /** Running clusters, by name; those that match one of `names` (globs allowed), or all. */
-  async list(names?: readonly string[]): Promise<ClusterSummary[]> {
+  /**
+   * Running clusters, by name; those that match one of `names` (globs allowed), or all. Clusters of managed jobs are left out, unless they are
+   * named without a glob or `managed` asks for them.
+   */
+  async list(names?: readonly string[], { managed = false }: { managed?: boolean } = {}): Promise<ClusterSummary[]> {
     const patterns = names ?? [];
     if (patterns.length > 0 && !patterns.some(isGlob)) {
       const found = await mapLimited([...new Set(patterns)], CALLS_AT_ONCE, (name) => this.summary(name));
@@ -234,7 +237,9 @@ export class Clusters {
       index < FRESH_UP_TO ? await this.#describe(info.workflowId) : summaryOf(info),
     );
     // One whose workflow has a last word to say, such as to a job that waited, is over already.
-    return sorted(summaries.filter((summary) => summary?.status !== 'TERMINATED'));
+    return sorted(
+      summaries.filter((summary) => summary?.status !== 'TERMINATED' && (managed || summary?.owner === undefined)),
+    );
   }
 
   /** The values of a job's secrets, to be masked in its output. @throws auth when they cannot be opened, transient */
@@ -325,14 +330,6 @@ export class Clusters {
       throw failure;
     }
   }
-}
-
-/** No worker polls at the moment, or the query came in while the workflow was being moved. */
-function isUnanswered(error: unknown): boolean {
-  const text = error instanceof Error ? `${error.message} ${(error.cause as Error | undefined)?.message ?? ''}` : '';
-  return /no poller|worker may be down|query buffer|workflow task.*failed|not ready|before first workflow task/i.test(
-    text,
-  );
 }
 
 function sorted(summaries: readonly (ClusterSummary | null)[]): ClusterSummary[] {

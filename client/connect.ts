@@ -16,6 +16,8 @@ import { CatalogSchedule } from './catalog-schedule.ts';
 import { Clusters } from './clusters.ts';
 import { type CostOptions, type CostReport, costReport } from './costs.ts';
 import type { Diagnosis } from './doctor.ts';
+import { type ManagedLogOptions, type ManagedLogPiece, managedJobLogs } from './job-logs.ts';
+import { Jobs } from './jobs.ts';
 import { Link } from './link.ts';
 import { jobLogs, type LogOptions, type LogPiece } from './logs.ts';
 import { repeat } from './repeat.ts';
@@ -47,6 +49,7 @@ export interface Styx {
   readonly clusters: Clusters;
   /** When catalogues are updated by themselves. */
   readonly catalogSchedule: CatalogSchedule;
+  readonly jobs: Jobs;
   /** The namespace's UUID. */
   installation(): Promise<string>;
   /** What clusters of all workspaces have cost, ended ones too while the server keeps them. */
@@ -59,6 +62,8 @@ export interface Styx {
   collectFiles(options?: { graceMs?: number }): Promise<Collected>;
   /** A job's output as it comes; see LogOptions. */
   logs(name: string, options?: LogOptions): AsyncIterable<LogPiece>;
+  /** A managed job's output over all its tries, as it comes; see ManagedLogOptions. `id`: of `jobs.find` or `jobs.launch`. */
+  jobLogs(id: string, options?: ManagedLogOptions): AsyncIterable<ManagedLogPiece>;
   /** Ends all connections; a process can exit after it. */
   close(): Promise<void>;
 }
@@ -82,13 +87,32 @@ export async function connect(options: ConnectOptions = {}): Promise<Styx> {
   const { allowedClouds, installConda, budget } = config;
   const timing = timingOf(process.env.STYX_TIMING === 'test' ? TEST : NORMAL, config);
   const clusters = new Clusters({ link, workspace, user, timing, home, allowedClouds, installConda, budget });
+  const jobs = new Jobs({
+    link,
+    workspace,
+    user,
+    timing,
+    home,
+    allowedClouds,
+    installConda,
+    fenceAfter: config.jobSilence * 1_000,
+    limits: { launching: config.maxLaunchingJobs, running: config.maxRunningJobs },
+  });
   let pool: Promise<NodePool> | undefined;
+  async function* clusterLogs(name: string, logOptions: LogOptions): AsyncGenerator<LogPiece, void, void> {
+    pool ??= openPool();
+    const look = (budget: number) => clusters.view(name, { budget });
+    const secretValues = (generation: string, jobId: number) => clusters.secretValues(name, generation, jobId);
+    const secret = installationSecret(home);
+    yield* jobLogs({ workspace, name, look, pool: await pool, secret, secretValues }, logOptions);
+  }
   return {
     home,
     workspace,
     user,
     clusters,
     catalogSchedule: new CatalogSchedule(link, timing),
+    jobs,
     installation: () => link.installation(),
     costs: (costOptions = {}) => costReport(link, costOptions),
     async doctor() {
@@ -106,13 +130,8 @@ export async function connect(options: ConnectOptions = {}): Promise<Styx> {
         link.call(Date.now() + COLLECT_MS, (workflow) => collectFiles(workflow, home, installation, collectOptions));
       return await repeat(collect, { budget: 30_000 });
     },
-    async *logs(name, logOptions = {}) {
-      pool ??= openPool();
-      const look = (budget: number) => clusters.view(name, { budget });
-      const secretValues = (generation: string, jobId: number) => clusters.secretValues(name, generation, jobId);
-      const secret = installationSecret(home);
-      yield* jobLogs({ workspace, name, look, pool: await pool, secret, secretValues }, logOptions);
-    },
+    logs: (name, logOptions = {}) => clusterLogs(name, logOptions),
+    jobLogs: (id, logOptions = {}) => managedJobLogs({ id, home, jobs, clusterLogs }, logOptions),
     async close() {
       await (await pool)?.close();
       await link.close();

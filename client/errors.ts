@@ -126,3 +126,11 @@ function fromGrpc(grpc: { code: number; details: string }, cause: unknown): Styx
       return new StyxError('internal', `the Temporal server failed: ${grpc.details}`, { cause });
   }
 }
+
+/** No worker polls at the moment, or the query came in while the workflow was being moved. */
+export function isUnanswered(error: unknown): boolean {
+  const text = error instanceof Error ? `${error.message} ${(error.cause as Error | undefined)?.message ?? ''}` : '';
+  return /no poller|worker may be down|query buffer|workflow task.*failed|not ready|before first workflow task/i.test(
+    text,
+  );
+}

@@ -5,6 +5,7 @@ import { hostLogPath } from './local/paths.ts';
 
 const CLOUDS: Readonly<Record<string, () => Promise<Cloud>>> = {
   local: async () => new (await import('./local/local.ts')).LocalCloud(),
+  aws: async () => new (await import('./aws/aws.ts')).AwsCloud(),
 };
 
 /** Where what stands for machines on this one writes its log; there may be no such file. */

@@ -22,10 +22,12 @@ const offer = z.object({
   useSpot: z.boolean(),
   hourlyCost: z.number(),
 });
+const regions = z.array(z.object({ cloud: z.string(), region: z.string() }));
 const resources = z.object({
   cloud: z.string().nullable(),
   clouds: z.array(z.string()).exactOptional(),
   planned: z.array(offer).exactOptional(),
+  order: z.object({ prefer: regions, avoid: regions }).exactOptional(),
   region: z.string().nullable(),
   zone: z.string().nullable(),
   instanceType: z.string().nullable(),

@@ -8,6 +8,7 @@ import type { BudgetView } from './cost-budget.ts';
 import type { Failure } from './errors.ts';
 import type { Allotment, JobRow, JobStatus } from './job.ts';
 import type { NodeInfo, Placement } from './machines.ts';
+import type { ClusterOwner } from './owned-cluster.ts';
 import type { AutostopRule, Task } from './task.ts';
 import type { Timing } from './timing.ts';
 
@@ -79,8 +80,8 @@ export interface CommandPayloads {
   readonly autostop: AutostopCommand;
 }
 
-/** `files`: the snapshots that jobs need which have no workflow of their own yet. */
-export const QUERIES = { view: 'view', files: 'files', claims: 'claims' } as const;
+/** `files`: the snapshots that jobs need which have no workflow of their own yet. `claims`: see Claims. `report`: what an owner is told. */
+export const QUERIES = { view: 'view', files: 'files', claims: 'claims', report: 'report' } as const;
 
 /** In the memo of a job's workflow: the snapshots that it needs. */
 export const FILES_MEMO = 'styxFiles';
@@ -149,6 +150,8 @@ export interface ClusterMemo {
   readonly budget?: BudgetView;
   readonly statusReason: string;
   readonly statusSince: number;
+  /** Id of the workflow that it belongs to; absent: a person's. */
+  readonly owner?: string;
 }
 
 export const MEMO_KEY = 'styx';
@@ -178,6 +181,10 @@ export interface ClusterInput {
   /** The Temporal namespace's UUID: another store is another installation, to which these machines are foreign. */
   readonly installation: string;
   readonly timing: Timing;
+  /** Absent: it is a person's. */
+  readonly owner?: ClusterOwner;
+  /** What it begins with, where no update does. */
+  readonly launch?: LaunchCommand;
   /** ClusterState of the run before, checked by its schema. */
   readonly state?: unknown;
 }

@@ -1,5 +1,6 @@
 /** What of a task file this version carries out. The one table that says so; what it lists is refused by name at launch. */
 
+import { DEFAULT_RECOVERY, type RecoveryPolicy, STRATEGIES } from './job-recovery.ts';
 import { WORKDIR } from './mount-target.ts';
 import { type ConfigOverrides, configPaths } from './spec/config.ts';
 import { FieldError } from './spec/field.ts';
@@ -8,6 +9,8 @@ import { gpuCount } from './spec/styx-fields.ts';
 import type { TaskSpec } from './spec/task.ts';
 import type { JobDemand, WrittenTask } from './task.ts';
 import { localMounts, workdirSource } from './task-files.ts';
+
+const NOT_YET = 'not supported yet by this version of Styx';
 
 /** Fields that are read and checked and not carried out, with how one sees that a task uses them. */
 const NOT_EXECUTED = {
@@ -39,7 +42,20 @@ const NOT_EXECUTED = {
 
 export const NOT_EXECUTED_FIELDS: readonly string[] = Object.keys(NOT_EXECUTED);
 
-const NOT_YET = 'not supported yet by this version of Styx';
+/** Of those, what a managed job carries out. */
+export const OF_MANAGED_JOBS: readonly string[] = ['resources.job_recovery'];
+
+/** What a managed job has no use for, since its clusters live as long as its copies do. */
+const NOT_OF_MANAGED_JOBS: Readonly<Record<string, (task: TaskSpec) => string | null>> = {
+  run: (task) => (task.run === null ? 'a managed job needs a run script' : null),
+  'resources.autostop': ({ resources: { alternatives } }) =>
+    alternatives.some(({ autostop }) => autostop !== null && autostop !== false)
+      ? 'has no meaning for a managed job: its machines go when it ends'
+      : null,
+  budget: (task) => (task.budget === null ? null : `of a managed job is ${NOT_YET}`),
+  queue: (task) => (task.queue === null ? null : 'is for the jobs of a cluster, and a managed job has one of its own'),
+};
+
 const DEFAULT_DEMAND_CPUS = 0.5;
 const MAX_NODES = 10_000;
 const MAX_NAME = 100;
@@ -55,11 +71,25 @@ export interface Obstacle {
   readonly message: string;
 }
 
+/** What a task is carried out as. */
+export type TaskUse = 'cluster' | 'managed-job';
+
 /** All that stands in the way; empty when `executableTask` can be called. */
-export function obstacles(task: TaskSpec): Obstacle[] {
+export function obstacles(task: TaskSpec, use: TaskUse = 'cluster'): Obstacle[] {
   const found: Obstacle[] = [];
+  if (use === 'managed-job') {
+    for (const [path, look] of Object.entries(NOT_OF_MANAGED_JOBS)) {
+      const message = look(task);
+      if (message !== null) found.push({ path: path.split('.'), message });
+    }
+  }
   for (const [path, used] of Object.entries(NOT_EXECUTED)) {
     if (!used(task)) continue;
+    if (OF_MANAGED_JOBS.includes(path)) {
+      const message = 'is for managed jobs: run this with `styx jobs launch`';
+      if (use === 'cluster') found.push({ path: path.split('.'), message });
+      continue;
+    }
     if (path === 'managed_secrets') {
       const names = task.managedSecrets.map(({ name }) => name).join(', ');
       const message = `secrets that are kept elsewhere (${names}) are ${NOT_YET}; give their values here or by --secret`;
@@ -156,4 +186,16 @@ function autostopOf(asked: Alternative['autostop']): WrittenTask['autostop'] {
   if (asked === null || asked === false) return null;
   const { idleMinutes, down, waitFor } = asked;
   return { idleMinutes: Math.max(1, idleMinutes), down, waitFor: waitFor ?? 'jobs_and_ssh' };
+}
+
+/** `job_recovery` of a task; what it does not say has its default. */
+export function recoveryOf(spec: TaskSpec): RecoveryPolicy {
+  const [{ jobRecovery }] = spec.resources.alternatives;
+  if (jobRecovery === null) return DEFAULT_RECOVERY;
+  const { strategy, maxRestartsOnErrors, recoverOnExitCodes } = jobRecovery;
+  return {
+    strategy: STRATEGIES.find((name) => name === strategy) ?? DEFAULT_RECOVERY.strategy,
+    maxRestartsOnErrors: maxRestartsOnErrors ?? DEFAULT_RECOVERY.maxRestartsOnErrors,
+    recoverOnExitCodes: recoverOnExitCodes ?? DEFAULT_RECOVERY.recoverOnExitCodes,
+  };
 }

@@ -1,5 +1,7 @@
 /** Machines as every part of Styx speaks of them: what is asked for, where it could stand, and what stands. Plain JSON. */
 
+import type { PlaceOrder } from './place-order.ts';
+
 /** "At least n" or exactly n. */
 export interface Amount {
   readonly count: number;
@@ -14,6 +16,8 @@ export interface ResourceRequest {
   readonly clouds?: readonly string[] | undefined;
   /** Of a plan: these are tried in this order, at most at these prices, and nothing else is; ≤ LAUNCH_OFFERS. Absent: all that fit. */
   readonly planned?: readonly InstanceTypeOffer[] | undefined;
+  /** In which order they are tried, where cost alone does not decide. */
+  readonly order?: PlaceOrder | undefined;
   readonly region: string | null;
   readonly zone: string | null;
   readonly instanceType: string | null;

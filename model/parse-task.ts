@@ -1,6 +1,7 @@
 /** Task YAML, or a shell command, to what it says and to what can be carried out. */
 import { jsonBytes, TASK_BYTES } from './budgets.ts';
-import { executableTask, obstacles } from './executable.ts';
+import { executableTask, obstacles, recoveryOf, type TaskUse } from './executable.ts';
+import type { RecoveryPolicy } from './job-recovery.ts';
 import { readTask, readTaskFile, type TaskFile } from './spec/file.ts';
 import { type ReadOverrides, readOverrides, type TaskOverrides } from './spec/overrides.ts';
 import type { TaskSpec } from './spec/task.ts';
@@ -56,6 +57,21 @@ export function tasksOf(file: TaskFile): readonly TaskSpec[] {
  * says something that this version does not carry out. Nothing is substituted in scripts: `$NAME` there is the shell's.
  */
 export function parseTask(text: string, options: { file: string; overrides?: TaskOverrides }): WrittenTask {
+  return parseFor('cluster', text, options).task;
+}
+
+/** A task and what is done about it when it ends before its time. */
+export interface WrittenJob {
+  readonly task: WrittenTask;
+  readonly recovery: RecoveryPolicy;
+}
+
+/** The same, to be carried out as a managed job. */
+export function parseJob(text: string, options: { file: string; overrides?: TaskOverrides }): WrittenJob {
+  return parseFor('managed-job', text, options);
+}
+
+function parseFor(use: TaskUse, text: string, options: { file: string; overrides?: TaskOverrides }): WrittenJob {
   const { file } = options;
   const problems: TaskProblem[] = [];
   const overrides = readOverrides(options.overrides ?? {}, problems);
@@ -67,15 +83,24 @@ export function parseTask(text: string, options: { file: string; overrides?: Tas
     const at = (second ?? root)?.at ?? START;
     throw new TaskError(file, [{ ...at, path: '', message: `${what} is not supported yet by this version of Styx` }]);
   }
-  return carriedOut(overrides.apply(read.file.task, problems), { file, root, overrides, problems });
+  return carriedOut(overrides.apply(read.file.task, problems), { file, root, overrides, problems, use });
 }
 
 /** A task whose `run` is a shell command; null: machines only. Throws TaskError. */
 export function commandTask(command: string | null, options: TaskOverrides = {}): WrittenTask {
+  return commandFor('cluster', command, options).task;
+}
+
+/** The same, to be carried out as a managed job. */
+export function commandJob(command: string | null, options: TaskOverrides = {}): WrittenJob {
+  return commandFor('managed-job', command, options);
+}
+
+function commandFor(use: TaskUse, command: string | null, options: TaskOverrides): WrittenJob {
   const problems: TaskProblem[] = [];
   const overrides = readOverrides(options, problems);
   const spec = specOf(command, overrides, problems);
-  return carriedOut(spec, { file: 'command', root: null, overrides, problems });
+  return carriedOut(spec, { file: 'command', root: null, overrides, problems, use });
 }
 
 /** The same, this version carrying it out or not. Throws TaskError. */
@@ -110,16 +135,17 @@ interface Source {
   readonly root: YamlNode | null;
   readonly overrides: ReadOverrides;
   readonly problems: TaskProblem[];
+  readonly use: TaskUse;
 }
 
-function carriedOut(spec: TaskSpec, { file, root, overrides, problems }: Source): WrittenTask {
-  for (const { path, message } of obstacles(spec)) problems.push({ ...placeOf(path, root, overrides), message });
+function carriedOut(spec: TaskSpec, { file, root, overrides, problems, use }: Source): WrittenJob {
+  for (const { path, message } of obstacles(spec, use)) problems.push({ ...placeOf(path, root, overrides), message });
   if (problems.length > 0) throw new TaskError(file, problems);
   const task = executableTask(spec);
   const bytes = jsonBytes(task);
   const place = root === null ? { line: null, column: null, path: 'command' } : { ...START, path: '' };
   if (bytes > TASK_BYTES) throw new TaskError(file, [{ ...place, message: tooLarge(bytes) }]);
-  return task;
+  return { task, recovery: recoveryOf(spec) };
 }
 
 /** Where a field of the task came from: an option, or the place in the file that says it. */

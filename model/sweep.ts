@@ -34,6 +34,8 @@ export interface Unclaimed extends CloudResource {
 
 /** What one look at all clouds showed. */
 export interface Look {
+  /** Clouds that were looked at: those with credentials. */
+  readonly looked: readonly string[];
   /** Everything with the installation's tag. */
   readonly seen: number;
   /** Oldest first; ≤ ORPHANS_NAMED. */

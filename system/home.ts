@@ -25,6 +25,8 @@ export function homePaths(home: string) {
     store: join(home, 'store'),
     /** What is known of the files of directories that snapshots were taken of. */
     storeCache: join(home, 'store-cache'),
+    /** What managed jobs wrote: a directory a job, in it one a copy. */
+    jobLogs: join(home, 'job-logs'),
     /** Catalogues of the user's own, `<cloud>.csv`. */
     catalogs: join(home, 'catalogs'),
     /** Catalogues that `styx catalog update` fetched, `<cloud>.json`. */

@@ -49,6 +49,7 @@ import {
 import { type Failure, StyxError } from '../model/errors.ts';
 import { lifeOf } from '../model/identity.ts';
 import { isTerminalJob } from '../model/job.ts';
+import { type ClusterReport, clusterReport, type OwnerCommand, reportDigest } from '../model/owned-cluster.ts';
 import { validateSpec, validateTask } from '../model/task-schema.ts';
 import { Alarm } from './alarm.ts';
 import { clusterDetails } from './cluster-details.ts';
@@ -56,6 +57,7 @@ import { EffectCarrier, jobChild, operationChild, watchChild } from './cluster-e
 import { tellChanges, tellCrashed } from './cluster-telemetry.ts';
 import { refuse } from './failures.ts';
 import * as messages from './messages.ts';
+import { tell } from './parent.ts';
 import { step } from './steps.ts';
 
 /** How long an entity must be quiet before it continues as new, unless its history is at twice the bound. */
@@ -97,6 +99,8 @@ class ClusterEntity {
   private changes = 0;
   private shown = { memo: '', search: '' };
   private describing = false;
+  /** What the owner was told last, where there is one. */
+  private told = '';
   private describeAt: number;
 
   constructor(input: RunInput) {
@@ -113,11 +117,13 @@ class ClusterEntity {
 
   async run(): Promise<void> {
     this.listen();
+    if (this.input.state === undefined && this.input.launch !== undefined) this.launchAtOnce(this.input.launch);
     if (this.input.state === undefined && !(await this.accepted())) return;
     for (;;) {
       // First what a list shows, in the very task that answered a command.
       this.show();
-      await this.carryOut();
+      if (this.input.owner === undefined) await this.carryOut();
+      else await Promise.all([this.carryOut(), this.report()]);
       this.show();
       if (this.over()) return;
       if (this.mustContinueAsNew()) await this.continueAsNewWhenQuiet();
@@ -143,6 +149,8 @@ class ClusterEntity {
     );
     setHandler(messages.filesQuery, () => manifestsHeld(this.state, this.outbox));
     setHandler(messages.claimsQuery, () => claimsOf(this.state));
+    setHandler(messages.reportQuery, () => this.reportNow());
+    if (this.input.owner !== undefined) setHandler(messages.ownerCommandSignal, (command) => this.obey(command));
     setHandler(messages.operationEndedSignal, (event) => this.apply({ type: 'operationEnded', ...event }));
     setHandler(messages.placingSignal, (event) => this.apply({ type: 'placing', ...event }));
     setHandler(messages.progressSignal, (event) => this.apply({ type: 'progress', ...event }));
@@ -151,6 +159,45 @@ class ClusterEntity {
     setHandler(messages.jobChangedSignal, (event) => this.apply({ type: 'jobChanged', ...event }));
     setHandler(messages.watchEndedSignal, (event) => this.apply({ type: 'watchEnded', ...event }));
     setHandler(messages.observedSignal, (event) => this.apply({ type: 'observed', ...event }));
+  }
+
+  /** The launch that an owner's cluster begins with; what is wrong with it, its owner has seen to. */
+  private launchAtOnce(payload: NonNullable<ClusterInput['launch']>): void {
+    const { state, effects } = applyCommand(this.state, { kind: 'launch', payload }, Date.now());
+    this.changed(state, effects);
+  }
+
+  /** A command of the owner's is the same as a person's, but comes as a signal: workflows send no updates. */
+  private obey({ kind, requestId, user }: OwnerCommand): void {
+    const base = { requestId, user };
+    const command: Command = kind === 'down' ? { kind, payload: base } : { kind, payload: { ...base, jobs: null } };
+    if (commandProblem(this.state, command, Date.now()) !== null) return;
+    const { state, effects } = applyCommand(this.state, command, Date.now());
+    this.changed(state, effects);
+  }
+
+  private reportNow(): ClusterReport | null {
+    const { owner } = this.input;
+    return owner === undefined ? null : clusterReport(this.state, owner.copy, generation(this.state), Date.now());
+  }
+
+  private unreported(): boolean {
+    const report = this.reportNow();
+    return report !== null && reportDigest(report) !== this.told;
+  }
+
+  /** Tells the owner how it stands, when that has changed. Nobody's cluster ends. */
+  private async report(): Promise<void> {
+    const { owner } = this.input;
+    const report = this.reportNow();
+    if (owner === undefined || report === null || reportDigest(report) === this.told) return;
+    this.told = reportDigest(report);
+    if (await tell(owner.workflowId, messages.clusterReportSignal, report)) return;
+    this.endOrphan();
+  }
+
+  private endOrphan(): void {
+    this.obey({ kind: 'down', requestId: 'owner-gone', user: this.state.user });
   }
 
   private listenTo<K extends CommandKind>(kind: K): void {
@@ -198,7 +245,8 @@ class ClusterEntity {
       operation === null &&
       waiting.length === 0 &&
       this.outbox.length === 0 &&
-      allHandlersFinished()
+      allHandlersFinished() &&
+      !this.unreported()
     );
   }
 
@@ -210,7 +258,7 @@ class ClusterEntity {
     const { dueAt } = clusterIdleness(this.state, timing, Date.now());
     const times = [dueAt, budgetDueAt(this.state, timing), describeAt].filter((time) => time !== null);
     if (times.length > 0) this.alarm.set(Math.min(...times));
-    await condition(() => this.changes !== seen || this.outbox.length > 0 || this.alarm.rung);
+    await condition(() => this.changes !== seen || this.outbox.length > 0 || this.alarm.rung || this.unreported());
     this.alarm.rung = false;
     const now = Date.now();
     // What is still to be carried out has no workflow yet, which is not the same as having lost it.
@@ -236,12 +284,18 @@ class ClusterEntity {
   private describe(): void {
     this.describeAt = Date.now() + this.input.timing.describeOpsEvery;
     const before = this.state;
-    const workflowIds = this.childIds().slice(0, DESCRIBED_AT_ONCE);
+    const { owner } = this.input;
+    const owners = owner === undefined ? [] : [owner.workflowId];
+    const workflowIds = [...owners, ...this.childIds()].slice(0, DESCRIBED_AT_ONCE);
     if (this.describing || workflowIds.length === 0) return;
     this.describing = true;
     const asked = step(this.input.timing, 'see that all operations run').describe({ workflowIds });
     asked
-      .then((found) => this.crashed(before, (id) => found[id] !== undefined && found[id] !== 'running'))
+      .then((found) => {
+        const dead = (id: string) => found[id] !== undefined && found[id] !== 'running';
+        this.crashed(before, dead);
+        if (owners.some(dead)) this.endOrphan();
+      })
       .catch(() => undefined)
       .finally(() => {
         this.describing = false;
@@ -286,7 +340,7 @@ class ClusterEntity {
       return;
     }
     if (this.outbox.length > 0 && jsonBytes(this.outbox) > STATE_TARGET_BYTES) return;
-    const { state: _state, outbox: _outbox, ...input } = this.input;
+    const { state: _state, outbox: _outbox, launch: _launch, ...input } = this.input;
     const outbox = this.outbox.length === 0 ? {} : { outbox: this.outbox };
     await continueAsNew<typeof cluster>({ ...input, state: this.state, ...outbox });
   }
@@ -295,7 +349,8 @@ class ClusterEntity {
   private show(): void {
     const now = Date.now();
     const { state } = this;
-    const memo = clusterMemo(state, now);
+    const { owner } = this.input;
+    const memo = { ...clusterMemo(state, now), ...(owner === undefined ? {} : { owner: owner.workflowId }) };
     const memoText = JSON.stringify({ ...memo, costSoFar: 0 });
     if (memoText !== this.shown.memo) {
       this.shown.memo = memoText;
@@ -311,6 +366,7 @@ class ClusterEntity {
       [SEARCH.installation]: [this.input.installation],
       [SEARCH.infra]: infra === null ? [] : [infra],
       [SEARCH.hourlyCost]: [memo.costPerHour],
+      ...(owner === undefined ? {} : { [SEARCH.parent]: [owner.workflowId] }),
     };
     const searchText = JSON.stringify(search);
     if (searchText !== this.shown.search) {

@@ -3,7 +3,9 @@
 export { catalogUpdate } from './catalog-update.ts';
 export { cluster } from './cluster.ts';
 export { job } from './job.ts';
+export { managedJob } from './managed-job.ts';
 export { provision } from './provision.ts';
+export { queue } from './queue.ts';
 export { reap } from './reap.ts';
 export { retire } from './retire.ts';
 export { sweep } from './sweep.ts';

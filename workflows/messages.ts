@@ -22,6 +22,14 @@ import {
   UPDATES,
   type WatchEnded,
 } from '../model/commands.ts';
+import { QUEUE_QUERIES, QUEUE_SIGNALS, type QueueAnswer, type QueueTold, type QueueView } from '../model/job-queue.ts';
+import {
+  type CancelJobAnswer,
+  type CancelJobCommand,
+  MANAGED_UPDATES,
+  type ManagedJobView,
+} from '../model/managed-job.ts';
+import { type ClusterReport, OWNER_SIGNALS, type OwnerCommand } from '../model/owned-cluster.ts';
 import type { AutostopRule, Task } from '../model/task.ts';
 
 export const commandUpdates = {
@@ -38,6 +46,7 @@ export const viewQuery = defineQuery<ClusterView>(QUERIES.view);
 export const secretsQuery = defineQuery<Task['secrets']>(JOB_QUERIES.secrets);
 export const filesQuery = defineQuery<string[]>(QUERIES.files);
 export const claimsQuery = defineQuery<Claims>(QUERIES.claims);
+export const reportQuery = defineQuery<ClusterReport | null>(QUERIES.report);
 
 export const operationEndedSignal = defineSignal<[OperationEnded]>(SIGNALS.operationEnded);
 export const placingSignal = defineSignal<[PlacingSignal]>(SIGNALS.placing);
@@ -59,3 +68,15 @@ export const abortSignal = defineSignal('abort');
 export const autostopSignal = defineSignal<[AutostopRule | null]>('autostop');
 /** To a watch: end. */
 export const endWatchSignal = defineSignal('end');
+
+/** To a cluster, from the workflow that it belongs to; and back. */
+export const ownerCommandSignal = defineSignal<[OwnerCommand]>(OWNER_SIGNALS.command);
+export const clusterReportSignal = defineSignal<[ClusterReport]>(OWNER_SIGNALS.report);
+
+export const cancelManagedJob = defineUpdate<CancelJobAnswer, [CancelJobCommand]>(MANAGED_UPDATES.cancel);
+export const managedJobQuery = defineQuery<ManagedJobView>(QUERIES.view);
+
+/** To the queue, from a job; and back. */
+export const tellQueueSignal = defineSignal<[QueueTold]>(QUEUE_SIGNALS.tell);
+export const queueAnswerSignal = defineSignal<[QueueAnswer]>(QUEUE_SIGNALS.answer);
+export const queueQuery = defineQuery<QueueView>(QUEUE_QUERIES.view);

@@ -66,9 +66,9 @@ async function sweep(context: Context, options: SweepCommandOptions): Promise<nu
   return 0;
 }
 
-export function sweepText({ seen, young, unclaimed, unknown }: SweepReport, now = Date.now()): string {
+export function sweepText({ looked, seen, young, unclaimed, unknown }: SweepReport, now = Date.now()): string {
   const notKnown = unknown.map(({ subject, why }) => `Not known: ${subject}: ${why}.`);
-  const all = `${seen} ${seen === 1 ? 'thing' : 'things'} of this installation at the clouds, ${young} too young to judge`;
+  const all = `${seen} ${seen === 1 ? 'thing' : 'things'} of this installation at ${looked.join(', ') || 'no cloud'}, ${young} too young to judge`;
   if (unclaimed.length === 0) return [...notKnown, `Nothing is nobody's: ${all}.`].join('\n');
   return [
     formatTable(

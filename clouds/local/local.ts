@@ -51,6 +51,7 @@ export class LocalCloud implements Cloud {
   async capabilities(): Promise<Capabilities> {
     return {
       stop: true,
+      stopSpot: true,
       spot: true,
       multiNode: MULTI_NODE,
       openPorts: true,
@@ -80,6 +81,10 @@ export class LocalCloud implements Cloud {
     };
   }
 
+  async policy(): Promise<null> {
+    return null;
+  }
+
   async offers(request: ResourceRequest): Promise<InstanceTypeOffer[]> {
     if (request.numNodes > 1 && MULTI_NODE !== true) throw new StyxError('invalid', MULTI_NODE);
     const { vcpuHourlyCost } = localSettings(this.#paths.limits);
@@ -101,6 +106,10 @@ export class LocalCloud implements Cloud {
     return (await this.#ask({ op: 'create', request })) as Instance[];
   }
 
+  async places(): Promise<Place[]> {
+    return [{ region: REGION, zone: ZONE }];
+  }
+
   async list(place: Place, filter: InstanceFilter): Promise<Instance[]> {
     if (!isHere(place)) return [];
     return (await this.#ask({ op: 'list', filter })) as Instance[];
@@ -115,8 +124,9 @@ export class LocalCloud implements Cloud {
     await this.#ask({ op: 'start', ids });
   }
 
-  async terminate(place: Place, placementKey: string): Promise<void> {
+  async terminate(place: Place, placementKey: string): Promise<string[]> {
     if (isHere(place)) await this.#ask({ op: 'terminate', placementKey });
+    return [];
   }
 
   async openTargets(_place: Place, ids: readonly string[], targets: readonly string[]): Promise<OpenedTargets> {
@@ -138,6 +148,10 @@ export class LocalCloud implements Cloud {
   /** Machines of one placement come and go together. */
   async remove({ placementKey }: CloudResource): Promise<void> {
     if (placementKey !== null) await this.#ask({ op: 'terminate', placementKey });
+  }
+
+  async armPowerOff(): Promise<void> {
+    // The command says what it does.
   }
 
   powerOff(instance: Instance, action: 'stop' | 'terminate'): PowerOff {

@@ -1,5 +1,7 @@
 /** The configuration as the parts of Styx take it: layers merged, values with their defaults, what is not carried out named. */
 
+import { isMap } from '../spec/field.ts';
+import { cloudSections } from './clouds.ts';
 import { TAKEN, takenKeys } from './fields.ts';
 import { isCarriedOut } from './keys.ts';
 import type { ConfigLayer } from './layers.ts';
@@ -20,6 +22,10 @@ export function resolveConfig(layers: readonly ConfigLayer[]): ResolvedConfig {
   const settings = settingsOf(merged);
   const taken = [...merged.entries].filter(([key]) => TAKEN.includes(key));
   const given = takenKeys.parse(Object.fromEntries(taken.map(([key, held]) => [key, plainMerged(held)])));
+  const jobs = (path: readonly string[]): number | undefined => {
+    const setting = settings.find((one) => one.path.join('.') === ['jobs', ...path].join('.'));
+    return typeof setting?.value === 'number' ? setting.value : undefined;
+  };
   const config: Config = {
     allowedClouds: given.allowed_clouds ?? DEFAULT_CONFIG.allowedClouds,
     workspace: given.active_workspace ?? DEFAULT_CONFIG.workspace,
@@ -29,8 +35,20 @@ export function resolveConfig(layers: readonly ConfigLayer[]): ResolvedConfig {
     sweepFix: given.sweep?.fix ?? DEFAULT_CONFIG.sweepFix,
     sweepMax: given.sweep?.max ?? DEFAULT_CONFIG.sweepMax,
     budget: given.budget ?? DEFAULT_CONFIG.budget,
+    clouds: sectionsOf(merged),
+    jobSilence: jobs(['status_check', 'min_elapsed_seconds']) ?? DEFAULT_CONFIG.jobSilence,
+    maxLaunchingJobs: jobs(['max_launching']) ?? DEFAULT_CONFIG.maxLaunchingJobs,
+    maxRunningJobs: jobs(['max_running']) ?? DEFAULT_CONFIG.maxRunningJobs,
   };
   return { config, settings, warning: warningOf(layers) };
+}
+
+function sectionsOf(merged: ReturnType<typeof mergeLayers>): Config['clouds'] {
+  const sections = [...merged.entries].flatMap(([key, held]) => {
+    const section = Object.hasOwn(cloudSections, key) ? plainMerged(held) : null;
+    return isMap(section) ? [[key, section] as const] : [];
+  });
+  return Object.fromEntries(sections);
 }
 
 /** Deeper keys are told by what they stand in: `jobs.controller`. */

@@ -118,9 +118,15 @@ export const configFile = section({
   jobs: doc(
     section({
       ...controlled,
+      max_launching: doc(wholeField(1), 'Styx alone: managed jobs of a workspace that launch at the same time', '16'),
+      max_running: doc(wholeField(1), 'Styx alone: those that have machines at the same time', '2000'),
       status_check: doc(
         section({
-          min_elapsed_seconds: doc(number, 'how long a job must be silent'),
+          min_elapsed_seconds: doc(
+            wholeField(1),
+            'seconds that a node may be silent before its machines are ended and the job starts elsewhere',
+            '300',
+          ),
           min_retries: doc(whole, 'and how often'),
         }),
         'when a job counts as lost',

@@ -12,6 +12,12 @@ export const CARRIED_OUT: Readonly<Record<string, unknown>> = {
   'sweep.max': DEFAULT_CONFIG.sweepMax,
   'provision.ssh_timeout': DEFAULT_CONFIG.sshTimeout,
   'provision.install_conda': DEFAULT_CONFIG.installConda,
+  'aws.vpc_name': null,
+  'aws.use_internal_ips': false,
+  'aws.disk_encrypted': false,
+  'jobs.status_check.min_elapsed_seconds': DEFAULT_CONFIG.jobSilence,
+  'jobs.max_launching': DEFAULT_CONFIG.maxLaunchingJobs,
+  'jobs.max_running': DEFAULT_CONFIG.maxRunningJobs,
 };
 
 export function isCarriedOut(path: readonly string[]): boolean {

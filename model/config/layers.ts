@@ -4,6 +4,7 @@ import { nearestWord } from '../spelling.ts';
 import { plainValue, positionAt, readYaml, type YamlNode } from '../yaml.ts';
 import type { ConfigProblem } from './error.ts';
 import { configFile, TAKEN } from './fields.ts';
+import { isCarriedOut } from './keys.ts';
 
 export type MapNode = YamlNode & { readonly kind: 'map' };
 
@@ -84,7 +85,8 @@ function checkedLayer(written: MapNode, source: ConfigSource, problems: ConfigPr
     const known = issue.code === 'custom' ? unknownFieldOf(issue.params)?.known : undefined;
     if (source.kind === 'skypilot') {
       if (known !== undefined) unknown.push(path.join('.'));
-      else if (TAKEN.includes(path[0] ?? '')) problems.push(placed(source, written, path, issue.message));
+      else if (TAKEN.includes(path[0] ?? '') || isCarriedOut(path))
+        problems.push(placed(source, written, path, issue.message));
     } else if (known === undefined) problems.push(placed(source, written, path, issue.message));
     else problems.push(unknownKey(source, written, path, known));
   }

@@ -17,6 +17,13 @@ export interface Config {
   readonly sweepMax: number | null;
   /** Of new clusters whose task has none; null: none. */
   readonly budget: Budget | null;
+  /** Sections of the clouds by their names, as they are written: each cloud reads its own. */
+  readonly clouds: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+  /** Seconds that a node of a managed job may be silent before its machines are ended and the job starts elsewhere. */
+  readonly jobSilence: number;
+  /** Managed jobs of a workspace that may launch, and that may have machines, at the same time. */
+  readonly maxLaunchingJobs: number;
+  readonly maxRunningJobs: number;
 }
 
 export const DEFAULT_CONFIG: Config = {
@@ -28,6 +35,10 @@ export const DEFAULT_CONFIG: Config = {
   sweepFix: false,
   sweepMax: null,
   budget: null,
+  clouds: {},
+  jobSilence: 300,
+  maxLaunchingJobs: 16,
+  maxRunningJobs: 2_000,
 };
 
 /** A cloud that may not be used, as messages have it; null: it may. */

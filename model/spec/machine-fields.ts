@@ -130,7 +130,7 @@ const recoveryFields = mapOf({
       .unknown()
       .meta({ type: ['string', 'null'] })
       .transform((value, ctx) => attempt(ctx, () => strategyOf(value))),
-    'what is tried when machines are lost: `EAGER_NEXT_REGION`, `FAILOVER`; `none` for no recovery',
+    'what is tried when machines are lost: `EAGER_NEXT_REGION`, `FAILOVER`; `none` says nothing',
     '`EAGER_NEXT_REGION`',
   ),
   max_restarts_on_errors: doc(wholeField(0), 'times that a job which fails by itself is started again', '0'),

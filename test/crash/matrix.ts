@@ -7,12 +7,13 @@ import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CRASH_POINTS } from '../../activities/crash-points.ts';
+import { parseJob } from '../../model/parse-task.ts';
 import { type Victim, World } from '../harness/world.ts';
 
 type Activity = keyof typeof CRASH_POINTS;
 
 /** The part of a cluster's life that passes an activity's points. */
-type Story = 'launch' | 'files' | 'restart' | 'cancel' | 'autostop';
+type Story = 'launch' | 'files' | 'restart' | 'cancel' | 'autostop' | 'managed';
 
 const STORIES: Partial<Record<Activity, Story>> = {
   plan: 'launch',
@@ -27,10 +28,19 @@ const STORIES: Partial<Record<Activity, Story>> = {
   cancelJob: 'cancel',
   stopMachines: 'restart',
   startMachines: 'restart',
+  machinesStand: 'managed',
+  collectLogs: 'managed',
 };
 
-/** Not passed by a life: `describe` runs on a timer, and a watch's `after` when its lease is over or its cluster ends. */
-const NOT_PASSED = new Set(['describe.before', 'describe.after', 'describe.reported', 'watchNodes.after']);
+/**
+ * Not passed by a life: `describe` and `lookAtCluster` run on timers, a watch's `after` comes when its lease is over or its cluster ends,
+ * `jobRows` is passed once a workspace, and `intentsOf` after an end from outside.
+ */
+const ON_TIMERS = ['describe', 'lookAtCluster', 'jobRows', 'intentsOf'];
+const NOT_PASSED = new Set([
+  'watchNodes.after',
+  ...ON_TIMERS.flatMap((name) => ['before', 'after', 'reported'].map((place) => `${name}.${place}`)),
+]);
 
 export interface Case {
   readonly point: string;
@@ -113,6 +123,15 @@ async function jobEnds(world: World, name: string, jobId: number, status: string
 }
 
 const STORY: Readonly<Record<Story, Tell>> = {
+  async managed(world, name, ledger) {
+    const { task, recovery } = parseJob(`run: echo run >> ${ledger}; exit 3\n`, { file: 'test.yaml' });
+    const { id } = await world.styx.jobs.launch({ task, recovery, resourcesText: '' }, { requestId: name });
+    const ended = await world.styx.jobs.wait(id, { gone: true });
+    expect(ended.status, ended.reason).toBe('FAILED');
+    expect(ended.past[0]?.logs).toBe('kept');
+    return ['run'];
+  },
+
   async launch(world, name, ledger) {
     const append = (word: string) => `echo ${word} >> ${ledger}`;
     const job = await launch(world, name, `setup: ${append('setup')}\nrun: ${append('run')}; sleep 0.3\n`);

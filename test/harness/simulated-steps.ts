@@ -113,11 +113,27 @@ export function simulatedCluster(): SimulatedCluster {
         return { fix: false, max: null };
       },
       async lookForOrphans() {
-        return { seen: 0, young: 0, unclaimed: [], unknown: [] };
+        return { looked: [], seen: 0, young: 0, unclaimed: [], unknown: [] };
       },
       async removeOrphans() {
         note('remove');
         return { removed: [], left: [] };
+      },
+      async lookAtCluster() {
+        return { state: 'running', report: null };
+      },
+      async machinesStand() {
+        return true;
+      },
+      async intentsOf() {
+        return null;
+      },
+      async collectLogs({ copy }) {
+        note(`logs ${copy}`);
+        return { problem: null };
+      },
+      async jobRows() {
+        return { rows: [], more: false, last: 0 };
       },
     },
     watch: {

@@ -112,6 +112,10 @@ describe('layers', () => {
       sweepFix: false,
       sweepMax: null,
       budget: null,
+      clouds: {},
+      jobSilence: 300,
+      maxLaunchingJobs: 16,
+      maxRunningJobs: 2_000,
     });
     expect(settings.map(({ path, source, line }) => [path.join('.'), source.name, line])).toEqual([
       ['allowed_clouds', '~/.styx/config.yaml', 1],
@@ -120,6 +124,8 @@ describe('layers', () => {
       ['active_workspace', '--config', null],
     ]);
     expect(resolveConfig([below, option('allowed_clouds=null')]).config.allowedClouds).toBeNull();
+    const clouds = [layer('aws: {vpc_name: a, use_internal_ips: true}\n'), layer('aws: {vpc_name: b}\n')];
+    expect(resolveConfig(clouds).config.clouds).toEqual({ aws: { vpc_name: 'b', use_internal_ips: true } });
   });
 });
 

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { expect, it, test } from 'vitest';
-import { parseTask } from '../../model/parse-task.ts';
+import { parseJob, parseTask } from '../../model/parse-task.ts';
 import { validateTask } from '../../model/task-schema.ts';
 
 const folder = new URL('../../examples/', import.meta.url);
@@ -12,8 +12,11 @@ test('there are at least a dozen examples', () => {
 
 it.each(files)('%s is a task, and its first line says how to run it', (file) => {
   const text = readFileSync(new URL(file, folder), 'utf8');
-  const task = parseTask(text, { file });
+  const managed = text.includes('job_recovery:');
+  const task = managed ? parseJob(text, { file }).task : parseTask(text, { file });
   expect(validateTask(task)).toEqual(task);
   expect(task.run).toBeTruthy();
-  expect(text.split('\n')[0]).toMatch(new RegExp(`^# .{20,}: styx (launch|exec) .*examples/${file}( .*)?$`));
+  expect(text.split('\n')[0]).toMatch(
+    new RegExp(`^# .{20,}: styx (launch|exec|jobs launch) .*examples/${file}( .*)?$`),
+  );
 });

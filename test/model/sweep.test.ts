@@ -20,6 +20,7 @@ const unclaimed: fc.Arbitrary<Unclaimed> = fc.record({
   why: fc.constant('there is no such workflow'),
 });
 const look: fc.Arbitrary<Look> = fc.uniqueArray(unclaimed, { selector: keyOf, maxLength: 12 }).map((all) => ({
+  looked: ['c'],
   seen: all.length,
   unclaimed: all,
   young: 0,

@@ -46,10 +46,11 @@ describe('recorded histories', () => {
   it('are there for every shape, with every kind of workflow among them', () => {
     expect(files.toSorted()).toEqual(SHAPES.map(({ name }) => `${name}.json.gz`).toSorted());
     const types = new Set(files.flatMap((file) => recorded(file).map(({ type }) => type)));
-    expect([...types].toSorted()).toEqual(['catalogUpdate', 'cluster', 'job', 'provision', 'retire', 'watch']);
+    const kinds = ['catalogUpdate', 'cluster', 'job', 'managedJob', 'provision', 'queue', 'retire', 'watch'];
+    expect([...types].toSorted()).toEqual(kinds);
   });
 
-  it.each(files)('%s replays', { timeout: 60_000 }, async (file) => {
+  it.each(files)('%s replays', { timeout: 300_000 }, async (file) => {
     const { codePath } = await workflowBundle();
     for (const { workflowId, history, keys } of recorded(file)) {
       const data = dataConverter(home, keys);

@@ -5,6 +5,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ClusterView } from '../../model/commands.ts';
+import { parseJob } from '../../model/parse-task.ts';
 import type { World } from '../harness/world.ts';
 
 export interface Shape {
@@ -27,6 +28,29 @@ async function down(world: World, cluster: string): Promise<void> {
 }
 
 export const SHAPES: readonly Shape[] = [
+  {
+    name: 'managed-job',
+    workflows: /^(?:job|queue)\/|^cluster\/default\/job-/,
+    async run(world, name) {
+      const { jobs, clusters } = world.styx;
+      const submit = async (yaml: string) => {
+        const { task, recovery } = parseJob(yaml, { file: 'test.yaml' });
+        return (await jobs.launch({ task, recovery, resourcesText: 'r' })).id;
+      };
+      const errors = 'resources: {job_recovery: {max_restarts_on_errors: 1}}';
+      const failing = await submit(`name: ${name}\n${errors}\nrun: exit $STYX_JOB_TRY\n`);
+      await jobs.wait(failing, { gone: true });
+      const lost = await submit('setup: "true"\nrun: "[ $STYX_JOB_TRY = 2 ] || sleep 100"\n');
+      const { copy } = await jobs.until(lost, (view) => (view.status === 'RUNNING' ? view : undefined));
+      const { nodes } = await clusters.view(copy?.cluster ?? '', { budget: 60_000 });
+      await world.cloud.preempt(nodes[0]?.instanceId ?? '');
+      await jobs.wait(lost, { gone: true });
+      const cancelled = await submit('run: sleep 100\n');
+      await jobs.until(cancelled, ({ status }) => (status === 'RUNNING' ? true : undefined));
+      await jobs.cancel(cancelled);
+      await jobs.wait(cancelled, { gone: true });
+    },
+  },
   {
     name: 'launch-setup-run-down',
     async run(world, cluster) {

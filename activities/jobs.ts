@@ -1,0 +1,81 @@
+/** Steps of managed jobs and of their queue: they look, and change nothing. */
+import type { Client } from '@temporalio/client';
+import { type ClusterView, QUERIES, SEARCH } from '../model/commands.ts';
+import { StyxError } from '../model/errors.ts';
+import { inQueueOrder, type WaitingRow } from '../model/job-queue.ts';
+import { JOB_KIND } from '../model/managed-job.ts';
+import type { ClusterReport } from '../model/owned-cluster.ts';
+import type { ActivityContext } from './context.ts';
+import { statusOf } from './nodes.ts';
+import type { ActActivities, JobRows, JobRowsInput, OwnedClusterInput } from './types.ts';
+
+type JobSteps = Pick<ActActivities, 'lookAtCluster' | 'machinesStand' | 'intentsOf' | 'jobRows'>;
+
+/** A page of rows is at most 60 bytes each, and an activity's answer 64 kB. */
+const ROWS = 800;
+
+export function jobSteps(context: ActivityContext): JobSteps {
+  const { client } = context;
+  return {
+    async lookAtCluster({ workflowId }: OwnedClusterInput) {
+      const state = await statusOf(context, workflowId);
+      if (state === 'missing') return { state, report: null };
+      return { state, report: await ask<ClusterReport | null>(client, workflowId, QUERIES.report) };
+    },
+
+    async machinesStand({ workflowId }: OwnedClusterInput): Promise<boolean> {
+      const { placement, lost } = await clusterViewOf(client, workflowId);
+      if (placement === null || lost.some(({ gone }) => gone)) return false;
+      const cloud = await context.cloud(placement.cloud);
+      const seen = await cloud.list(placement, { placementKey: placement.key });
+      return seen.filter(({ state }) => state === 'running').length === placement.numNodes;
+    },
+
+    async intentsOf({ workflowId }: OwnedClusterInput) {
+      if ((await statusOf(context, workflowId)) === 'missing') return null;
+      const { workspace, name, generation, intents } = await clusterViewOf(client, workflowId);
+      return { cluster: { workflowId, workspace, name, generation }, placements: [...intents] };
+    },
+
+    async jobRows(input: JobRowsInput): Promise<JobRows> {
+      const all = `${SEARCH.kind} = '${JOB_KIND}' AND ${SEARCH.workspace} = '${input.workspace}'`;
+      const wanted = input.what === 'waiting' ? `= 'PENDING'` : `!= 'PENDING'`;
+      const query = `${all} AND ExecutionStatus = 'Running' AND ${SEARCH.status} ${wanted} AND ${SEARCH.number} > ${input.after}`;
+      const rows: WaitingRow[] = [];
+      for await (const { workflowId, searchAttributes } of client.workflow.list({ query, pageSize: 1_000 })) {
+        const [number] = searchAttributes[SEARCH.number] ?? [];
+        const [priority] = searchAttributes[SEARCH.priority] ?? [];
+        if (typeof number !== 'number') continue;
+        rows.push([number, typeof priority === 'number' ? priority : 0, workflowId.split('/').slice(2).join('/')]);
+      }
+      rows.sort(input.what === 'waiting' ? inQueueOrder : (a, b) => a[0] - b[0]);
+      return { rows: rows.slice(0, ROWS), more: rows.length > ROWS, last: await lastNumber(client, all) };
+    },
+  };
+}
+
+/** The stores cannot sort: by doubling and halving. */
+async function lastNumber({ workflow }: Client, all: string): Promise<number> {
+  const beyond = async (number: number) => (await workflow.count(`${all} AND ${SEARCH.number} > ${number}`)).count > 0;
+  let [low, high] = [0, 1];
+  while (await beyond(high)) [low, high] = [high, high * 2];
+  if (low === 0 && !(await beyond(0))) return 0;
+  while (high - low > 1) {
+    const middle = Math.floor((low + high) / 2);
+    if (await beyond(middle)) low = middle;
+    else high = middle;
+  }
+  return high;
+}
+
+async function ask<T>(client: Client, workflowId: string, query: string): Promise<T> {
+  try {
+    return await client.workflow.getHandle(workflowId).query<T, []>(query);
+  } catch (error) {
+    throw new StyxError('transient', `${workflowId} does not answer: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+export async function clusterViewOf(client: Client, workflowId: string): Promise<ClusterView> {
+  return await ask<ClusterView>(client, workflowId, QUERIES.view);
+}

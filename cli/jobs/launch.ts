@@ -1,0 +1,64 @@
+/** `styx jobs launch`. */
+import { onAllowedClouds } from '../../client/clouds.ts';
+import { StyxError } from '../../model/errors.ts';
+import { type RecoveryPolicy, STRATEGIES } from '../../model/job-recovery.ts';
+import { resourcesText } from '../../model/resources-text.ts';
+import { nearestWord } from '../../model/spelling.ts';
+import { confirm } from '../confirm.ts';
+import { showPlan } from '../plan.ts';
+import type { CommonOptions, Context } from '../run.ts';
+import { readJob, type TaskOptions } from '../task-input.ts';
+import { followManaged } from './follow.ts';
+
+export interface JobLaunchOptions extends CommonOptions, TaskOptions {
+  readonly jobRecovery?: string;
+  readonly detachRun?: boolean;
+  readonly yes?: boolean;
+}
+
+export async function launchJob(
+  context: Context,
+  entrypoint: string[],
+  options: JobLaunchOptions,
+): Promise<number | undefined> {
+  const { config } = await context.config();
+  const written = readJob(entrypoint, options);
+  const recovery = withStrategy(written.recovery, options.jobRecovery);
+  const task = await onAllowedClouds(written.task, config.allowedClouds);
+  const styx = await context.styx();
+  if (options.yes !== true) await showPlan(task, 'table', process.stderr);
+  await confirm(`Launching a managed job${task.name === null ? '' : ` '${task.name}'`}.`, options.yes);
+  context.onDetach('Interrupted: the job may have been submitted; see `styx jobs queue`.');
+  context.progress.update('submitting the job');
+  const { id } = await styx.jobs.launch(
+    { task, recovery, resourcesText: resourcesText(task) },
+    { onProgress: (text) => context.progress.update(text), onNote: (text) => context.progress.line(text) },
+  );
+  context.progress.update('waiting for its number');
+  const { number } = await styx.jobs.until(id, (view) => (view.number === null ? undefined : view));
+  context.progress.stop();
+  if (options.detachRun === true) {
+    const json = JSON.stringify({ id, number, name: task.name }, null, 2);
+    process.stdout.write(`${options.output === 'json' ? json : number}\n`);
+    context.progress.line(`Managed job ${number} submitted. Follow it: styx jobs logs ${number}`);
+    return 0;
+  }
+  context.progress.line(`Managed job ${number} submitted.`);
+  if (options.output !== 'json') return await followManaged(context, styx, id, number ?? 0, { ranks: task.numNodes });
+  const { managedExitCode } = await import('./follow.ts');
+  const ended = await styx.jobs.wait(id);
+  const { status, reason, recoveries } = ended;
+  process.stdout.write(`${JSON.stringify({ id, number, name: task.name, status, reason, recoveries }, null, 2)}\n`);
+  return managedExitCode(status);
+}
+
+/** @throws invalid */
+function withStrategy(recovery: RecoveryPolicy, asked: string | undefined): RecoveryPolicy {
+  if (asked === undefined || asked.toLowerCase() === 'none') return recovery;
+  const strategy = STRATEGIES.find((name) => name === asked.toUpperCase());
+  if (strategy !== undefined) return { ...recovery, strategy };
+  const near = nearestWord(asked.toUpperCase(), STRATEGIES);
+  throw new StyxError('invalid', `--job-recovery ${asked}: must be ${STRATEGIES.join(' or ')}`, {
+    ...(near === null ? {} : { hint: `Did you mean ${near}?` }),
+  });
+}

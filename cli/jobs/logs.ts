@@ -1,0 +1,38 @@
+/** `styx jobs logs`. */
+import { StyxError } from '../../model/errors.ts';
+import type { CommonOptions, Context } from '../run.ts';
+import { followManaged } from './follow.ts';
+
+export interface JobLogsOptions extends CommonOptions {
+  readonly name?: string;
+  readonly tail: number;
+  readonly follow: boolean;
+  readonly worker?: number;
+}
+
+/** SkyPilot's code for a job that there is not. */
+const NOT_FOUND_EXIT = 102;
+
+export async function showLogs(context: Context, job: string | undefined, options: JobLogsOptions): Promise<number> {
+  if (job !== undefined && options.name !== undefined)
+    throw new StyxError('invalid', '--name does not go together with a job');
+  const styx = await context.styx();
+  try {
+    const id = await styx.jobs.find(job ?? options.name ?? (await newest()));
+    const { number, numNodes } = await styx.jobs.view(id);
+    const { tail, follow, worker: rank } = options;
+    return await followManaged(context, styx, id, number ?? 0, { tail, follow, rank, ranks: numNodes });
+  } catch (error) {
+    if (!(error instanceof StyxError) || error.kind !== 'not-found') throw error;
+    process.stderr.write(
+      `Error: ${error.message}\n${error.hint ?? 'Run `styx jobs queue` to see those that there are.'}\n`,
+    );
+    return NOT_FOUND_EXIT;
+  }
+
+  async function newest(): Promise<string> {
+    const [first] = await styx.jobs.list({ limit: 1 });
+    if (first === undefined) throw new StyxError('not-found', 'There are no managed jobs');
+    return first.id;
+  }
+}

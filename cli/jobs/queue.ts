@@ -1,0 +1,152 @@
+/** `styx jobs queue`: the jobs as lists know them, and who waits for whom. */
+import type { JobSummary } from '../../client/jobs.ts';
+import { formatDuration } from '../../model/duration.ts';
+import { StyxError } from '../../model/errors.ts';
+import type { QueueView } from '../../model/job-queue.ts';
+import { isManagedEnd, type ManagedStatus } from '../../model/managed-job.ts';
+import { nearestWord } from '../../model/spelling.ts';
+import { colourStatus } from '../colour.ts';
+import { clip, formatAge, infraName, isoTime } from '../format.ts';
+import type { CommonOptions, Context } from '../run.ts';
+import { formatTable } from '../table.ts';
+
+export interface JobQueueOptions extends CommonOptions {
+  readonly verbose?: boolean;
+  readonly skipFinished?: boolean;
+  readonly status?: readonly string[];
+  readonly allUsers?: boolean;
+  readonly limit: number;
+  readonly all?: boolean;
+}
+
+export async function showQueue(
+  context: Context,
+  options: JobQueueOptions,
+  known: readonly ManagedStatus[],
+): Promise<number> {
+  const statuses = (options.status ?? []).map((text) => statusOf(text, known));
+  const styx = await context.styx();
+  const found = await styx.jobs.list({
+    skipFinished: options.skipFinished ?? false,
+    statuses,
+    ...(options.allUsers === true ? {} : { user: styx.user }),
+    ...(options.all === true ? {} : { limit: options.limit }),
+  });
+  const waiting = found.some(({ status, queue }) => !isManagedEnd(status) && queue === 'waiting');
+  const queue = waiting ? await styx.jobs.queue().catch(() => null) : null;
+  const reasons = new Map(found.map((job) => [job.id, waitReason(job, queue)]));
+  if (options.output === 'json') {
+    const rows = found.map((job) => asJson(job, queue, reasons.get(job.id) ?? null));
+    process.stdout.write(`${JSON.stringify(rows, null, 2)}\n`);
+  } else if (found.length === 0) process.stdout.write('No managed jobs.\n');
+  else process.stdout.write(`${queueText(found, reasons, options)}\n`);
+  return 0;
+}
+
+/** @throws invalid */
+function statusOf(text: string, known: readonly ManagedStatus[]): ManagedStatus {
+  const status = known.find((one) => one === text);
+  if (status !== undefined) return status;
+  const near = nearestWord(text, known);
+  throw new StyxError('invalid', `--status ${text}: must be one of ${known.join(', ')}`, {
+    ...(near === null ? {} : { hint: `Did you mean ${near}?` }),
+  });
+}
+
+/** Its place among those that wait, from 1; null: it does not wait, or so many are before it that the queue does not hold it. */
+function positionOf(job: JobSummary, queue: QueueView | null): number | null {
+  const index = queue?.waiting.findIndex((row) => row[0] === job.number) ?? -1;
+  return index < 0 ? null : index + 1;
+}
+
+export function waitReason(job: JobSummary, queue: QueueView | null): string | null {
+  if (isManagedEnd(job.status)) return null;
+  if (job.queue === 'parked') return 'waits before it looks for machines again';
+  if (job.queue !== 'waiting' || queue === null) return null;
+  const position = positionOf(job, queue);
+  const launching = queue.live.filter(([, , phase]) => phase === 'launching').length;
+  const why =
+    queue.live.length >= queue.limits.running
+      ? `${queue.live.length} jobs have machines, as many as may (jobs.max_running)`
+      : `${launching} jobs launch, as many as may at a time (jobs.max_launching)`;
+  if (position === null && !queue.more) return 'was not heard by the queue yet';
+  return `${position === null ? `more than ${queue.waiting.length} before it` : `number ${position} in the queue`}: ${why}`;
+}
+
+export function queueText(
+  jobs: readonly JobSummary[],
+  reasons: ReadonlyMap<string, string | null>,
+  options: Pick<JobQueueOptions, 'verbose' | 'allUsers'>,
+  now = Date.now(),
+): string {
+  const verbose = options.verbose === true;
+  const header = ['ID', 'TASK', 'NAME', ...(options.allUsers === true ? ['USER'] : []), 'REQUESTED', 'SUBMITTED'];
+  header.push('TOT. DURATION', 'JOB DURATION', '#RECOVERIES', 'STATUS');
+  if (verbose) header.push('WORKER_CLUSTER', 'STARTED', 'INFRA', 'PRIORITY', 'SCHED. STATE', 'DETAILS');
+  const rows = jobs.map((job) => {
+    const row = [String(job.number ?? '-'), '-', job.name ?? '-', ...(options.allUsers === true ? [job.user] : [])];
+    row.push(
+      job.resources,
+      formatAge(job.submittedAt, now),
+      formatDuration(((job.endedAt ?? now) - job.submittedAt) / 1_000),
+      job.startedAt === null ? '-' : formatDuration(ranMs(job, now) / 1_000),
+      String(job.recoveries),
+      job.status,
+    );
+    if (verbose) {
+      row.push(
+        job.cluster ?? '-',
+        formatAge(job.startedAt, now),
+        infraName(job.infra),
+        String(job.priority),
+        job.queue.toUpperCase(),
+        clip(reasons.get(job.id) ?? job.reason, 80) || '-',
+      );
+    }
+    return row;
+  });
+  const counts = Map.groupBy(
+    jobs.filter(({ status }) => !isManagedEnd(status)),
+    ({ status }) => status,
+  );
+  const live = [...counts].map(([status, some]) => `${some.length} ${status}`).join(', ');
+  const waits = verbose
+    ? []
+    : jobs.flatMap((job) => {
+        const why = reasons.get(job.id) ?? null;
+        return why === null ? [] : [`Job ${job.number ?? '-'} ${why}.`];
+      });
+  const title = `Managed jobs${live === '' ? '' : `, in progress: ${live}`}`;
+  return [title, colourStatus(formatTable(header, rows)), ...waits.slice(0, 3)].join('\n');
+}
+
+/** Time RUNNING over all tries. */
+function ranMs({ ranMs: ran, runningSince }: JobSummary, now: number): number {
+  return ran + (runningSince === null ? 0 : now - runningSince);
+}
+
+/** docs/cli.md describes this shape. */
+function asJson(job: JobSummary, queue: QueueView | null, waits: string | null, now = Date.now()) {
+  return {
+    id: job.number,
+    workflowId: job.id,
+    name: job.name,
+    user: job.user,
+    workspace: job.workspace,
+    resources: job.resources,
+    status: job.status,
+    reason: job.reason,
+    priority: job.priority,
+    submittedAt: isoTime(job.submittedAt),
+    startedAt: isoTime(job.startedAt),
+    endedAt: isoTime(job.endedAt),
+    jobSeconds: job.startedAt === null ? null : Math.round(ranMs(job, now) / 1_000),
+    recoveries: job.recoveries,
+    cluster: job.cluster,
+    infra: job.infra,
+    schedule: job.queue,
+    position: positionOf(job, queue),
+    waits,
+    cost: job.cost,
+  };
+}

@@ -1,0 +1,118 @@
+/** Everything at AWS that carries an installation's tag: machines, their volumes, and the security groups of placements. */
+import type { Instance as Ec2Instance, SecurityGroup, Tag, Volume } from '@aws-sdk/client-ec2';
+import { type CloudResource, TAGS } from '../../model/cloud-resource.ts';
+import { StyxError } from '../../model/errors.ts';
+import { DISK_PRICES, diskCost } from '../../optimizer/disk.ts';
+import { MADE_TAG, PLACEMENT_TAG } from './actions.ts';
+import type { Api } from './api.ts';
+import { causeCode } from './network.ts';
+import { end, unlessGone } from './removal.ts';
+
+type Found = Pick<CloudResource, 'kind' | 'id' | 'state' | 'zone' | 'createdAt' | 'hourlyCost'> & {
+  readonly Tags: readonly Tag[] | undefined;
+};
+
+/** Of one region; what is gone is not shown. `priceOf`: US dollars an hour of a running machine, null where it is not known. */
+export async function ownedIn(
+  api: Api,
+  region: string,
+  filter: { readonly Name: string; readonly Values: string[] },
+  priceOf: (instance: Ec2Instance) => number | null,
+): Promise<CloudResource[]> {
+  const Filters = [filter];
+  const [machines, volumes, groups] = await Promise.all([
+    api.all(region, 'ec2:DescribeInstances', { Filters }, (answer) =>
+      answer.Reservations?.flatMap(({ Instances }) => Instances ?? []),
+    ),
+    api.all(region, 'ec2:DescribeVolumes', { Filters }, (answer) => answer.Volumes),
+    api.all(region, 'ec2:DescribeSecurityGroups', { Filters }, (answer) => answer.SecurityGroups),
+  ]);
+  const found: Found[] = [
+    ...machines.filter(({ State }) => State?.Name !== 'terminated').map((one) => machine(one, priceOf)),
+    ...volumes.filter(({ State }) => State !== 'deleted').map(volume),
+    ...groups.map(group),
+  ];
+  return found.map(({ Tags, ...one }) => ({
+    cloud: 'aws',
+    region,
+    ...one,
+    placementKey: tag(Tags, PLACEMENT_TAG),
+    workflowId: tag(Tags, TAGS.workflow),
+    generation: tag(Tags, TAGS.generation),
+  }));
+}
+
+/** @throws transient while something else has to go first */
+export async function removeOwned(api: Api, { region, kind, id }: CloudResource): Promise<void> {
+  if (kind === 'instance') {
+    const machines = await api.all(
+      region,
+      'ec2:DescribeInstances',
+      { Filters: [{ Name: 'instance-id', Values: [id] }] },
+      (answer) => answer.Reservations?.flatMap(({ Instances }) => Instances ?? []),
+    );
+    await end(
+      api,
+      region,
+      machines.filter(({ State }) => State?.Name !== 'terminated' && State?.Name !== 'shutting-down'),
+    );
+  } else if (kind === 'volume') {
+    await unlessInUse(api.call(region, 'ec2:DeleteVolume', { VolumeId: id }), `volume ${id}`);
+  } else if (kind === 'security-group') {
+    await unlessInUse(api.call(region, 'ec2:DeleteSecurityGroup', { GroupId: id }), `security group ${id}`);
+  } else {
+    throw new StyxError('internal', `Styx makes no ${kind} at AWS`);
+  }
+}
+
+async function unlessInUse(call: Promise<unknown>, what: string): Promise<void> {
+  try {
+    await unlessGone(call);
+  } catch (error) {
+    if (!/^(DependencyViolation|VolumeInUse|InvalidGroup\.InUse|IncorrectState)$/.test(causeCode(error))) throw error;
+    throw new StyxError('transient', `${what} is still in use`, { cause: error });
+  }
+}
+
+function machine(one: Ec2Instance, priceOf: (instance: Ec2Instance) => number | null): Found {
+  const state = one.State?.Name ?? 'pending';
+  return {
+    kind: 'instance',
+    id: one.InstanceId ?? '',
+    state,
+    zone: one.Placement?.AvailabilityZone ?? '',
+    createdAt: one.LaunchTime?.getTime() ?? null,
+    hourlyCost: state === 'running' || state === 'pending' ? priceOf(one) : 0,
+    Tags: one.Tags,
+  };
+}
+
+function volume(one: Volume): Found {
+  return {
+    kind: 'volume',
+    id: one.VolumeId ?? '',
+    state: one.State ?? '',
+    zone: one.AvailabilityZone ?? '',
+    createdAt: one.CreateTime?.getTime() ?? null,
+    hourlyCost: one.Size === undefined ? null : diskCost(DISK_PRICES, 'aws', one.Size),
+    Tags: one.Tags,
+  };
+}
+
+function group(one: SecurityGroup): Found {
+  const made = Number(tag(one.Tags, MADE_TAG) ?? Number.NaN);
+  return {
+    kind: 'security-group',
+    id: one.GroupId ?? '',
+    state: 'available',
+    zone: '',
+    // EC2 does not say.
+    createdAt: Number.isFinite(made) ? made : null,
+    hourlyCost: 0,
+    Tags: one.Tags,
+  };
+}
+
+function tag(tags: readonly Tag[] | undefined, name: string): string | null {
+  return tags?.find(({ Key }) => Key === name)?.Value ?? null;
+}

@@ -1,0 +1,88 @@
+/** A managed job as it is shown. */
+import { formatDuration } from './duration.ts';
+import {
+  type Copy,
+  type ManagedJobInput,
+  type ManagedJobMemo,
+  type ManagedJobState,
+  type ManagedJobView,
+  managedJobId,
+  managedTaskId,
+} from './managed-job.ts';
+
+function infraOf(copy: Copy | null): string | null {
+  const place = copy?.report?.place ?? null;
+  return place === null ? null : `${place.cloud}/${place.region}/${place.zone}`;
+}
+
+/** Dollars of all copies until now. */
+function costOf({ copy, spent }: Pick<ManagedJobState, 'copy' | 'spent'>, now: number): number {
+  const report = copy?.report ?? null;
+  const present = report === null ? 0 : report.cost + (report.hourly * Math.max(0, now - report.at)) / 3_600_000;
+  return spent + present;
+}
+
+export function managedJobView(input: ManagedJobInput, state: ManagedJobState, now: number): ManagedJobView {
+  const { version: _version, requests: _requests, lostRegions: _lost, ...shown } = state;
+  const { task } = input;
+  return {
+    ...shown,
+    id: managedJobId(input.workspace, input.requestId),
+    workspace: input.workspace,
+    user: input.user,
+    name: task.name,
+    resources: input.resourcesText,
+    priority: task.priority,
+    recovery: input.recovery,
+    taskId: state.number === null ? null : managedTaskId(task.name, state.number, state.submittedAt),
+    numNodes: task.numNodes,
+    costSoFar: costOf(state, now),
+  };
+}
+
+/** Cut to fit its column and the memo's 2 kB. */
+function clip(text: string, chars: number): string {
+  return text.length <= chars ? text : `${text.slice(0, chars - 1)}…`;
+}
+
+export function managedJobMemo(input: ManagedJobInput, state: ManagedJobState, now: number): ManagedJobMemo {
+  const last = state.past.at(-1);
+  return {
+    status: state.status,
+    statusSince: state.statusSince,
+    reason: clip(state.reason, 200),
+    number: state.number,
+    name: input.task.name,
+    user: clip(input.user, 64),
+    resources: clip(input.resourcesText, 120),
+    priority: input.task.priority,
+    submittedAt: state.submittedAt,
+    startedAt: state.startedAt,
+    endedAt: state.endedAt,
+    ranMs: state.ranMs,
+    runningSince: state.runningSince,
+    recoveries: state.recoveries,
+    cluster: state.copy?.cluster ?? null,
+    infra: infraOf(state.copy) ?? last?.infra ?? null,
+    queue: state.queue,
+    cost: Math.round(costOf(state, now) * 1e4) / 1e4,
+  };
+}
+
+function at(time: number): string {
+  return new Date(time).toISOString().slice(0, 19).replace('T', ' ');
+}
+
+/** Markdown for Temporal's Web UI: what is happening, since when, what next. */
+export function managedJobDetails(input: ManagedJobInput, state: ManagedJobState): string {
+  const lines = [`**${state.status}** since ${at(state.statusSince)} UTC`];
+  if (state.reason !== '') lines.push(state.reason);
+  const { copy } = state;
+  if (copy !== null) lines.push(`try ${copy.try} on cluster \`${copy.cluster}\`: ${copy.phase}`);
+  else if (state.nextAt !== null) lines.push(`launched again at ${at(state.nextAt)} UTC`);
+  if (state.recoveries > 0) lines.push(`${state.recoveries} recoveries`);
+  if (state.ranMs > 0) lines.push(`ran for ${formatDuration(state.ranMs / 1_000)} before that`);
+  const { strategy, maxRestartsOnErrors } = input.recovery;
+  lines.push(`${strategy}; ${state.errorRestarts} of ${maxRestartsOnErrors} restarts on errors taken`);
+  return lines.join('\n\n').slice(0, 15_000);
+}

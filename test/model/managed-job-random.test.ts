@@ -1,0 +1,248 @@
+/** A managed job under any sequence of what can happen to it, without Temporal: a made-up cloud tells what each copy's cluster would. */
+import * as fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { type JobQueueState, newJobQueue, type QueueTold, refillQueue, tellQueue } from '../../model/job-queue.ts';
+import { DEFAULT_RECOVERY, nextPlaces, rememberRegion, restartOnError } from '../../model/job-recovery.ts';
+import { isManagedEnd, type JobRules, MANAGED_TRANSITIONS } from '../../model/managed-job.ts';
+import { parseManagedJobState } from '../../model/managed-job-schema.ts';
+import {
+  applyManagedJob,
+  dueAt,
+  isManagedJobOver,
+  type ManagedJobEvent,
+  newManagedJob,
+} from '../../model/managed-job-transition.ts';
+import type { ClusterReport } from '../../model/owned-cluster.ts';
+import { inPlaceOrder } from '../../model/place-order.ts';
+import { TEST } from '../../model/timing.ts';
+import { holds } from './holds.ts';
+
+const RULES: JobRules = {
+  workflowId: 'job/default/x',
+  numNodes: 1,
+  recovery: { ...DEFAULT_RECOVERY, maxRestartsOnErrors: 2, recoverOnExitCodes: [33] },
+  fenceAfter: 1_000,
+  timing: TEST,
+};
+
+const PLACE = { cloud: 'c', region: 'r', zone: 'z', instanceType: 't', useSpot: false };
+
+/** Machines of copies, and what is told of them. */
+class Play {
+  state = newManagedJob(0);
+  now = 0;
+  /** Copies whose machines may exist. */
+  readonly standing = new Set<number>();
+  private readonly reports = new Map<number, ClusterReport>();
+  restarts = 0;
+
+  apply(event: ManagedJobEvent): void {
+    this.now += 100;
+    const before = this.state;
+    const { state, effects } = applyManagedJob(before, event, RULES, this.now);
+    this.state = state;
+    if (state.status !== before.status) expect(MANAGED_TRANSITIONS[before.status].length).toBeGreaterThan(0);
+    if (isManagedEnd(before.status)) expect(state.status).toBe(before.status);
+    expect(parseManagedJobState(JSON.parse(JSON.stringify(state)))).toEqual(state);
+    expect(state.errorRestarts).toBeLessThanOrEqual(RULES.recovery.maxRestartsOnErrors);
+    for (const effect of effects) {
+      if (effect.type !== 'startCluster') continue;
+      // The one law: never two copies.
+      expect([...this.standing]).toEqual([]);
+      expect(state.outcome).toBeNull();
+      this.standing.add(effect.copy);
+      this.reports.set(effect.copy, {
+        copy: effect.copy,
+        generation: 'g-1',
+        status: 'INIT',
+        reason: '',
+        operation: 'launch',
+        launch: null,
+        tried: 1,
+        job: { id: 1, status: 'INIT', reason: null, exitCodes: [] },
+        gone: false,
+        silentSince: null,
+        place: null,
+        cost: 1,
+        hourly: 1,
+        at: this.now,
+      });
+    }
+  }
+
+  /** What a cluster says; nobody reports machines as gone while they stand. */
+  report(change: Partial<ClusterReport>, copy = this.state.copy?.number): void {
+    const before = copy === undefined ? undefined : this.reports.get(copy);
+    if (copy === undefined || before === undefined || before.status === 'TERMINATED') return;
+    const report = { ...before, ...change, at: this.now };
+    this.reports.set(copy, report);
+    if (report.status === 'TERMINATED') this.standing.delete(copy);
+    this.apply({ type: 'report', report });
+  }
+
+  step(choice: number, code: number): void {
+    const copy = this.state.copy?.number ?? 0;
+    const up = {
+      status: 'UP',
+      operation: null,
+      launch: { outcome: 'succeeded', failure: null },
+      place: PLACE,
+    } as const;
+    const ended = (status: 'SUCCEEDED' | 'FAILED' | 'FAILED_SETUP' | 'FAILED_DRIVER' | 'CANCELLED') =>
+      this.report({ ...up, job: { id: 1, status, reason: 'why', exitCodes: code === 0 ? [] : [code] } });
+    const steps: (() => void)[] = [
+      () => this.apply({ type: 'queued', number: 1, admitted: true }),
+      () => this.report(up),
+      () => this.report({ ...up, job: { id: 1, status: 'RUNNING', reason: null, exitCodes: [] } }),
+      () => ended('SUCCEEDED'),
+      () => ended('FAILED'),
+      () => ended('FAILED_SETUP'),
+      () => ended('FAILED_DRIVER'),
+      () => this.report({ gone: true, job: { id: 1, status: 'FAILED_DRIVER', reason: 'gone', exitCodes: [] } }),
+      () => this.report({ operation: 'down' }),
+      () => this.report({ status: 'TERMINATED', operation: null, place: null }),
+      () =>
+        this.report({ operation: null, launch: { outcome: 'failed', failure: { kind: 'capacity', message: 'm' } } }),
+      () => this.report({ silentSince: this.now }),
+      () => this.apply({ type: 'verified', copy, stands: code % 2 === 0 }),
+      () => this.apply({ type: 'collected', copy, problem: code % 2 === 0 ? null : 'p' }),
+      () => {
+        this.now += 5_000;
+        this.apply({ type: 'due' });
+      },
+      // Words about copies that are no more.
+      () => this.report({ job: { id: 1, status: 'SUCCEEDED', reason: null, exitCodes: [] } }, Math.max(1, copy - 1)),
+      () => this.apply({ type: 'clusterLost', copy }),
+      () => {
+        if (this.state.copy?.phase === 'fencing') this.standing.delete(copy);
+        this.apply({ type: 'fenced', copy });
+      },
+    ];
+    steps[choice % steps.length]?.();
+  }
+
+  /** All that is under way ends well. */
+  rest(): void {
+    for (let turn = 0; turn < 60 && !isManagedJobOver(this.state); turn++) {
+      const { copy } = this.state;
+      const number = copy?.number ?? 0;
+      if (copy === null) this.apply({ type: 'queued', number: 1, admitted: true });
+      else if (copy.phase === 'verifying') this.apply({ type: 'verified', copy: number, stands: true });
+      else if (copy.phase === 'collecting') this.apply({ type: 'collected', copy: number, problem: null });
+      else if (copy.phase === 'fencing') this.step(17, 0);
+      else if (copy.phase === 'ending') this.step(9, 0);
+      else this.step(copy.stood ? 3 : 1, 0);
+      if (dueAt(this.state, RULES) !== null && copy === null) this.step(14, 0);
+    }
+  }
+}
+
+const acts = fc.array(fc.tuple(fc.nat(17), fc.constantFrom(0, 1, 2, 33)), { maxLength: 60 });
+
+describe('whatever happens, in whatever order', () => {
+  test('there are never two copies, and left alone the job ends with nothing left', () => {
+    const seen = new Set<string>();
+    const law = fc.property(acts, (given) => {
+      const play = new Play();
+      for (const [choice, code] of given) play.step(choice, code);
+      play.rest();
+      expect(isManagedJobOver(play.state), JSON.stringify(play.state)).toBe(true);
+      expect([...play.standing]).toEqual([]);
+      seen.add(play.state.status);
+    });
+    holds(law, 500);
+    expect(seen).toContain('SUCCEEDED');
+  });
+
+  test('a cancel at any moment ends in CANCELLED, unless the job had ended, and no copy is started after it', () => {
+    const law = fc.property(acts, acts, (before, after) => {
+      const play = new Play();
+      for (const [choice, code] of before) play.step(choice, code);
+      const ended = isManagedEnd(play.state.status);
+      const { status, copies } = play.state;
+      play.apply({ type: 'cancel', requestId: 'c', user: 'u' });
+      for (const [choice, code] of after) play.step(choice, code);
+      play.rest();
+      expect(play.state.status).toBe(ended ? status : 'CANCELLED');
+      if (!ended) expect(play.state.copies).toBe(copies);
+      expect([...play.standing]).toEqual([]);
+    });
+    holds(law, 300);
+  });
+});
+
+const offers = fc.array(fc.record({ cloud: fc.constantFrom('a', 'b'), region: fc.constantFrom('1', '2', '3') }));
+const region = fc.record({ cloud: fc.constantFrom('a', 'b'), region: fc.constantFrom('1', '2', '3') });
+
+describe('strategies', () => {
+  test('FAILOVER tries the last region first, EAGER_NEXT_REGION lost ones last, and neither leaves a place out', () => {
+    const law = fc.property(offers, region, fc.array(region), (given, last, lost) => {
+      const regions = lost.reduce<{ cloud: string; region: string }[]>(rememberRegion, []);
+      for (const strategy of ['FAILOVER', 'EAGER_NEXT_REGION'] as const) {
+        const ordered = inPlaceOrder(given, nextPlaces(strategy, last, regions));
+        expect(ordered.map((one) => JSON.stringify(one)).toSorted()).toEqual(
+          given.map((one) => JSON.stringify(one)).toSorted(),
+        );
+        const good = (one: { cloud: string; region: string }) =>
+          strategy === 'FAILOVER'
+            ? one.cloud === last.cloud && one.region === last.region
+            : !regions.some((bad) => bad.cloud === one.cloud && bad.region === one.region);
+        const firstBad = ordered.findIndex((one) => !good(one));
+        if (firstBad >= 0) expect(ordered.slice(firstBad).some(good)).toBe(false);
+      }
+    });
+    holds(law, 300);
+  });
+
+  test('what the user allows is counted, what recover_on_exit_codes names is free', () => {
+    const policy = { ...DEFAULT_RECOVERY, maxRestartsOnErrors: 1, recoverOnExitCodes: [33] };
+    expect(restartOnError(policy, [33], 1)).toBe('free');
+    expect(restartOnError(policy, [1], 0)).toBe('counted');
+    expect(restartOnError(policy, [1], 1)).toBe('no');
+  });
+});
+
+describe('the queue', () => {
+  const told = fc.record({
+    id: fc.integer({ min: 1, max: 40 }).map((id) => `j${id}`),
+    phase: fc.constantFrom('waiting', 'waiting', 'running', 'parked', 'ended'),
+    priority: fc.integer({ min: -2, max: 2 }),
+  });
+
+  test('no number is given twice, limits hold, and higher priorities are let in first', () => {
+    const law = fc.property(fc.array(told, { maxLength: 200 }), (tolds) => {
+      let state: JobQueueState = newJobQueue({ launching: 2, running: 4 });
+      const numbers = new Map<string, number>();
+      for (const one of tolds) {
+        const number = numbers.get(one.id) ?? null;
+        const phase = one.phase === 'running' && !state.live.some((row) => row[1] === one.id) ? 'waiting' : one.phase;
+        const next = tellQueue(state, { ...one, phase, number } satisfies QueueTold);
+        state = next.state;
+        for (const answer of next.answers) {
+          expect(numbers.get(answer.id) ?? answer.number).toBe(answer.number);
+          numbers.set(answer.id, answer.number);
+        }
+        expect(new Set(numbers.values()).size).toBe(numbers.size);
+        expect(state.live.length).toBeLessThanOrEqual(4);
+        expect(state.live.filter(([, , of]) => of === 'launching').length).toBeLessThanOrEqual(2);
+        expect(state.waiting.map((row) => row[1])).toEqual(
+          state.waiting.map((row) => row[1]).toSorted((a, b) => b - a),
+        );
+      }
+    });
+    holds(law, 200);
+  });
+
+  test('rows are at most 60 bytes, no more than 2,000 are held, and the rest comes back from lists', () => {
+    let state: JobQueueState = newJobQueue({ launching: 0, running: 0 });
+    const id = (n: number) => `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`;
+    for (let n = 1; n <= 2_100; n++) {
+      state = tellQueue(state, { id: id(n), number: n + 90_000, priority: -1000, phase: 'waiting' }).state;
+    }
+    expect([state.waiting.length, state.more]).toEqual([2_000, true]);
+    for (const row of state.waiting) expect(JSON.stringify(row).length).toBeLessThanOrEqual(60);
+    const rows = [[92_100, -1000, id(2_100)] as const];
+    state = refillQueue({ ...state, waiting: [] }, { rows, more: false, last: 92_100, live: false }).state;
+    expect([state.waiting, state.more, state.next]).toEqual([rows, false, 92_101]);
+  });
+});

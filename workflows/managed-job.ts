@@ -1,0 +1,188 @@
+/**
+ * A managed job, from its submission to the end of its last machine. It waits for its turn, has one copy at a time on a cluster of its own,
+ * follows it by the cluster's reports, and makes the next copy when the last one's machines are proved gone. Its loop never waits for any
+ * of that: what happens comes as events, which one pure function turns into the next state and things to do.
+ */
+import {
+  allHandlersFinished,
+  condition,
+  continueAsNew,
+  setCurrentDetails,
+  setHandler,
+  upsertMemo,
+  upsertSearchAttributes,
+  workflowInfo,
+} from '@temporalio/workflow';
+import { FILES_MEMO, MEMO_KEY, SEARCH } from '../model/commands.ts';
+import { type Failure, StyxError } from '../model/errors.ts';
+import { JOB_KIND, type JobRules, type ManagedJobInput } from '../model/managed-job.ts';
+import type { JobEffect } from '../model/managed-job-draft.ts';
+import { parseManagedJobState } from '../model/managed-job-schema.ts';
+import {
+  applyManagedJob,
+  dueAt,
+  isManagedJobOver,
+  type ManagedJobEvent,
+  newManagedJob,
+} from '../model/managed-job-transition.ts';
+import { managedJobDetails, managedJobMemo, managedJobView } from '../model/managed-job-view.ts';
+import { filesProblem, manifestsOf } from '../model/task-files.ts';
+import { validateTask } from '../model/task-schema.ts';
+import { Alarm } from './alarm.ts';
+import { JobEffects } from './managed-job-effects.ts';
+import { cancelManagedJob, clusterReportSignal, managedJobQuery, queueAnswerSignal } from './messages.ts';
+
+interface RunInput extends ManagedJobInput {
+  /** What the run before it had decided and not yet carried out. */
+  readonly outbox?: readonly JobEffect[];
+}
+
+export async function managedJob(input: RunInput): Promise<void> {
+  await new ManagedJob(input).run();
+}
+
+/** What stands in the way of ever carrying it out; the client has looked too. */
+function refusal({ task }: ManagedJobInput): Failure | null {
+  try {
+    validateTask(task);
+  } catch (error) {
+    if (error instanceof StyxError) return error.toFailure();
+    throw error;
+  }
+  const files = filesProblem(task);
+  if (files !== null) return { kind: 'invalid', message: `The task's files are not there: ${files}.` };
+  return task.run === null ? { kind: 'invalid', message: 'A managed job needs a run script.' } : null;
+}
+
+class ManagedJob {
+  private readonly input: RunInput;
+  private readonly rules: JobRules;
+  private readonly effects;
+  private readonly outbox: JobEffect[];
+  private readonly alarm = new Alarm();
+  private state;
+  private changes = 0;
+  private shown = { memo: '', search: '' };
+  /** When its cluster is looked at in case a report got lost. */
+  private lookAt: number;
+
+  constructor(input: RunInput) {
+    this.input = input;
+    const { recovery, fenceAfter, timing, task } = input;
+    const { workflowId } = workflowInfo();
+    this.rules = { workflowId, numNodes: task.numNodes, recovery, fenceAfter, timing };
+    this.state = input.state === undefined ? newManagedJob(input.submittedAt) : parseManagedJobState(input.state);
+    this.outbox = [...(input.outbox ?? [])];
+    this.lookAt = Date.now() + timing.describeOpsEvery;
+    this.effects = new JobEffects(input, (event) => this.apply(event));
+  }
+
+  async run(): Promise<void> {
+    this.listen();
+    if (this.input.state === undefined) this.begin();
+    for (;;) {
+      this.show();
+      await this.carryOut();
+      this.show();
+      if (isManagedJobOver(this.state) && this.outbox.length === 0 && this.effects.idle && allHandlersFinished())
+        return;
+      if (this.mustContinueAsNew()) await this.continueAsNew();
+      else await this.nextChange();
+    }
+  }
+
+  private begin(): void {
+    this.outbox.push({ type: 'tellQueue', phase: 'waiting' });
+    const failure = refusal(this.input);
+    if (failure !== null) this.apply({ type: 'refused', failure });
+  }
+
+  private listen(): void {
+    setHandler(managedJobQuery, () => managedJobView(this.input, this.state, Date.now()));
+    setHandler(clusterReportSignal, (report) => {
+      this.lookAt = Date.now() + this.input.timing.describeOpsEvery;
+      this.apply({ type: 'report', report });
+    });
+    setHandler(queueAnswerSignal, ({ number, admitted }) => this.apply({ type: 'queued', number, admitted }));
+    setHandler(cancelManagedJob, ({ requestId, user }) => {
+      const before = this.state.status;
+      this.apply({ type: 'cancel', requestId, user });
+      const { status, cancelledBy } = this.state;
+      return { status, note: cancelledBy === null ? `It is ${before} already.` : null };
+    });
+  }
+
+  private apply(event: ManagedJobEvent): void {
+    const { state, effects } = applyManagedJob(this.state, event, this.rules, Date.now());
+    this.state = state;
+    this.outbox.push(...effects);
+    this.changes += 1;
+  }
+
+  private async carryOut(): Promise<void> {
+    for (let next = this.outbox.shift(); next !== undefined; next = this.outbox.shift()) {
+      const reached = await this.effects.carryOut(next, this.state);
+      // Nobody is there who would say what came of it.
+      if (!reached) this.lookAt = Date.now();
+    }
+  }
+
+  /** Sleeps until a message or the alarm, and does what the alarm is for. */
+  private async nextChange(): Promise<void> {
+    const seen = this.changes;
+    const lookAt = this.state.copy === null ? null : this.lookAt;
+    const times = [dueAt(this.state, this.rules), lookAt].filter((time) => time !== null);
+    if (times.length > 0) this.alarm.set(Math.min(...times));
+    await condition(() => this.changes !== seen || this.outbox.length > 0 || this.alarm.rung);
+    this.alarm.rung = false;
+    const now = Date.now();
+    const due = dueAt(this.state, this.rules);
+    if (due !== null && now >= due) this.apply({ type: 'due' });
+    const { copy } = this.state;
+    if (copy === null || now < this.lookAt || this.outbox.length > 0) return;
+    this.lookAt = now + this.input.timing.describeOpsEvery;
+    this.effects.look(copy);
+  }
+
+  private mustContinueAsNew(): boolean {
+    const { continueAsNewSuggested, historyLength } = workflowInfo();
+    const full = continueAsNewSuggested || historyLength >= this.input.timing.historyEvents;
+    return full && this.effects.idle && allHandlersFinished();
+  }
+
+  private async continueAsNew(): Promise<void> {
+    const { state: _state, outbox: _outbox, ...input } = this.input;
+    const outbox = this.outbox.length === 0 ? {} : { outbox: this.outbox };
+    await continueAsNew<typeof managedJob>({ ...input, state: this.state, ...outbox });
+  }
+
+  /** Brings lists and the Web UI up to date; only what changed is written. */
+  private show(): void {
+    const { input, state } = this;
+    const memo = managedJobMemo(input, state, Date.now());
+    const memoText = JSON.stringify({ ...memo, cost: 0 });
+    if (memoText !== this.shown.memo) {
+      const manifests = manifestsOf(input.task);
+      const files = this.shown.memo !== '' || manifests.length === 0 ? {} : { [FILES_MEMO]: manifests };
+      this.shown.memo = memoText;
+      upsertMemo({ [MEMO_KEY]: memo, ...files });
+    }
+    const search = {
+      [SEARCH.kind]: [JOB_KIND],
+      [SEARCH.name]: input.task.name === null ? [] : [input.task.name],
+      [SEARCH.workspace]: [input.workspace],
+      [SEARCH.user]: [input.user],
+      [SEARCH.status]: [state.status],
+      [SEARCH.installation]: [input.installation],
+      [SEARCH.infra]: memo.infra === null ? [] : [memo.infra],
+      [SEARCH.priority]: [input.task.priority],
+      ...(state.number === null ? {} : { [SEARCH.number]: [state.number] }),
+    };
+    const searchText = JSON.stringify(search);
+    if (searchText !== this.shown.search) {
+      this.shown.search = searchText;
+      upsertSearchAttributes(search);
+    }
+    setCurrentDetails(managedJobDetails(input, state));
+  }
+}
