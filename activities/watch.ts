@@ -1,7 +1,8 @@
 /** The one long activity of a cluster that stands: follows all nodes' events and signals what changes. */
-import { Context } from '@temporalio/activity';
+import { Context, metricMeter } from '@temporalio/activity';
 import { JOB_SIGNALS, type Observed, type RankEnded, SIGNALS } from '../model/commands.ts';
 import type { NodeInfo } from '../model/machines.ts';
+import { METRICS, meterName } from '../model/metrics.ts';
 import type { AgentEvent, Node } from '../nodes/node.ts';
 import { nodeAddress } from './addresses.ts';
 import type { ActivityContext } from './context.ts';
@@ -127,6 +128,7 @@ class ClusterWatch {
   private async handle(event: AgentEvent, index: number, over: AbortSignal): Promise<void> {
     switch (event.type) {
       case 'exited': {
+        const lag = metricMeter.createHistogram(meterName(METRICS.watchLag), 'float', 'seconds', METRICS.watchLag.help);
         const { phase, rank, exitCode, lost, endedAt, owner } = event.process;
         const ended: RankEnded = {
           phase,
@@ -135,6 +137,7 @@ class ClusterWatch {
           lost,
           endedAt: Math.round((endedAt ?? 0) * 1_000),
         };
+        if (endedAt !== null) lag.record(Math.max(0, Date.now() / 1_000 - endedAt));
         crashPoint('watchNodes.exit');
         await this.signal(owner, JOB_SIGNALS.rankEnded, ended, over);
         crashPoint('watchNodes.told');

@@ -1,7 +1,8 @@
 /** What every activity has around it: crash points, a bound on its result, and errors in the form that workflows decide by. */
-import { ApplicationFailure, CancelledFailure, Context } from '@temporalio/activity';
+import { ApplicationFailure, CancelledFailure, Context, log, metricMeter } from '@temporalio/activity';
 import { jsonBytes, RESULT_BYTES } from '../model/budgets.ts';
 import { StyxError } from '../model/errors.ts';
+import { METRICS, meterName } from '../model/metrics.ts';
 import { maskText } from '../system/masking.ts';
 import { crashPoint, crashPointAfterReport } from './crash-points.ts';
 
@@ -35,6 +36,7 @@ export function masked(error: unknown, values: readonly string[]): unknown {
 function wrap<A extends Activity>(name: string, activity: A): A {
   const wrapped = async (input: never): Promise<unknown> => {
     crashPoint(`${name}.before`);
+    const began = performance.now();
     try {
       const result = await activity(input);
       const bytes = result === undefined ? 0 : jsonBytes(result);
@@ -43,13 +45,26 @@ function wrap<A extends Activity>(name: string, activity: A): A {
       }
       crashPoint(`${name}.after`);
       crashPointAfterReport(`${name}.reported`);
+      tell(name, 'done', began);
       // Not undefined, which a stranger's answer without a payload is read as.
       return result ?? null;
     } catch (error) {
-      throw asFailure(error);
+      const failure = asFailure(error);
+      // The SDK itself says what failed, and why.
+      tell(name, failure instanceof ApplicationFailure ? (failure.type ?? 'internal') : 'cancelled', began);
+      throw failure;
     }
   };
   return wrapped as A;
+}
+
+function tell(step: string, outcome: string, began: number): void {
+  const { steps, retries } = METRICS;
+  metricMeter.createCounter(meterName(steps), '', steps.help).add(1, { step, outcome });
+  if (Context.current().info.attempt > 1) {
+    metricMeter.createCounter(meterName(retries), '', retries.help).add(1, { step });
+  }
+  if (outcome === 'done') log.info(`${step} is done`, { ms: Math.round(performance.now() - began) });
 }
 
 export function wrapAll<T extends { [K in keyof T]: Activity }>(activities: T): T {

@@ -13,6 +13,7 @@ import { history } from './history.ts';
 import { Lab } from './lab.ts';
 import { latency } from './latency.ts';
 import { idleMemory, memoryWith } from './memory.ts';
+import { metrics } from './metrics.ts';
 import { optimizer } from './optimizer.ts';
 import { ray } from './ray.ts';
 import { met, type Report, table } from './report.ts';
@@ -22,7 +23,7 @@ import { validate } from './validate.ts';
 const USAGE = `Usage: npm run bench -- [OPTIONS]
   --clusters N   clusters that are up at once for the memory figures; 0 for none (default 100)
   --rounds N     times that each command is run (default 7)
-  --only NAMES   of validate, optimizer, catalogs, latency, files, status, history, accept, ray, memory; separated by commas (default all)
+  --only NAMES   of validate, optimizer, catalogs, latency, files, status, history, accept, metrics, ray, memory; separated by commas (default all)
   --sky PATH     the sky program of SkyPilot, to compare with (default: the one on PATH)
   --json FILE    where the JSON goes (default: a file below the system's temporary directory)`;
 
@@ -43,6 +44,7 @@ const SUBJECTS = [
   'history',
   'accept',
   'ray',
+  'metrics',
   'memory',
 ];
 const { values: options } = parseArgs({
@@ -132,6 +134,7 @@ async function withServer(): Promise<void> {
       await accept(lab, report);
     }
     if (wanted.has('ray')) await ray(lab, report, Math.min(rounds, 3), say);
+    if (wanted.has('metrics')) await metrics(lab, report, say);
     if (wanted.has('memory')) {
       say(`${clusters} clusters at once`);
       await memoryWith(lab, report, clusters, say);

@@ -10,7 +10,7 @@ export function outputOption(command: Command): Command {
 }
 
 export function debugOption(command: Command): Command {
-  return command.option('--debug', 'show stack traces of errors');
+  return command.option('--debug', 'show stack traces of errors, and what is asked of Temporal');
 }
 
 export function configOption(command: Command): Command {

@@ -1,4 +1,5 @@
 /** The one wrapper around every command: errors become a message, a hint and an exit code; Ctrl-C detaches. */
+import type { TemporalCall } from '../client/calls.ts';
 import type { Styx } from '../client/connect.ts';
 import type { ResolvedConfig } from '../model/config/config.ts';
 import type { Config } from '../model/config/values.ts';
@@ -36,6 +37,7 @@ export async function runCommand(
   action: (context: Context) => Promise<number | undefined>,
 ): Promise<void> {
   const progress = new Progress(process.stderr);
+  const debug = options.debug === true || process.env.STYX_DEBUG === '1';
   let styx: Promise<Styx> | undefined;
   let config: Promise<ResolvedConfig> | undefined;
   let detachMessage = 'Interrupted.';
@@ -52,7 +54,7 @@ export async function runCommand(
       return config;
     },
     styx: ({ startServer = true } = {}) => {
-      styx ??= context.config().then((read) => open(progress, startServer, read.config));
+      styx ??= context.config().then((read) => open(progress, startServer, read.config, debug));
       return styx;
     },
     onDetach: (message) => {
@@ -67,7 +69,7 @@ export async function runCommand(
     process.exitCode = (await action(context)) ?? 0;
   } catch (error) {
     progress.stop();
-    process.exitCode = report(error, options.debug === true || process.env.STYX_DEBUG === '1');
+    process.exitCode = report(error, debug);
   } finally {
     progress.stop();
     await styx?.then((client) => client.close()).catch(() => undefined);
@@ -82,9 +84,19 @@ async function readConfig(progress: Progress, options: CommonOptions): Promise<R
   return read;
 }
 
-async function open(progress: Progress, startServer: boolean, config: Config): Promise<Styx> {
+function callText({ method, about, ms, problem }: TemporalCall): string {
+  const ended = problem === null ? `${Math.round(ms)} ms` : `${problem}, ${Math.round(ms)} ms`;
+  return ['debug: Temporal', method, ...(about === null ? [] : [about]), `(${ended})`].join(' ');
+}
+
+async function open(progress: Progress, startServer: boolean, config: Config, debug: boolean): Promise<Styx> {
   const { connect } = await import('../client/connect.ts');
-  const styx = await connect({ config, startServer, onProgress: (text) => progress.update(text) });
+  const styx = await connect({
+    config,
+    startServer,
+    onProgress: (text) => progress.update(text),
+    ...(debug ? { onCall: (call) => progress.line(plain(callText(call))) } : {}),
+  });
   progress.stop();
   return styx;
 }

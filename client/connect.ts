@@ -11,6 +11,7 @@ import { loadConfig } from '../system/config.ts';
 import { styxHome } from '../system/home.ts';
 import { installationSecret } from '../system/secret.ts';
 import { connectConfig, startsWorkers } from '../workers/connection.ts';
+import type { TemporalCall } from './calls.ts';
 import { CatalogSchedule } from './catalog-schedule.ts';
 import { Clusters } from './clusters.ts';
 import { type CostOptions, type CostReport, costReport } from './costs.ts';
@@ -37,6 +38,8 @@ export interface ConnectOptions {
   readonly startServer?: boolean;
   /** What is being started or waited for. */
   readonly onProgress?: (text: string) => void;
+  /** Each call to Temporal when it has ended, for whoever looks for what is slow or wrong. */
+  readonly onCall?: (call: TemporalCall) => void;
 }
 
 export interface Styx {
@@ -79,7 +82,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Styx> {
       ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
     });
   }
-  const link = await Link.open(() => connectConfig(home, process.env, config.codec), home);
+  const link = await Link.open(() => connectConfig(home, process.env, config.codec), home, options.onCall);
   const user = options.user ?? userName();
   const { allowedClouds, installConda, budget } = config;
   const timing = timingOf(process.env.STYX_TIMING === 'test' ? TEST : NORMAL, config);

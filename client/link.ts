@@ -1,12 +1,15 @@
 /** The connection to Temporal of one client: made on first use, and made anew when the server comes back at another address. */
-import { Connection, ScheduleClient, WorkflowClient } from '@temporalio/client';
+import { Connection, type ConnectionOptions, ScheduleClient, WorkflowClient } from '@temporalio/client';
 import type { LoadedDataConverter } from '@temporalio/common';
 import { StyxError } from '../model/errors.ts';
 import { Keyring } from '../system/keyring.ts';
 import type { ConnectConfig } from '../workers/connection.ts';
 import { sealedClient } from '../workers/sealing.ts';
+import type { TemporalCall } from './calls.ts';
 import { isConnectionLoss, toStyxError } from './errors.ts';
 import { type RepeatOptions, repeat } from './repeat.ts';
+
+type Interceptors = NonNullable<ConnectionOptions['interceptors']>;
 
 interface Open {
   readonly address: string;
@@ -24,20 +27,28 @@ export class Link {
   readonly #home: string;
   /** The keys of this data directory. */
   readonly keyring: Keyring;
+  /** None of the SDK's that retry: `repeat` does, and theirs throw past everybody when the connection was closed meanwhile. */
+  readonly #interceptors: Interceptors;
   #open: Open;
   #installation: string | undefined;
   #closed = false;
 
-  private constructor(resolve: () => Promise<ConnectConfig>, home: string, open: Open) {
+  private constructor(resolve: () => Promise<ConnectConfig>, home: string, open: Open, interceptors: Interceptors) {
     this.#resolve = resolve;
+    this.#interceptors = interceptors;
     this.#home = home;
     this.keyring = new Keyring(home);
     this.#open = open;
   }
 
   /** `home` has the keys that payloads are sealed with. */
-  static async open(resolve: () => Promise<ConnectConfig>, home: string): Promise<Link> {
-    return new Link(resolve, home, connectTo(await resolve(), home));
+  static async open(
+    resolve: () => Promise<ConnectConfig>,
+    home: string,
+    onCall?: (call: TemporalCall) => void,
+  ): Promise<Link> {
+    const interceptors = onCall === undefined ? [] : [(await import('./calls.ts')).tellingCalls(onCall)];
+    return new Link(resolve, home, connectTo(await resolve(), home, interceptors), interceptors);
   }
 
   get namespace(): string {
@@ -117,12 +128,12 @@ export class Link {
     const config = await this.#resolve().catch(() => null);
     if (config === null || this.#closed || this.#open !== before) return;
     if (config.connectionOptions.address === before.address) return;
-    this.#open = connectTo(config, this.#home);
+    this.#open = connectTo(config, this.#home, this.#interceptors);
     await before.connection.close().catch(() => undefined);
   }
 }
 
-function connectTo(config: ConnectConfig, home: string): Open {
+function connectTo(config: ConnectConfig, home: string, interceptors: Interceptors): Open {
   const { address, apiKey, tls, metadata } = config.connectionOptions;
   try {
     const connection = Connection.lazy({
@@ -131,8 +142,7 @@ function connectTo(config: ConnectConfig, home: string): Open {
       ...(tls === undefined ? {} : { tls }),
       ...(metadata === undefined ? {} : { metadata }),
       connectTimeout: 5_000,
-      // None of the SDK's that retry: `repeat` does, and theirs throw past everybody when the connection was closed meanwhile.
-      interceptors: [],
+      interceptors,
       channelArgs: { 'grpc.initial_reconnect_backoff_ms': 100, 'grpc.max_reconnect_backoff_ms': 1_000 },
     });
     const { namespace, codec } = config;

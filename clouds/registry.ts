@@ -1,11 +1,17 @@
 /** The clouds there are, by name. A new one is a folder and a line here. */
 import { StyxError } from '../model/errors.ts';
 import type { Cloud } from './cloud.ts';
+import { hostLogPath } from './local/paths.ts';
 
 const CLOUDS: Readonly<Record<string, () => Promise<Cloud>>> = {
   local: async () => new (await import('./local/local.ts')).LocalCloud(),
   aws: async () => new (await import('./aws/aws.ts')).AwsCloud(),
 };
+
+/** Where what stands for machines on this one writes its log; there may be no such file. */
+export function hostLog(home: string): string {
+  return hostLogPath(home);
+}
 
 const made = new Map<string, Promise<Cloud>>();
 

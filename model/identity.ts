@@ -36,6 +36,11 @@ export function clusterWorkflowId(workspace: string, name: string): string {
   return `cluster/${workspace}/${name}`;
 }
 
+/** `<workspace>/<name>` of the cluster that a workflow is or belongs to, else null. */
+export function clusterOf(workflowId: string): string | null {
+  return /^cluster\/([^/]+\/[^/]+)(?:\/|$)/.exec(workflowId)?.[1] ?? null;
+}
+
 export function childWorkflowId(clusterId: string, generation: string, what: string): string {
   return `${clusterId}/${generation}/${what}`;
 }

@@ -9,7 +9,9 @@ import { keyDocs } from '../model/config/docs.ts';
 import { ERROR_KINDS, ERROR_POLICIES } from '../model/errors.ts';
 import { NOT_EXECUTED_FIELDS } from '../model/executable.ts';
 import { JOB_STATUSES, JOB_TRANSITIONS } from '../model/job.ts';
+import { METRICS, type Metric } from '../model/metrics.ts';
 import { fieldDocs, taskJsonSchema } from '../model/spec/json-schema.ts';
+import { launchMessages } from './example-messages.ts';
 
 const COMMANDS = Object.keys(UPDATES) as (keyof typeof UPDATES)[];
 const OPERATIONS = Object.keys(WHILE_RUNNING) as OperationKind[];
@@ -72,6 +74,19 @@ export const DOC_TABLES: Readonly<Record<string, Readonly<Record<string, string>
       ]),
     ),
   },
+  'docs/observing.md': {
+    metrics: table(
+      ['metric', 'kind', 'labels', 'what it says'],
+      Object.values(METRICS).map(({ name, kind, labels, help }: Metric) => [
+        code(name),
+        kind,
+        Object.entries(labels)
+          .map(([label, values]) => (values === null ? code(label) : `${code(label)}: ${values.join(', ')}`))
+          .join('; '),
+        help,
+      ]),
+    ),
+  },
   'docs/catalogs.md': {
     sources: table(['cloud', 'rows', 'figures', 'source, commit', 'date', 'license'], catalogSources()),
   },
@@ -93,7 +108,8 @@ export function withTables(text: string, tables: Readonly<Record<string, string>
   }, text);
 }
 
-/** Whole files of docs/ that are made from the code, by their path below the root. */
+/** Whole files that are made from the code, by their path below the root. */
 export const DOC_FILES: Readonly<Record<string, string>> = {
+  'examples/python/launch.json': `${JSON.stringify(launchMessages(), null, 2)}\n`,
   'docs/task.schema.json': `${JSON.stringify(taskJsonSchema(), null, 2)}\n`,
 };

@@ -1,6 +1,7 @@
 /** One supervised process: adopted when it runs already, else started, and started again with growing pauses. */
 import { closeSync, openSync } from 'node:fs';
 import { lockHolder, spawnLocked } from '../system/lock.ts';
+import type { Log } from '../system/log.ts';
 import { isRunning, type ProcessRef } from '../system/processes.ts';
 
 const BACKOFF_FIRST_MS = 200;
@@ -17,11 +18,13 @@ export class Keeper {
   private readonly lockFile: string;
   private readonly logFile: string;
   private readonly onExit: () => void;
+  private readonly log: Log;
 
-  constructor(lockFile: string, logFile: string, onExit: () => void) {
+  constructor(lockFile: string, logFile: string, onExit: () => void, log: Log) {
     this.lockFile = lockFile;
     this.logFile = logFile;
     this.onExit = onExit;
+    this.log = log;
     this.ref = lockHolder(lockFile);
   }
 
@@ -45,7 +48,7 @@ export class Keeper {
       started?.child.once('exit', this.onExit);
       this.ref = started === null ? lockHolder(this.lockFile) : { pid: started.pid, startTime: started.startTime };
     } catch (error) {
-      console.error(`cannot start: ${(error as Error).message}`);
+      this.log.error({ error }, 'cannot start');
       this.failed();
     } finally {
       closeSync(log);

@@ -5,9 +5,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { StyxError } from '../model/errors.ts';
 import { ensurePrivateDir, styxHome } from '../system/home.ts';
 import { lockHolder, spawnLocked } from '../system/lock.ts';
+import { checkLogLevel } from '../system/log-levels.ts';
 import { endProcess, isRunning, type ProcessRef } from '../system/processes.ts';
 import { resolveTarget } from './connection.ts';
 import { follow, lastLines } from './logs.ts';
+import { metricsAddress } from './metrics-setting.ts';
 import { isUp, PARTS, type Part, readState, type ServerState, type Target, type UnitPaths, unitPaths } from './unit.ts';
 
 export interface ServerOptions {
@@ -27,6 +29,8 @@ export interface ServerStatus {
   readonly address: string | null;
   readonly namespace: string;
   readonly ui: string | null;
+  /** Of the worker, for Prometheus; null when it has none. */
+  readonly metrics: string | null;
   readonly home: string;
   /** Null for what does not run, and for a Temporal server that is not ours. */
   readonly pids: Readonly<Record<Part, number | null>>;
@@ -47,12 +51,15 @@ const POLL_MS = 10;
 /**
  * Makes sure that server and worker run, and returns when commands will be carried out. Milliseconds when they do
  * already; about two seconds when not; several minutes when the Temporal server has to be built first.
- * @throws invalid when no Temporal server can be got, unreachable when it does not come up
+ * @throws invalid for a setting of the environment that is none and when no Temporal server can be got, unreachable when it does not come up
  */
 export async function ensureServer(options: ServerOptions = {}): Promise<ServerState> {
   const { home, paths, target } = await locate(options);
   const found = readState(paths);
   if (found !== null && isUp(found)) return found;
+  // Those who are started have nobody to complain to.
+  checkLogLevel(options.env ?? process.env);
+  metricsAddress(options.env ?? process.env);
   const say = sayOnce(options.onProgress);
   ensurePrivateDir(home);
   ensurePrivateDir(paths.dir);
@@ -101,6 +108,7 @@ export async function serverStatus(options: ServerOptions = {}): Promise<ServerS
     address: target.address ?? state?.address ?? null,
     namespace: target.namespace,
     ui: state?.ui ?? null,
+    metrics: ready ? (state.metrics ?? null) : null,
     home,
     pids,
     versions: { ...versions(), temporal: pids.temporal === null ? null : await embeddedVersion(options.env) },
@@ -108,9 +116,13 @@ export async function serverStatus(options: ServerOptions = {}): Promise<ServerS
   };
 }
 
+/** `host`: of the machines that a cloud has on this one; shared by all servers of a data directory. */
+export const LOG_PARTS = [...PARTS, 'host'] as const;
+export type LogPart = (typeof LOG_PARTS)[number];
+
 export interface ServerLogsOptions extends ServerOptions {
-  /** Default: all three. */
-  readonly parts?: readonly Part[];
+  /** Default: all. */
+  readonly parts?: readonly LogPart[];
   /** Last lines of each file to begin with; default 100. */
   readonly lines?: number;
   /** Go on with what is appended until this aborts. */
@@ -118,13 +130,15 @@ export interface ServerLogsOptions extends ServerOptions {
 }
 
 /** Pieces of the logs, whole lines at first, each with the part that wrote it. */
-export async function* serverLogs(options: ServerLogsOptions = {}): AsyncGenerator<{ part: Part; text: string }> {
-  const { paths } = await locate(options);
-  const parts = options.parts ?? PARTS;
+export async function* serverLogs(options: ServerLogsOptions = {}): AsyncGenerator<{ part: LogPart; text: string }> {
+  const { home, paths } = await locate(options);
+  const { hostLog } = await import('../clouds/registry.ts');
+  const file = (part: LogPart) => (part === 'host' ? hostLog(home) : paths.log(part));
+  const parts = options.parts ?? LOG_PARTS;
   const signal = options.follow;
-  const followed = signal === undefined ? [] : parts.map((part) => ({ part, tail: follow(paths.log(part), signal) }));
+  const followed = signal === undefined ? [] : parts.map((part) => ({ part, tail: follow(file(part), signal) }));
   const pending = new Map(followed.map((source) => [source, source.tail.next()]));
-  for (const part of parts) yield { part, text: lastLines(paths.log(part), options.lines ?? 100) };
+  for (const part of parts) yield { part, text: lastLines(file(part), options.lines ?? 100) };
   while (pending.size > 0) {
     const [source, result] = await Promise.race([...pending].map(async ([from, next]) => [from, await next] as const));
     if (result.done === true) pending.delete(source);

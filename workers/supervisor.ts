@@ -6,11 +6,21 @@ import { existsSync, statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ensurePrivateDir, homePaths, readJson } from '../system/home.ts';
 import { lockHolder } from '../system/lock.ts';
+import type { Log } from '../system/log.ts';
+import { lastWords } from '../system/log-text.ts';
 import { endProcess, type ProcessRef, self, signalProcess } from '../system/processes.ts';
 import { Keeper } from './keeper.ts';
 import { boundLog, lastLines } from './logs.ts';
 import { answers, choosePorts, type ServerPorts, serverArguments, USUAL_PORTS } from './temporal-server.ts';
-import { readState, type ServerState, type Target, type UnitPaths, writeState } from './unit.ts';
+import {
+  type Part,
+  readState,
+  type ServerState,
+  type Target,
+  type UnitPaths,
+  type WorkerReady,
+  writeState,
+} from './unit.ts';
 import { workerCommand } from './worker-command.ts';
 
 export interface SupervisorSettings {
@@ -21,8 +31,10 @@ export interface SupervisorSettings {
   readonly temporalPath: string | null;
   /** Module of the worker process. */
   readonly workerMain: string;
+  readonly log: Log;
 }
 
+const NAMES = { supervisor: 'the supervisor', temporal: 'the Temporal server', worker: 'the worker' } as const;
 const FAILURES_TO_TELL = 3;
 const TICK_MS = 250;
 const STARTING_TICK_MS = 25;
@@ -56,11 +68,14 @@ export class Supervisor {
     this.settings = settings;
     this.lockInode = statSync(paths.lock('supervisor')).ino;
     const onExit = () => this.wake();
-    this.worker = new Keeper(paths.lock('worker'), paths.log('worker'), onExit);
-    this.temporal = target.embedded ? new Keeper(paths.lock('temporal'), paths.log('temporal'), onExit) : null;
+    const keeper = (part: Part) => {
+      const kept = new Keeper(paths.lock(part), paths.log(part), onExit, settings.log.child({ keeps: part }));
+      if (kept.ref !== null) settings.log.info({ keeps: part, process: kept.ref.pid }, `adopted ${NAMES[part]}`);
+      return kept;
+    };
+    this.worker = keeper('worker');
+    this.temporal = target.embedded ? keeper('temporal') : null;
     this.ports = portsOf(readState(paths));
-    if (this.temporal?.ref != null) console.error(`adopted the Temporal server, pid ${this.temporal.ref.pid}`);
-    if (this.worker.ref !== null) console.error(`adopted the worker, pid ${this.worker.ref.pid}`);
   }
 
   /** Runs until `stop` or until the unit's directory is deleted, and ends what it supervises. */
@@ -90,7 +105,7 @@ export class Supervisor {
     if (this.temporal !== null) {
       const before = this.temporal.ref;
       up = await this.temporal.keep(() => this.temporalCommand(), process.env);
-      if (up && before?.pid !== this.temporal.ref?.pid) console.error(`Temporal server: pid ${this.temporal.ref?.pid}`);
+      this.tellStart('temporal', before, this.temporal.ref);
       if (up) await this.ping(this.temporal);
       // The worker reads the address from there.
       if (up) this.writeState(false);
@@ -102,9 +117,9 @@ export class Supervisor {
         ...process.env,
         STYX_HOME: home,
       });
-      if (up && before?.pid !== this.worker.ref?.pid) console.error(`worker: pid ${this.worker.ref?.pid}`);
+      this.tellStart('worker', before, this.worker.ref);
     }
-    const ready = up && (this.temporal === null || this.answered === this.temporal.ref) && this.workerPolls();
+    const ready = up && (this.temporal === null || this.answered === this.temporal.ref) && this.polling() !== null;
     this.writeState(ready);
     return ready;
   }
@@ -122,9 +137,17 @@ export class Supervisor {
     return [temporalPath, ...serverArguments(chosen, homePaths(home).database)];
   }
 
-  private workerPolls(): boolean {
-    const ready = readJson(this.settings.paths.workerReady) as Partial<ProcessRef> | undefined;
-    return ready?.pid === this.worker.ref?.pid && ready?.startTime === this.worker.ref?.startTime;
+  private tellStart(part: Part, before: ProcessRef | null, now: ProcessRef | null): void {
+    if (now === null || before?.pid === now.pid) return;
+    this.settings.log.info({ keeps: part, process: now.pid }, `started ${NAMES[part]}`);
+  }
+
+  /** What the worker that runs now wrote when it polled; null before that. */
+  private polling(): WorkerReady | null {
+    const ready = readJson(this.settings.paths.workerReady) as Partial<WorkerReady> | undefined;
+    const { ref } = this.worker;
+    if (ref === null || ready?.pid !== ref.pid || ready.startTime !== ref.startTime) return null;
+    return { ...ref, metrics: ready.metrics ?? null };
   }
 
   /** A server that lives but has stopped answering is replaced. */
@@ -140,7 +163,10 @@ export class Supervisor {
     this.missed = well ? 0 : this.missed + 1;
     this.nextPing = Date.now() + (well ? PING_MS : PING_AGAIN_MS);
     if (this.missed < PINGS_MISSED) return;
-    console.error(`the Temporal server does not answer; replacing pid ${temporal.ref.pid}`);
+    this.settings.log.error(
+      { keeps: 'temporal', process: temporal.ref.pid },
+      'the Temporal server does not answer; it is replaced',
+    );
     this.missed = 0;
     await endProcess(temporal.ref, 'SIGKILL', 0);
   }
@@ -151,7 +177,7 @@ export class Supervisor {
     const { paths } = this.settings;
     for (const part of ['supervisor', 'temporal', 'worker'] as const) boundLog(paths.log(part));
     if (statSync(paths.lock('supervisor'), { throwIfNoEntry: false })?.ino !== this.lockInode) {
-      console.error('the data directory is gone');
+      this.settings.log.error('the data directory is gone');
       this.stop();
     }
   }
@@ -168,6 +194,7 @@ export class Supervisor {
       supervisor: self(),
       temporal: this.temporal?.ref ?? null,
       worker: this.worker.ref,
+      metrics: this.polling()?.metrics ?? null,
       ready,
       problem: this.problem(),
     };
@@ -183,8 +210,8 @@ export class Supervisor {
       ['worker', this.worker],
     ] as const) {
       if (keeper === null || keeper.failures < FAILURES_TO_TELL) continue;
-      const name = part === 'temporal' ? 'Temporal server' : 'worker';
-      return `the ${name} ended ${keeper.failures} times; it said: ${lastLines(this.settings.paths.log(part), 1).trim()}`;
+      const said = lastWords(lastLines(this.settings.paths.log(part), 1));
+      return `${NAMES[part]} ended ${keeper.failures} times; it said: ${said}`;
     }
     return null;
   }

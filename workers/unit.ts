@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { z } from 'zod/mini';
 import { stableHash } from '../model/identity.ts';
 import { homePaths, readJson, writeAtomically } from '../system/home.ts';
-import { isRunning } from '../system/processes.ts';
+import { isRunning, type ProcessRef } from '../system/processes.ts';
 
 /** Which server the environment means. */
 export interface Target {
@@ -30,6 +30,8 @@ const serverState = z.object({
   supervisor: processRef,
   temporal: z.nullable(processRef),
   worker: z.nullable(processRef),
+  /** Where the worker's metrics are; absent in what older versions wrote. */
+  metrics: z.optional(z.nullable(z.string())),
   /** The worker polls. */
   ready: z.boolean(),
   /** Why it is not, when something keeps failing. */
@@ -37,10 +39,14 @@ const serverState = z.object({
 });
 export type ServerState = z.infer<typeof serverState>;
 
+export interface WorkerReady extends ProcessRef {
+  readonly metrics: string | null;
+}
+
 export interface UnitPaths {
   readonly dir: string;
   readonly state: string;
-  /** Written by the worker when it polls: a process reference. */
+  /** Written by the worker when it polls: `WorkerReady`. */
   readonly workerReady: string;
   lock(part: Part): string;
   log(part: Part): string;

@@ -4,14 +4,18 @@ import { rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { Client } from '@temporalio/client';
-import { DefaultLogger, type LogEntry, makeTelemetryFilterString, NativeConnection, Runtime } from '@temporalio/worker';
+import { NativeConnection } from '@temporalio/worker';
 import type { HostContext } from '../activities/context.ts';
 import { ERROR_POLICIES, StyxError } from '../model/errors.ts';
 import { loadConfig } from '../system/config.ts';
 import { ensurePrivateDir, styxHome, writeAtomically } from '../system/home.ts';
+import { createLog, type Log } from '../system/log.ts';
 import { self } from '../system/processes.ts';
+import { ClusterGauges } from './cluster-gauges.ts';
 import { collectFiles } from './collect-files.ts';
 import { connectConfig, environmentConfig } from './connection.ts';
+import { beginCounters, installTelemetry, type MetricsEndpoint, serveMetrics } from './metrics.ts';
+import { metricsAddress } from './metrics-setting.ts';
 import { ensureNamespace, type NamespaceInfo } from './namespace.ts';
 import type { CodecRule } from './payload-codec.ts';
 import { sealedClient } from './sealing.ts';
@@ -29,10 +33,20 @@ const TIDY_FIRST_MS = 20 * 60_000;
 const TIDY_EVERY_MS = 24 * 60 * 60_000;
 
 /**
- * Runs until SIGTERM or SIGINT; rejects when the server is lost for good, so that a supervisor can start it again.
+ * Runs until SIGTERM or SIGINT; ends the process with 1 when the server is lost for good, so that a supervisor can start it again.
  * `--ready-file F` is written when the worker polls, and is not there before: what an earlier worker left is removed.
  */
 export async function runWorkerProcess(code: WorkerCode): Promise<void> {
+  const log = createLog('worker');
+  try {
+    await work(code, log);
+  } catch (error) {
+    log.error({ error }, 'the worker ends');
+    process.exit(1);
+  }
+}
+
+async function work(code: WorkerCode, log: Log): Promise<void> {
   const { values } = parseArgs({ options: { 'ready-file': { type: 'string' } } });
   const ready = values['ready-file'];
   if (ready !== undefined) rmSync(ready, { force: true });
@@ -40,12 +54,11 @@ export async function runWorkerProcess(code: WorkerCode): Promise<void> {
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stop.abort());
 
   const home = ensurePrivateDir(styxHome());
-  const logger = new DefaultLogger('INFO', writeEntry);
-  const logging = { forward: {}, filter: makeTelemetryFilterString({ core: 'WARN', other: 'ERROR' }) };
-  Runtime.install({ logger, shutdownSignals: [], telemetryOptions: { logging } });
+  const address = metricsAddress(process.env);
+  const metrics = await installTelemetry(log, address !== null);
   const bundle = code.workflowBundle();
   bundle.catch(() => {});
-  const connected = await connect(home, stop.signal, (message) => logger.info(message));
+  const connected = await connect(home, stop.signal, (message) => log.info(message));
   if (connected === null) return;
   const { connection, namespace, codec, info, serverIsLocal } = connected;
   const { dataConverter, interceptors } = sealedClient(home, codec);
@@ -59,6 +72,7 @@ export async function runWorkerProcess(code: WorkerCode): Promise<void> {
     home,
     codec,
     serverIsLocal,
+    log,
   });
   const running = Promise.all(workers.map((worker) => worker.run()));
   const shutDown = () => {
@@ -66,9 +80,14 @@ export async function runWorkerProcess(code: WorkerCode): Promise<void> {
   };
   stop.signal.addEventListener('abort', shutDown);
   if (stop.signal.aborted) shutDown();
-  if (ready !== undefined) writeAtomically(ready, JSON.stringify(self()));
-  logger.info(`worker polls after ${Math.round(performance.now())} ms`);
-  const warn = (message: string) => logger.warn(message);
+  let endpoint: MetricsEndpoint | null = null;
+  if (address !== null && metrics !== null) {
+    beginCounters([...Object.keys(activities.actQueue), ...Object.keys(activities.watchQueue)]);
+    endpoint = await serveMetrics(address, metrics, new ClusterGauges(client), log);
+  }
+  if (ready !== undefined) writeAtomically(ready, JSON.stringify({ ...self(), metrics: endpoint?.url ?? null }));
+  log.info(`polls after ${Math.round(performance.now())} ms`);
+  const warn = (message: string) => log.warn(message);
   const tidying = [
     tidyFiles(client, home, info.installation, stop.signal, warn),
     sweepEveryHour(client.workflow, info.installation, stop.signal, warn),
@@ -77,6 +96,7 @@ export async function runWorkerProcess(code: WorkerCode): Promise<void> {
     await running;
   } finally {
     stop.abort();
+    endpoint?.close();
     await Promise.all(tidying);
     await connection.close().catch(() => {});
   }
@@ -136,15 +156,4 @@ async function connect(home: string, stop: AbortSignal, log: (message: string) =
 
 function isLocal(address: string | undefined): boolean {
   return /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?$/.test(address ?? 'localhost');
-}
-
-/** One line to stderr; without what a worker of one kind says about the kinds of tasks that it does not serve. */
-function writeEntry({ level, message, meta, timestampNanos }: LogEntry): void {
-  if (/^No .* registered, not polling/.test(message)) return;
-  const at = new Date(Number(timestampNanos / 1_000_000n)).toISOString();
-  const { sdkComponent: _, ...rest } = meta ?? {};
-  const error = (rest as { error?: unknown }).error;
-  const shown = error instanceof Error ? { ...rest, error: error.stack } : rest;
-  const details = Object.keys(shown).length === 0 ? '' : ` ${JSON.stringify(shown)}`;
-  process.stderr.write(`${at} ${level} ${message}${details}\n`);
 }

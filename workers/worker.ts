@@ -1,7 +1,9 @@
 import { type NativeConnection, Worker, type WorkflowBundleOption } from '@temporalio/worker';
 import { ACTIVITY_QUEUE, CHILD_QUEUE, CLUSTER_QUEUE, WATCH_QUEUE, WATCH_SLOTS } from '../model/queues.ts';
+import type { Log } from '../system/log.ts';
 import type { CodecRule } from './payload-codec.ts';
 import { sealedWorker } from './sealing.ts';
+import { telemetrySinks } from './told.ts';
 
 type ActivityMap = object;
 
@@ -20,6 +22,7 @@ export interface WorkerSettings {
   readonly codec: CodecRule;
   /** The Temporal server runs on this machine. */
   readonly serverIsLocal: boolean;
+  readonly log: Log;
 }
 
 /**
@@ -48,6 +51,7 @@ export async function createWorkers(settings: WorkerSettings): Promise<Worker[]>
     shutdownGraceTime: STEP_GRACE,
     maxCachedWorkflows: NO_CACHE,
     dataConverter: sealedWorker(home, codec, 'workflows'),
+    sinks: telemetrySinks(settings.log),
   } as const;
   const activityData = sealedWorker(home, codec, 'activities');
   return await Promise.all([

@@ -4,7 +4,13 @@ import { CancellationScope, isCancellation, sleep } from '@temporalio/workflow';
 export class Alarm {
   /** Set when the time came; whoever reads it resets it. May ring early for a time that has since moved on. */
   rung = false;
+  private readonly summary: string;
   private armed: { readonly at: number; readonly scope: CancellationScope } | null = null;
+
+  /** @param summary what it is for, in the Web UI */
+  constructor(summary: string) {
+    this.summary = summary;
+  }
 
   /** Rings at `at` (ms since the epoch) or before. */
   set(at: number): void {
@@ -13,7 +19,7 @@ export class Alarm {
     const armed = { at, scope: new CancellationScope() };
     this.armed = armed;
     armed.scope
-      .run(() => sleep(Math.max(1, at - Date.now())))
+      .run(() => sleep(Math.max(1, at - Date.now()), { summary: this.summary }))
       .then(
         () => {
           this.rung = true;

@@ -4,19 +4,16 @@ import { budgetView } from '../model/cluster-budget.ts';
 import { infraText } from '../model/cluster-state.ts';
 import { budgetText } from '../model/cost-budget.ts';
 import { isTerminalJob } from '../model/job.ts';
-
-function at(time: number): string {
-  return new Date(time).toISOString().slice(0, 19).replace('T', ' ');
-}
+import { utc } from './details.ts';
 
 export function clusterDetails(state: ClusterState, autostopDueAt: number | null): string {
-  const lines = [`**${displayStatus(state)}** since ${at(state.statusSince)} UTC`];
+  const lines = [`**${displayStatus(state)}** since ${utc(state.statusSince)}`];
   if (state.statusReason !== '') lines.push(state.statusReason);
   if (state.operation !== null) {
     const { kind, progress, progressSince } = state.operation;
-    lines.push(`\`${kind}\`: ${progress} (since ${at(progressSince)})`);
+    lines.push(`\`${kind}\`: ${progress} (since ${utc(progressSince)})`);
   }
-  for (const { kind } of state.waiting) lines.push(`then \`${kind}\``);
+  for (const { kind } of state.waiting) lines.push(`Next: \`${kind}\``);
   if (state.placement !== null) {
     const { numNodes, instanceType } = state.placement;
     lines.push(`${numNodes}x ${instanceType} in ${infraText(state.placement)}`);
@@ -25,9 +22,7 @@ export function clusterDetails(state: ClusterState, autostopDueAt: number | null
   lines.push(`jobs: ${live.length} live, ${state.finishedJobs} finished`);
   for (const job of live.slice(0, 10)) lines.push(`- ${job.id} ${job.name ?? '-'}: ${job.status}`);
   if (autostopDueAt !== null) {
-    lines.push(
-      `${state.autostop?.down === true ? 'goes down' : 'stops'} at ${at(autostopDueAt)} UTC if nothing happens`,
-    );
+    lines.push(`${state.autostop?.down === true ? 'goes down' : 'stops'} at ${utc(autostopDueAt)} if nothing happens`);
   }
   if (state.ray != null) {
     const { status, reason, spec } = state.ray;
@@ -37,9 +32,8 @@ export function clusterDetails(state: ClusterState, autostopDueAt: number | null
   if (budget !== undefined) {
     const { exceeded, exceedsAt, onExceed } = budget;
     if (exceeded !== null) {
-      if (onExceed === 'notify') lines.push(`${exceeded.why}, since ${at(exceeded.at)} UTC`);
-    } else if (exceedsAt !== null)
-      lines.push(`budget of ${budgetText(budget)} until ${at(exceedsAt)} UTC (${onExceed})`);
+      if (onExceed === 'notify') lines.push(`${exceeded.why}, since ${utc(exceeded.at)}`);
+    } else if (exceedsAt !== null) lines.push(`budget of ${budgetText(budget)} until ${utc(exceedsAt)} (${onExceed})`);
     else lines.push(`budget of ${budgetText(budget)} (${onExceed})`);
   }
   return lines.join('\n\n').slice(0, 15_000);

@@ -4,7 +4,7 @@ import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import { ParentClosePolicy, type SignalDefinition, startChild, workflowInfo } from '@temporalio/workflow';
 import type { ClusterRef } from '../activities/types.ts';
 import type { QueuedEffect } from '../model/cluster-effects.ts';
-import { type ClusterInput, FILES_MEMO, JOB_WORKFLOW, type RunJob } from '../model/commands.ts';
+import { type ClusterInput, FILES_MEMO, JOB_WORKFLOW, type RunJob, SEARCH } from '../model/commands.ts';
 import { assertNever } from '../model/errors.ts';
 import { childWorkflowId } from '../model/identity.ts';
 import { CHILD_QUEUE } from '../model/queues.ts';
@@ -78,6 +78,13 @@ export class EffectCarrier {
       parentClosePolicy: ParentClosePolicy.ABANDON,
       args: [input],
       staticSummary,
+      searchAttributes: {
+        [SEARCH.kind]: [type],
+        [SEARCH.name]: [this.input.name],
+        [SEARCH.workspace]: [this.input.workspace],
+        [SEARCH.parent]: [this.clusterId],
+        [SEARCH.installation]: [this.input.installation],
+      },
       ...(memo === undefined ? {} : { memo }),
     }).then(
       () => undefined,

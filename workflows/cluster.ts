@@ -54,6 +54,7 @@ import { validateRay, validateSpec, validateTask } from '../model/task-schema.ts
 import { Alarm } from './alarm.ts';
 import { clusterDetails } from './cluster-details.ts';
 import { EffectCarrier, jobChild, operationChild, rayChild, watchChild } from './cluster-effects.ts';
+import { tellChanges, tellCrashed } from './cluster-telemetry.ts';
 import { refuse } from './failures.ts';
 import * as messages from './messages.ts';
 import { tell } from './parent.ts';
@@ -61,6 +62,7 @@ import { step } from './steps.ts';
 
 /** How long an entity must be quiet before it continues as new, unless its history is at twice the bound. */
 const QUIET_MS = 500;
+const QUIET = { summary: 'go on in a new run when nothing comes' };
 /** Children described in one step. */
 const DESCRIBED_AT_ONCE = 200;
 
@@ -92,7 +94,7 @@ class ClusterEntity {
   private readonly id = workflowInfo().workflowId;
   private state;
   private readonly outbox: QueuedEffect[];
-  private readonly alarm = new Alarm();
+  private readonly alarm = new Alarm('look again: autostop, budget, operations that may have crashed');
   private readonly carrier;
   /** Counts changes, so that the loop notices those that need nothing done. */
   private changes = 0;
@@ -229,6 +231,7 @@ class ClusterEntity {
   }
 
   private changed(state: ClusterEntity['state'], effects: readonly QueuedEffect[]): void {
+    tellChanges(this.state, state);
     this.state = state;
     this.outbox.push(...effects);
     this.changes += 1;
@@ -310,8 +313,7 @@ class ClusterEntity {
     if (gen !== generation(before)) return;
     const { operation, watch, duties, jobs, ray } = this.state;
     const sameOperation = operation?.id === before.operation?.id && operation?.child === before.operation?.child;
-    this.apply({
-      type: 'crashed',
+    const found = {
       operation:
         operation !== null && sameOperation && dead(operationChild(this.id, gen, operation.id, operation.child)),
       watch: watch !== null && watch.child === before.watch?.child && dead(watchChild(this.id, gen, watch.child)),
@@ -320,7 +322,9 @@ class ClusterEntity {
       jobs: jobs
         .filter((job) => !isTerminalJob(job.status) && dead(jobChild(this.id, gen, job.id)))
         .map((job) => job.id),
-    });
+    };
+    tellCrashed(found);
+    this.apply({ type: 'crashed', ...found });
   }
 
   private mustContinueAsNew(): boolean {
@@ -335,7 +339,7 @@ class ClusterEntity {
   private async continueAsNewWhenQuiet(): Promise<void> {
     const hard = workflowInfo().historyLength >= this.input.timing.historyEvents * 2;
     const seen = this.changes;
-    if (!hard && (await condition(() => this.changes !== seen, QUIET_MS))) return;
+    if (!hard && (await condition(() => this.changes !== seen, QUIET_MS, QUIET))) return;
     if (this.describing || !allHandlersFinished()) {
       await condition(() => this.outbox.length > 0 || (!this.describing && allHandlersFinished()));
       return;

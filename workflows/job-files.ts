@@ -53,7 +53,7 @@ export async function putFiles(
     });
   const settled = () => end !== null || progress.interrupted();
   if (deadline === null) await condition(settled);
-  else await condition(settled, Math.max(1, deadline - Date.now()));
+  else await condition(settled, Math.max(1, deadline - Date.now()), { summary: 'max_duration' });
   if (end === 'done') return null;
   scope.cancel();
   void putting;

@@ -43,7 +43,7 @@ export async function runPhase(it: PhaseRun): Promise<JobEnd | null> {
     }
     const longest = input.timing.describeOpsEvery;
     const wait = deadline === null ? longest : Math.min(longest, Math.max(1, deadline - Date.now()));
-    await condition(settled, wait);
+    await condition(settled, wait, { summary: wait === longest ? 'look at the nodes again' : 'max_duration' });
   }
   if (progress.abandoned !== null) return early(input, progress);
   const failed = progress.failed(phase, count);
@@ -143,10 +143,11 @@ async function endEverywhere(it: PhaseRun, options: { insist: boolean }): Promis
   );
   const over = () => progress.abandoned !== null && options.insist;
   if (options.insist) await condition(() => answered === count || over());
-  else await condition(() => answered === count, timing.stepTimeout);
+  else await condition(() => answered === count, timing.stepTimeout, { summary: 'nodes that do not answer' });
   if (answered < count) scope.cancel();
   await ending.catch(() => undefined);
   if (options.insist) {
-    await condition(() => progress.allEnded(phase, count) || over(), timing.killGrace + timing.heartbeatTimeout * 3);
+    const grace = timing.killGrace + timing.heartbeatTimeout * 3;
+    await condition(() => progress.allEnded(phase, count) || over(), grace, { summary: 'last exits' });
   }
 }

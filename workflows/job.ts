@@ -2,12 +2,13 @@
  * One task run on a cluster: waits for its place, has its files put there, runs setup on all its nodes, then ranks 0…n−1 at once, and reports how it ended.
  * Exits come as signals from the cluster's watch; a slow look at the nodes catches one that got lost.
  */
-import { condition, setCurrentDetails, setHandler } from '@temporalio/workflow';
+import { condition, setHandler } from '@temporalio/workflow';
 import type { ClusterRef } from '../activities/types.ts';
 import type { RunJob } from '../model/commands.ts';
 import type { JobStatus } from '../model/job.ts';
 import type { Task } from '../model/task.ts';
 import type { Timing } from '../model/timing.ts';
+import { showDetails } from './details.ts';
 import { putFiles, treesOf } from './job-files.ts';
 import { early, runPhase } from './job-phase.ts';
 import { type JobEnd, JobProgress, type Phase } from './job-progress.ts';
@@ -53,13 +54,28 @@ export async function job(input: JobInput): Promise<void> {
   await report(input, end.status, end.reason, end.exitCodes);
 }
 
+function showJob(input: JobInput, status: JobStatus, reason: string | null): void {
+  const { task, jobId, cluster, user } = input;
+  const next: Partial<Record<JobStatus, string>> = {
+    PENDING: 'its turn in the queue of the cluster (`styx queue` says what it waits for)',
+    SETTING_UP: task.run === null ? 'the end, when setup has ended on all nodes' : 'run, when all nodes are set up',
+    RUNNING: 'the end, when all ranks have ended, or one with an error',
+  };
+  const until = task.maxDuration;
+  showDetails(status, next[status] ?? null, [
+    `Job ${jobId}${task.name === null ? '' : ` (${task.name})`} of ${cluster.name}, ${task.numNodes} nodes, by ${user}`,
+    ...(reason === null ? [] : [reason]),
+    ...(until === null ? [] : [`for at most ${until} s, from its place on`]),
+  ]);
+}
+
 async function report(
   input: JobInput,
   status: JobStatus,
   reason: string | null,
   exitCodes: (number | null)[] | null = null,
 ): Promise<void> {
-  setCurrentDetails(reason === null ? status : `${status}: ${reason}`);
+  showJob(input, status, reason);
   await tell(input.cluster.workflowId, jobChangedSignal, {
     generation: input.cluster.generation,
     jobId: input.jobId,
@@ -71,6 +87,7 @@ async function report(
 }
 
 async function follow(input: JobInput, progress: JobProgress): Promise<JobEnd> {
+  showJob(input, 'PENDING', null);
   await condition(() => progress.run !== null || progress.interrupted());
   const { run } = progress;
   if (run === null || progress.interrupted()) return early(input, progress);

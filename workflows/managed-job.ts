@@ -59,7 +59,7 @@ class ManagedJob {
   private readonly rules: JobRules;
   private readonly effects;
   private readonly outbox: JobEffect[];
-  private readonly alarm = new Alarm();
+  private readonly alarm = new Alarm('look again: what is due of the job');
   private state;
   private changes = 0;
   private shown = { memo: '', search: '' };

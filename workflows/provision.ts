@@ -6,7 +6,6 @@ import {
   CancellationScope,
   continueAsNew,
   isCancellation,
-  setCurrentDetails,
   setHandler,
   sleep,
   workflowInfo,
@@ -17,6 +16,7 @@ import { ERROR_POLICIES, type Failure } from '../model/errors.ts';
 import { placementKey } from '../model/identity.ts';
 import type { Instance, InstanceTypeOffer, NodeInfo, Placement, ResourceRequest } from '../model/machines.ts';
 import type { Timing } from '../model/timing.ts';
+import { list, placementText, showDetails } from './details.ts';
 import { Failed, failureOf } from './failures.ts';
 import {
   abortSignal,
@@ -79,13 +79,25 @@ export async function provision(input: ProvisionInput): Promise<void> {
   );
 }
 
-async function progress(input: ProvisionInput, text: string): Promise<void> {
-  setCurrentDetails(text);
+async function progress(
+  input: ProvisionInput,
+  text: string,
+  next: string,
+  tried: readonly Failure[] = [],
+): Promise<void> {
+  showDetails(text, next, triedText(tried));
   await tell(input.cluster.workflowId, progressSignal, {
     generation: input.cluster.generation,
     opId: input.opId,
     text,
   });
+}
+
+function triedText(tried: readonly Failure[]): string[] {
+  return list(
+    'Tried before:',
+    tried.map(({ kind, message }) => `${kind}: ${message}`),
+  );
 }
 
 function where(place: { cloud: string; region: string; zone: string }): string {
@@ -104,6 +116,7 @@ async function bootstrapped(input: ProvisionInput, placement: Placement, instanc
 
 async function bringBack(input: ProvisionInput, placement: Placement): Promise<Stands> {
   const { cluster, timing } = input;
+  showDetails(`starting ${placementText(placement)}`, 'connect to its nodes');
   const instances = await longStep(timing, `start ${where(placement)}`, timing.createBudget).startMachines({
     cluster,
     placement,
@@ -122,8 +135,9 @@ async function findPlace(input: ProvisionInput): Promise<Stands | { again: Provi
     if (!input.retryUntilUp || !worthRepeating(result.failures)) throw new Failed(summary(input, result.failures));
     const { retryUntilUpFirst, retryUntilUpMax } = input.timing;
     const pause = Math.min(retryUntilUpMax, retryUntilUpFirst * 2 ** Math.min(round - 1, 20));
-    await progress(input, `round ${round} found no place; next in ${Math.round(pause / 1000)} s`);
-    await sleep(pause);
+    const waits = `round ${round} found no place; next in ${Math.round(pause / 1000)} s`;
+    await progress(input, waits, 'all places once more', result.failures);
+    await sleep(pause, { summary: `before round ${round + 1}` });
     if (round - input.round >= ROUNDS_PER_RUN || workflowInfo().continueAsNewSuggested) {
       return { again: { ...input, attempt, round } };
     }
@@ -154,6 +168,7 @@ async function tryRound(
   firstAttempt: number,
 ): Promise<{ stands: Stands } | { failures: Failure[]; attempt: number }> {
   const { cluster, timing } = input;
+  showDetails('finding places', 'machines in the best of them');
   const offers = await step(timing, 'find places').plan({ resources: input.resources });
   const failures: Failure[] = [];
   const proofs: Promise<void>[] = [];
@@ -169,7 +184,7 @@ async function tryRound(
     };
     attempt += 1;
     try {
-      return { stands: await place(input, placement) };
+      return { stands: await place(input, placement, failures) };
     } catch (error) {
       const failure = failureOf(error);
       if (isCancellation(error) || failure.kind === 'aborted') throw error;
@@ -183,18 +198,18 @@ async function tryRound(
   return { failures, attempt };
 }
 
-async function place(input: ProvisionInput, placement: Placement): Promise<Stands> {
+async function place(input: ProvisionInput, placement: Placement, tried: readonly Failure[]): Promise<Stands> {
   const { cluster, timing, opId } = input;
   const { generation } = cluster;
   const recorded = await tell(cluster.workflowId, placingSignal, { generation, opId, placement });
   // The entity was ended from outside: machines made now would be nobody's.
   if (!recorded) throw new Failed({ kind: 'aborted', message: 'The cluster is gone.' });
-  const what = `${placement.numNodes}x ${placement.instanceType} in ${where(placement)}`;
-  setCurrentDetails(`creating ${what}`);
+  const what = placementText(placement);
+  showDetails(`creating ${what}`, 'connect to its nodes, or the next place when it fails', triedText(tried));
   const request = await step(timing, `prepare ${what}`).prepare({ cluster, placement });
   const create = longStep(timing, `create ${what}`, timing.createBudget);
   const instances = await create.createMachines({ cluster, request, timing });
-  const told = progress(input, `connecting to ${what}`);
+  const told = progress(input, `connecting to ${what}`, 'the cluster is UP, and its jobs start', tried);
   const nodes = await bootstrapped(input, placement, instances);
   await told;
   return { placement, nodes };
@@ -219,6 +234,7 @@ async function gaveUp(input: ProvisionInput, placement: Placement, failure: Fail
 /** Returns when the next placement may start: this one's machines are on their way out. Proof that they are gone goes on in `proofs`. */
 async function retirePlacement(input: ProvisionInput, placement: Placement, proofs: Promise<void>[]): Promise<void> {
   const { cluster, timing } = input;
+  showDetails(`retiring ${placementText(placement)}`, 'the next place');
   const steps = dutyStep(timing, `retire ${where(placement)}`, 'terminate');
   const gone = () =>
     tell(cluster.workflowId, placementGoneSignal, { generation: cluster.generation, placementKey: placement.key });

@@ -44,7 +44,7 @@ class Queue {
   private readonly input: QueueInput;
   private state: JobQueueState;
   private readonly inbox: QueueTold[] = [];
-  private readonly alarm = new Alarm();
+  private readonly alarm = new Alarm('look again: what is due in the queue');
   private lookAt: number;
   /** Where the next look at live jobs begins. */
   private looked = 0;

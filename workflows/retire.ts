@@ -1,9 +1,10 @@
 /** Stops or terminates the machines of placements, however long it takes. The child of a stop, a down, or a duty. */
-import { CancellationScope, isCancellation, setCurrentDetails, setHandler } from '@temporalio/workflow';
+import { CancellationScope, isCancellation, setHandler } from '@temporalio/workflow';
 import type { ClusterRef } from '../activities/types.ts';
 import type { Failure } from '../model/errors.ts';
 import type { Placement } from '../model/machines.ts';
 import type { Timing } from '../model/timing.ts';
+import { list, placementText, showDetails } from './details.ts';
 import { failureOf } from './failures.ts';
 import { abortSignal, operationEndedSignal, placementGoneSignal } from './messages.ts';
 import { tell } from './parent.ts';
@@ -47,10 +48,12 @@ export async function retire(input: RetireInput): Promise<void> {
 
 async function retireAll(input: RetireInput): Promise<void> {
   const { cluster, timing } = input;
+  const happening = input.mode === 'stop' ? 'stopping machines' : 'ending machines';
+  const next = 'done when the cloud says that all are; tried until then';
+  showDetails(happening, next, list('Of:', input.placements.map(placementText)));
   await Promise.all(
     input.placements.map(async (placement) => {
       const where = `${placement.cloud}/${placement.region}/${placement.zone}`;
-      setCurrentDetails(`${input.mode} ${placement.numNodes}x ${placement.instanceType} in ${where}`);
       if (input.mode === 'stop') {
         await dutyStep(timing, `stop ${where}`, 'stop').stopMachines({ cluster, placement, timing });
         return;

@@ -1,13 +1,7 @@
 /** Keeps one long activity on all nodes of a cluster, for as long as the cluster stands. */
-import {
-  CancellationScope,
-  condition,
-  continueAsNew,
-  isCancellation,
-  setCurrentDetails,
-  setHandler,
-} from '@temporalio/workflow';
+import { CancellationScope, condition, continueAsNew, isCancellation, setHandler } from '@temporalio/workflow';
 import type { WatchInput } from '../activities/types.ts';
+import { list, showDetails } from './details.ts';
 import { autostopSignal, endWatchSignal, watchEndedSignal } from './messages.ts';
 import { tell } from './parent.ts';
 import { step, watchStep } from './steps.ts';
@@ -30,7 +24,14 @@ export async function watch(input: WatchWorkflowInput): Promise<void> {
     lease = { ...lease, autostop };
     leaseSet = false;
   });
-  setCurrentDetails(`watching ${lease.nodes.length} nodes`);
+  showDetails(
+    `watching ${lease.nodes.length} nodes`,
+    null,
+    list(
+      'Of:',
+      lease.nodes.map(({ rank, address, port }) => `${rank}: ${address}:${port}`),
+    ),
+  );
   try {
     await scope.run(async () => {
       let over = false;

@@ -1,14 +1,12 @@
 import { type Command, Option } from 'commander';
-import type { ServerStatus } from '../../workers/server.ts';
+import type { LogPart, ServerStatus } from '../../workers/server.ts';
 import { debugOption, outputOption, wholeNumber } from '../options.ts';
 import { type CommonOptions, type Context, runCommand } from '../run.ts';
-
-type Part = keyof ServerStatus['pids'];
 
 interface LogsOptions extends CommonOptions {
   readonly lines: number;
   readonly follow?: boolean;
-  readonly part?: Part;
+  readonly part?: LogPart;
 }
 
 interface SetupOptions extends CommonOptions {
@@ -64,8 +62,10 @@ export function configure(command: Command): void {
     .description('show what server and worker wrote')
     .option('-n, --lines <n>', 'last lines of each', wholeNumber(0), 100)
     .option('-f, --follow', 'go on with what is written')
-    .addOption(new Option('--part <part>', 'only this one').choices(['supervisor', 'temporal', 'worker']));
-  debugOption(logs).action((options: LogsOptions) => runCommand(options, (context) => printLogs(context, options)));
+    .addOption(new Option('--part <part>', 'only this one').choices(['supervisor', 'temporal', 'worker', 'host']));
+  outputOption(debugOption(logs)).action((options: LogsOptions) =>
+    runCommand(options, (context) => printLogs(context, options)),
+  );
 }
 
 async function printStatus(context: Context, options: CommonOptions): Promise<number> {
@@ -82,6 +82,7 @@ export function statusText(status: ServerStatus): string {
     `Styx server:  ${state}`,
     `Temporal:     ${status.address ?? '-'}${status.embedded ? ' (embedded)' : ''}, namespace ${status.namespace}`,
     ...(status.ui === null ? [] : [`Web UI:       ${status.ui}`]),
+    ...(status.metrics === null ? [] : [`Metrics:      ${status.metrics}`]),
     `Data:         ${status.home}`,
     `Versions:     styx ${status.versions.styx}, Temporal ${status.versions.temporal ?? '-'}, SDK ${status.versions.sdk}, Node ${status.versions.node}`,
   ];
@@ -93,12 +94,22 @@ export function statusText(status: ServerStatus): string {
 
 async function printLogs(context: Context, options: LogsOptions): Promise<number> {
   const { serverLogs } = await import('../../workers/server.ts');
+  const { logLineText, logLineJson } = await import('../../system/log-text.ts');
   context.onDetach('');
   const follow = options.follow === true ? { follow: new AbortController().signal } : {};
   const parts = options.part === undefined ? {} : { parts: [options.part] };
+  const prefixed = (part: LogPart, text: string) =>
+    options.part === undefined ? text.replace(/^(?=.)/gm, `${part}: `) : text;
+  const cut = new Map<LogPart, string>();
   for await (const { part, text } of serverLogs({ lines: options.lines, ...follow, ...parts })) {
-    if (options.part !== undefined) process.stdout.write(text);
-    else process.stdout.write(text.replace(/^(?=.)/gm, `${part}: `));
+    const lines = `${cut.get(part) ?? ''}${text}`.split('\n');
+    // Of a line that is still being written.
+    cut.set(part, lines.pop() ?? '');
+    for (const line of lines) {
+      process.stdout.write(
+        `${options.output === 'json' ? logLineJson(part, line) : prefixed(part, logLineText(line))}\n`,
+      );
+    }
   }
   return 0;
 }

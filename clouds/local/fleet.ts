@@ -15,6 +15,7 @@ import { instanceId, type LocalPaths } from './paths.ts';
 import {
   type ContainmentMode,
   forgetPlacement,
+  type HostLog,
   type InstanceRecord,
   instanceDirectory,
   loadInstance,
@@ -31,7 +32,7 @@ const TOMBSTONE_MS = 24 * 60 * 60_000;
 export interface FleetOptions {
   readonly paths: LocalPaths;
   readonly mode: ContainmentMode;
-  readonly log: (line: string) => void;
+  readonly log: HostLog;
 }
 
 export class Fleet {
@@ -46,7 +47,7 @@ export class Fleet {
   /** Reads everything and sets every instance on its way again. */
   load(): void {
     const { paths, log } = this.#options;
-    const bad = (file: string, error: unknown): void => log(`cannot read ${file}: ${error}`);
+    const bad = (file: string, error: unknown): void => log(`cannot read ${file}`, { error });
     for (const placement of loadPlacements(paths, bad)) this.#placements.set(placement.key, placement);
     for (const id of readdirSync(paths.instances)) {
       try {

@@ -6,10 +6,12 @@ import { chmodSync, rmSync, statSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { StyxError } from '../../model/errors.ts';
+import { createLog } from '../../system/log.ts';
 import { probeContainment } from './containment.ts';
 import { HOST_VERSION, type HostAnswer, type HostInfo, type HostRequest } from './control.ts';
 import { Fleet } from './fleet.ts';
 import { controlSocket, localPaths } from './paths.ts';
+import type { HostLog } from './records.ts';
 
 /** With nothing running and nobody asking for so long, the host ends. */
 const IDLE_MS = 3 * 60_000;
@@ -23,17 +25,19 @@ const root = process.argv[2];
 if (root === undefined) throw new Error('usage: host.ts DIRECTORY');
 const paths = localPaths(dirname(root));
 const mode = probeContainment(process.env);
-const fleet = new Fleet({ paths, mode, log });
 const lockInode = statSync(paths.lock).ino;
 let lastAsked = Date.now();
+const hostLog = createLog('host');
 let logged = 0;
 
 /** What a broken instance repeats must not fill the disk. */
-function log(line: string): void {
+const log: HostLog = (line, more = {}) => {
   if (logged > 10_000) return;
   logged += 1;
-  console.log(`${new Date().toISOString()} ${process.pid} ${line}`);
-}
+  hostLog[more.error === undefined ? 'info' : 'error'](more, line);
+};
+
+const fleet = new Fleet({ paths, mode, log });
 
 /** What is done is done when this returns; an answer may take longer. */
 function perform(request: HostRequest): unknown {
@@ -77,7 +81,7 @@ async function answer(line: string): Promise<HostAnswer | undefined> {
     return { ok: await perform(request) };
   } catch (error) {
     if (error instanceof StyxError) return { error: error.toFailure() };
-    log(`failed: ${error instanceof Error ? error.stack : error}`);
+    log('a request failed', { error });
     return { error: { kind: 'internal', message: error instanceof Error ? error.message : String(error) } };
   }
 }
@@ -124,8 +128,8 @@ const server = createServer(serve);
 server.once('error', (error) => exit(`cannot listen on ${socketPath}: ${error.message}`));
 server.listen(socketPath, 512, () => chmodSync(socketPath, 0o600));
 log(`serves ${paths.root} (${mode}), ready after ${Math.round(performance.now())} ms`);
-process.on('uncaughtException', (error) => log(`uncaught: ${error.stack}`));
-process.on('unhandledRejection', (reason) => log(`unhandled: ${reason instanceof Error ? reason.stack : reason}`));
+process.on('uncaughtException', (error) => log('uncaught', { error }));
+process.on('unhandledRejection', (error) => log('unhandled', { error }));
 process.on('SIGTERM', () => exit('SIGTERM'));
 
 let abandoned = false;

@@ -97,7 +97,7 @@ export class InstanceRunner {
       else return true;
     } catch (error) {
       if (!existsSync(this.#directory)) return true;
-      this.#options.log(`${this.record.id} ${state}: ${error instanceof Error ? error.stack : error}`);
+      this.#options.log(`while ${state}`, { instance: this.record.id, error });
       await sleep(RETRY_MS);
     }
     return false;
@@ -125,7 +125,7 @@ export class InstanceRunner {
     }
     if (this.record.mode === 'namespace') {
       const without = await makeRoot(this.#directory, id, init);
-      if (without !== null) this.#options.log(`${id} has no root of its own: ${without}`);
+      if (without !== null) this.#options.log(`it has no root of its own: ${without}`, { instance: id });
       if (this.record.state !== 'pending') return;
     }
     await this.#listen(init);

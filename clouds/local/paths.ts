@@ -1,7 +1,7 @@
 /** Where the local cloud keeps its things. Everything is below `$STYX_HOME/local`, 0700, except a socket whose path would be too long. */
 import { lstatSync, mkdirSync, readFileSync, realpathSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { stableHash } from '../../model/identity.ts';
 import { ensurePrivateDir } from '../../system/home.ts';
 
@@ -17,6 +17,10 @@ export interface LocalPaths {
   readonly limits: string;
 }
 
+export function hostLogPath(home: string): string {
+  return join(home, 'local', 'host.log');
+}
+
 /** Makes the directories when absent. */
 export function localPaths(home: string): LocalPaths {
   const root = realpathSync(ensurePrivateDir(join(ensurePrivateDir(home), 'local')));
@@ -25,7 +29,7 @@ export function localPaths(home: string): LocalPaths {
     instances: join(root, 'instances'),
     placements: join(root, 'placements'),
     lock: join(root, 'host.lock'),
-    log: join(root, 'host.log'),
+    log: hostLogPath(dirname(root)),
     limits: join(root, 'limits.json'),
   };
   ensurePrivateDir(paths.instances);

@@ -7,6 +7,9 @@ import { writeAtomically } from '../../system/home.ts';
 import type { CreateRequest } from '../cloud.ts';
 import { type LocalPaths, readText } from './paths.ts';
 
+/** Says something of the host, or of an instance. */
+export type HostLog = (line: string, more?: { readonly instance?: string; readonly error?: unknown }) => void;
+
 export type ContainmentMode = 'namespace' | 'marker';
 
 export interface PlacementRecord {

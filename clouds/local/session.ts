@@ -9,7 +9,7 @@ import { styxCache } from '../../system/home.ts';
 import { isRunning, type ProcessRef } from '../../system/processes.ts';
 import { enterCommand } from './containment.ts';
 import { PYTHON } from './python.ts';
-import type { InstanceRecord } from './records.ts';
+import type { HostLog, InstanceRecord } from './records.ts';
 
 const ENV_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 const ENV_BYTES = 256 * 1024;
@@ -31,7 +31,7 @@ export interface SessionContext {
   readonly temporary: string;
   /** As in SSH_CONNECTION. */
   readonly connection: string;
-  readonly log: (line: string) => void;
+  readonly log: HostLog;
 }
 
 function loginShell(): string {
@@ -92,7 +92,7 @@ export function serveSession(session: Session, context: SessionContext): void {
         stdio,
       });
     } catch (error) {
-      context.log(`${context.record.id}: ${error}`);
+      context.log('a channel failed', { instance: context.record.id, error });
       reject?.();
       return;
     }

@@ -7,7 +7,7 @@ import { stableHash } from '../../model/identity.ts';
 import type { ProcessRef } from '../../system/processes.ts';
 import { serveForwards } from './forward.ts';
 
-import type { InstanceRecord } from './records.ts';
+import type { HostLog, InstanceRecord } from './records.ts';
 import { serveSession } from './session.ts';
 
 const SSH_PORT = 2222;
@@ -29,7 +29,7 @@ export interface SshServerOptions {
   readonly init: ProcessRef;
   /** Private key, OpenSSH text. */
   readonly hostKey: string;
-  readonly log: (line: string) => void;
+  readonly log: HostLog;
 }
 
 export interface ListenPlace {
@@ -71,7 +71,7 @@ export class SshServer {
         const bound = await this.#bind({ address: record.address, port: record.sshPort });
         if (bound !== undefined) return bound;
         if (!keep()) break;
-        this.#options.log(`${record.id}: ${record.address}:${record.sshPort} is taken; waiting for it`);
+        this.#options.log(`${record.address}:${record.sshPort} is taken; waiting for it`, { instance: record.id });
         await sleep(500);
       }
     }
@@ -111,7 +111,9 @@ export class SshServer {
       });
       server.listen(place.port, place.address, 512, () => {
         this.#net = server;
-        server.on('error', (error) => this.#options.log(`${this.#options.record.id}: ${error}`));
+        server.on('error', (error) =>
+          this.#options.log('its SSH server failed', { instance: this.#options.record.id, error }),
+        );
         const bound = server.address();
         resolve(typeof bound === 'object' && bound !== null ? { address: bound.address, port: bound.port } : undefined);
       });

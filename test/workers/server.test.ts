@@ -179,7 +179,7 @@ test('logs show the last lines of each part and follow what is appended', async 
   })();
   await sleep(100);
   await kill(state, ['worker']);
-  await waitFor(async () => seen.join('').includes('worker: pid'));
+  await waitFor(async () => seen.join('').includes('started the worker'));
   stop.abort();
   await following;
   expect(readFileSync(join(home, 'server', 'supervisor.log'), 'utf8')).toContain(seen.join(''));

@@ -13,6 +13,7 @@ import { CLUSTER_QUEUE } from '../../model/queues.ts';
 import { resourcesText } from '../../model/resources-text.ts';
 import type { AutostopRule } from '../../model/task.ts';
 import { NORMAL } from '../../model/timing.ts';
+import { createLog } from '../../system/log.ts';
 import { workflowBundle } from '../../workers/bundle.ts';
 import { sealedClient } from '../../workers/sealing.ts';
 import { createWorkers } from '../../workers/worker.ts';
@@ -47,6 +48,7 @@ describe.skipIf('missing' in server)('a cluster over hours', () => {
       // A command's age is measured by a clock that jumps here.
       codec: 'optional',
       serverIsLocal: true,
+      log: createLog('worker'),
     });
     workers = { running: all.map((worker) => worker.run()), all, cluster };
     client = new WorkflowClient({ connection: environment.connection, ...sealedClient(home, 'optional') });

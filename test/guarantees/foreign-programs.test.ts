@@ -1,0 +1,57 @@
+/** Programs that have nothing of Styx launch clusters by Temporal's own SDK, on a server where sealing is optional. */
+import { execFile } from 'node:child_process';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { LocalWorld } from '../harness/local-world.ts';
+import { pythonWithTemporal } from '../harness/python-sdk.ts';
+import { startTestServer, startTestWorker, type TestServer, type TestWorker, testDir } from '../harness/temporal.ts';
+
+const INSTALL_MS = 600_000;
+const home = testDir();
+const world = new LocalWorld(home);
+const found = pythonWithTemporal();
+if ('reason' in found) console.warn(`SKIPPED: Python with Temporal's SDK: ${found.reason}`);
+let server: TestServer;
+let worker: TestWorker;
+
+beforeAll(async () => {
+  server = await startTestServer();
+  worker = startTestWorker({ address: server.address, home, env: { STYX_CODEC: 'optional' } });
+  await worker.waitReady();
+}, INSTALL_MS);
+afterAll(async () => {
+  await worker.kill9();
+  await server.stop();
+  await world.end();
+  rmSync(home, { recursive: true, force: true });
+});
+
+test.skipIf('reason' in found)(
+  'a Python program launches a cluster, awaits its job and takes it down, and nothing is left',
+  async () => {
+    const python = 'python' in found ? found.python : '';
+    const program = join(import.meta.dirname, '..', '..', 'examples', 'python', 'launch.py');
+    const ledger = world.ledger('python');
+    const env = { ...process.env, STYX_HOME: home, TEMPORAL_ADDRESS: server.address };
+    const run = promisify(execFile);
+    const { stdout } = await run(python, [program, 'from-python', `echo ran >> ${ledger.path}`], {
+      env,
+      timeout: 200_000,
+    });
+    expect(stdout.trimEnd().split('\n')).toEqual([
+      'job 1 is submitted',
+      'job 1 is SUCCEEDED, exit codes [0]',
+      'the cluster is down',
+    ]);
+    expect(ledger.lines()).toEqual(['ran']);
+    expect(await world.machinesLeft()).toEqual([]);
+    const failing = await run(python, [program, 'from-python', 'exit 3'], { env, timeout: 200_000 }).catch(
+      (error: { code: number; stdout: string }) => error,
+    );
+    expect(failing).toMatchObject({ code: 1, stdout: expect.stringContaining('job 1 is FAILED, exit codes [3]') });
+    expect(await world.machinesLeft()).toEqual([]);
+  },
+  INSTALL_MS,
+);
