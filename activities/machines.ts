@@ -133,10 +133,10 @@ export function machineSteps(context: ActivityContext): MachineSteps {
         const cloud = await context.cloud(placement.cloud);
         const pause = backoff(timing.pollEvery);
         for (;;) {
-          await cloud.terminate(placement, placement.key);
+          const left = await cloud.terminate(placement, placement.key);
           crashPoint('terminateMachines.called');
           const seen = await cloud.list(placement, { placementKey: placement.key });
-          if (seen.every(({ state }) => !instanceExists(state))) return 'gone';
+          if (left.length === 0 && seen.every(({ state }) => !instanceExists(state))) return 'gone';
           if (until === 'ending' && seen.every(({ state }) => instanceEnding(state))) return 'ending';
           signal.throwIfAborted();
           await pause();

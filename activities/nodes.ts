@@ -8,7 +8,7 @@ import { instanceAddress, nodeAddress } from './addresses.ts';
 import type { ActivityContext } from './context.ts';
 import { crashPoint } from './crash-points.ts';
 import { jobEnvironment, taskSecrets } from './job-env.ts';
-import { leaseFor } from './lease.ts';
+import { leaseFor, leaseRule } from './lease.ts';
 import type {
   ActActivities,
   BootstrapInput,
@@ -86,11 +86,20 @@ export function nodeSteps(context: ActivityContext): NodeSteps {
 
     async setLease(input: LeaseInput): Promise<void> {
       const cloud = await context.cloud(input.placement.cloud);
+      const { placement } = input;
       const capabilities = await cloud.capabilities();
+      const rule = leaseRule(input, capabilities);
+      // What cannot be stopped ends at a power-off anyway.
+      if (rule !== null && !(placement.useSpot && capabilities.stopSpot !== true)) {
+        const ids = input.nodes.map(({ instanceId }) => instanceId);
+        await cloud.armPowerOff(placement, ids, rule.action).catch((error: unknown) => {
+          throw cloud.classify(error);
+        });
+      }
       await Promise.all(
         input.nodes.map(async (info) => {
           const node = await reach(input.cluster, info);
-          await node.setLease(leaseFor(input, info, cloud, capabilities));
+          await node.setLease(leaseFor(input, info, cloud, rule));
         }),
       );
       crashPoint('setLease.called');

@@ -69,10 +69,11 @@ export async function endMachines(machines: readonly LeftMachine[]): Promise<Lef
   const { cloudNamed } = await import('../clouds/registry.ts');
   const left = await mapLimited(machines, CALLS_AT_ONCE, async (machine) => {
     const cloud = await cloudNamed(machine.cloud);
-    await cloud.terminate(machine, machine.placementKey);
     for (const end = Date.now() + END_MS; Date.now() < end; await sleep(500)) {
+      // Again and again: some of what a placement had can go only after its machines.
+      const beside = await cloud.terminate(machine, machine.placementKey);
       const [found] = await cloud.list(machine, { ids: [machine.id] });
-      if (found === undefined || !instanceExists(found.state)) return null;
+      if (beside.length === 0 && (found === undefined || !instanceExists(found.state))) return null;
     }
     return machine;
   });

@@ -9,6 +9,8 @@ import type { Instance, InstanceTypeOffer, Placement, PowerOff, ResourceRequest 
 export interface Capabilities {
   /** Machines can be stopped with their disks kept. A reason when not, shown to the user. */
   readonly stop: true | string;
+  /** Spot machines too can be stopped; else they can only be ended. */
+  readonly stopSpot: true | string;
   readonly spot: true | string;
   /** More than one node in a cluster. */
   readonly multiNode: true | string;
@@ -58,13 +60,19 @@ export interface Cloud {
   /** Looks at credentials and rights without changing anything. */
   check(): Promise<CloudCheck>;
 
+  /** The least rights that are needed, in the provider's own form, ready to be pasted; null where there is no such thing. */
+  policy(): Promise<string | null>;
+
   /**
    * What of the catalog this cloud can give for a request now, best first. Empty when nothing fits.
    * @throws invalid when the request can never be met here (says why), auth
    */
   offers(request: ResourceRequest): Promise<InstanceTypeOffer[]>;
 
-  /** Resolves all that is volatile into a request that can be re-sent byte for byte. */
+  /**
+   * Resolves all that is volatile into a request that can be re-sent byte for byte. May make what the machines need and what costs
+   * nothing: the intent is on record, and `terminate` removes it.
+   */
   prepare(placement: Placement, authorizedKey: string, tags: Readonly<Record<string, string>>): Promise<CreateRequest>;
 
   /**
@@ -85,10 +93,11 @@ export interface Cloud {
   start(place: Pick<Placement, 'region' | 'zone'>, ids: readonly string[]): Promise<void>;
 
   /**
-   * Asks for the end of every machine of these placements, and of what was made with them. Answers at once; done when
-   * `list` shows them terminated or not at all. Machines that are gone are not an error.
+   * Asks for the end of every machine of a placement, and of what was made with them, and answers what there is still besides
+   * machines, for people: a group that can be deleted only after them. Answers at once; done when that is empty and `list` shows the
+   * machines terminated or not at all. Machines that are gone are not an error.
    */
-  terminate(place: Pick<Placement, 'region' | 'zone'>, placementKey: string): Promise<void>;
+  terminate(place: Pick<Placement, 'region' | 'zone'>, placementKey: string): Promise<string[]>;
 
   /**
    * Makes room on running machines for absolute targets of file mounts, which stays as long as their disks do. Whoever logs in may
@@ -100,6 +109,13 @@ export interface Cloud {
     ids: readonly string[],
     targets: readonly string[],
   ): Promise<OpenedTargets>;
+
+  /** Makes `action` what follows when these machines power themselves off. Called before their agents are told of it. */
+  armPowerOff(
+    place: Pick<Placement, 'region' | 'zone'>,
+    ids: readonly string[],
+    action: PowerOff['action'],
+  ): Promise<void>;
 
   /** How a node ends itself when nobody else can: what its agent is told to do. */
   powerOff(instance: Instance, action: 'stop' | 'terminate'): PowerOff;

@@ -4,6 +4,7 @@ import type { Cloud } from './cloud.ts';
 
 const CLOUDS: Readonly<Record<string, () => Promise<Cloud>>> = {
   local: async () => new (await import('./local/local.ts')).LocalCloud(),
+  aws: async () => new (await import('./aws/aws.ts')).AwsCloud(),
 };
 
 const made = new Map<string, Promise<Cloud>>();

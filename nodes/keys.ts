@@ -1,7 +1,7 @@
-/** Login keys are derived, so that nothing needs to be stored or handed around: secret and scope give the same key for ever. */
+/** Keys are derived, so that nothing needs to be stored or handed around: secret and scope give the same key for ever. */
 import { createPrivateKey, createPublicKey, hkdfSync } from 'node:crypto';
 
-export interface LoginKey {
+export interface SshKey {
   /** OpenSSH private key text, unencrypted. */
   readonly privateKey: string;
   /** `ssh-ed25519 AAAA… comment` */
@@ -11,10 +11,20 @@ export interface LoginKey {
 const PKCS8_ED25519 = Buffer.from('302e020100300506032b657004220420', 'hex');
 const KEY_TYPE = 'ssh-ed25519';
 
-/** The ed25519 key of HKDF-SHA256(secret, scope). `secret` must hold 32 bytes at least. */
-export function loginKey(secret: Buffer, scope: string): LoginKey {
+/** The key that may log in to the nodes of a cluster. `secret` must hold 32 bytes at least. */
+export function loginKey(secret: Buffer, scope: string): SshKey {
+  return derivedKey(secret, 'styx login key', scope);
+}
+
+/** The key by which the machines of a placement are known at the first contact. */
+export function hostKey(secret: Buffer, placementKey: string): SshKey {
+  return derivedKey(secret, 'styx host key', placementKey);
+}
+
+/** The ed25519 key of HKDF-SHA256(secret, purpose and scope). */
+function derivedKey(secret: Buffer, purpose: string, scope: string): SshKey {
   if (secret.length < 32) throw new RangeError('a secret of 32 bytes at least is needed');
-  const seed = Buffer.from(hkdfSync('sha256', secret, Buffer.alloc(0), `styx login key\0${scope}`, 32));
+  const seed = Buffer.from(hkdfSync('sha256', secret, Buffer.alloc(0), `${purpose}\0${scope}`, 32));
   const der = createPrivateKey({ key: Buffer.concat([PKCS8_ED25519, seed]), format: 'der', type: 'pkcs8' });
   const jwk = createPublicKey(der).export({ format: 'jwk' });
   const point = Buffer.from(jwk.x ?? '', 'base64url');

@@ -41,6 +41,7 @@ export class LocalCloud implements Cloud {
   async capabilities(): Promise<Capabilities> {
     return {
       stop: true,
+      stopSpot: true,
       spot: true,
       multiNode: MULTI_NODE,
       openPorts: true,
@@ -70,6 +71,10 @@ export class LocalCloud implements Cloud {
       problems,
       capabilities: await this.capabilities(),
     };
+  }
+
+  async policy(): Promise<null> {
+    return null;
   }
 
   async offers(request: ResourceRequest): Promise<InstanceTypeOffer[]> {
@@ -107,12 +112,17 @@ export class LocalCloud implements Cloud {
     await this.#ask({ op: 'start', ids });
   }
 
-  async terminate(place: Place, placementKey: string): Promise<void> {
+  async terminate(place: Place, placementKey: string): Promise<string[]> {
     if (isHere(place)) await this.#ask({ op: 'terminate', placementKey });
+    return [];
   }
 
   async openTargets(_place: Place, ids: readonly string[], targets: readonly string[]): Promise<OpenedTargets> {
     return (await this.#ask({ op: 'open', ids, targets })) as OpenedTargets;
+  }
+
+  async armPowerOff(): Promise<void> {
+    // The command says what it does.
   }
 
   powerOff(instance: Instance, action: 'stop' | 'terminate'): PowerOff {

@@ -1,5 +1,7 @@
 /** The configuration as the parts of Styx take it: layers merged, values with their defaults, what is not carried out named. */
 
+import { isMap } from '../spec/field.ts';
+import { cloudSections } from './clouds.ts';
 import { TAKEN, takenKeys } from './fields.ts';
 import { isCarriedOut } from './keys.ts';
 import type { ConfigLayer } from './layers.ts';
@@ -26,8 +28,17 @@ export function resolveConfig(layers: readonly ConfigLayer[]): ResolvedConfig {
     sshTimeout: given.provision?.ssh_timeout ?? DEFAULT_CONFIG.sshTimeout,
     installConda: given.provision?.install_conda ?? DEFAULT_CONFIG.installConda,
     codec: given.codec ?? DEFAULT_CONFIG.codec,
+    clouds: sectionsOf(merged),
   };
   return { config, settings, warning: warningOf(layers) };
+}
+
+function sectionsOf(merged: ReturnType<typeof mergeLayers>): Config['clouds'] {
+  const sections = [...merged.entries].flatMap(([key, held]) => {
+    const section = Object.hasOwn(cloudSections, key) ? plainMerged(held) : null;
+    return isMap(section) ? [[key, section] as const] : [];
+  });
+  return Object.fromEntries(sections);
 }
 
 /** Deeper keys are told by what they stand in: `jobs.controller`. */

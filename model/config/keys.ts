@@ -9,6 +9,9 @@ export const CARRIED_OUT: Readonly<Record<string, unknown>> = {
   codec: DEFAULT_CONFIG.codec,
   'provision.ssh_timeout': DEFAULT_CONFIG.sshTimeout,
   'provision.install_conda': DEFAULT_CONFIG.installConda,
+  'aws.vpc_name': null,
+  'aws.use_internal_ips': false,
+  'aws.disk_encrypted': false,
 };
 
 export function isCarriedOut(path: readonly string[]): boolean {

@@ -10,6 +10,8 @@ export interface Config {
   readonly installConda: boolean;
   /** Whether a Temporal server that is not the embedded one takes unsealed messages; null: not said. */
   readonly codec: 'required' | 'optional' | null;
+  /** Sections of the clouds by their names, as they are written: each cloud reads its own. */
+  readonly clouds: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
 }
 
 export const DEFAULT_CONFIG: Config = {
@@ -18,6 +20,7 @@ export const DEFAULT_CONFIG: Config = {
   sshTimeout: 10,
   installConda: false,
   codec: null,
+  clouds: {},
 };
 
 /** A cloud that may not be used, as messages have it; null: it may. */

@@ -15,6 +15,8 @@ export interface CloudUnderTest {
   limit(machines: number | null): Promise<void>;
   /** Runs a shell command on a machine; undefined where the stand-in has no disk. */
   readonly run: ((instance: Instance, command: string) => Promise<string>) | undefined;
+  /** Throws when the account holds anything; asked when all placements are ended. */
+  readonly proveNothingLeft?: () => Promise<void>;
   dispose(): Promise<void>;
 }
 
@@ -29,8 +31,12 @@ export function conformance(name: string, makeCloud: () => Promise<CloudUnderTes
       cloud = world.cloud;
     });
     afterAll(async () => {
-      for (const placement of made) await cloud.terminate(placement, placement.key);
-      await world.dispose();
+      try {
+        await Promise.all(made.map((placement) => endsWhole(placement)));
+        await world.proveNothingLeft?.();
+      } finally {
+        await world.dispose();
+      }
     });
 
     async function request(numNodes: number, tags: Record<string, string> = {}): Promise<CreateRequest> {
@@ -48,6 +54,16 @@ export function conformance(name: string, makeCloud: () => Promise<CloudUnderTes
         if (seen.length === placement.numNodes && seen.every(({ state }) => states.includes(state))) return seen;
         if (Date.now() > end) throw new Error(`not ${states} but ${JSON.stringify(seen)}`);
         await sleep(20);
+      }
+    }
+
+    /** As a teardown does it: until nothing is left, and no machine is seen. */
+    async function endsWhole(placement: Placement): Promise<void> {
+      for (const end = Date.now() + world.patience; ; await sleep(50)) {
+        const left = await cloud.terminate(placement, placement.key);
+        const seen = await cloud.list(placement, { placementKey: placement.key });
+        if (left.length === 0 && seen.every(({ state }) => state === 'terminated')) return;
+        if (Date.now() > end) throw new Error(`left: ${left} ${JSON.stringify(seen)}`);
       }
     }
 

@@ -1,0 +1,64 @@
+/** Who we are and what we may do, found out without changing anything: EC2 answers a dry run with what it would have said. */
+import { StyxError } from '../../model/errors.ts';
+import type { Action, Calls } from './actions.ts';
+import type { Api } from './api.ts';
+import { causeCode } from './network.ts';
+
+const NO_GROUP = 'sg-00000000000000000';
+const NO_INSTANCE = 'i-00000000000000000';
+
+/** Input with which an action can be tried without effect. An answer about what does not exist is as good as a yes. */
+const DRY: { readonly [A in Action]?: Calls[A][0] } = {
+  'ec2:AuthorizeSecurityGroupIngress': {
+    GroupId: NO_GROUP,
+    IpPermissions: [{ IpProtocol: 'tcp', FromPort: 22, ToPort: 22 }],
+  },
+  'ec2:CreateSecurityGroup': { GroupName: 'styx-dry-run', Description: 'never made' },
+  'ec2:DescribeImages': { ImageIds: ['ami-00000000000000000'] },
+  'ec2:DescribeInstances': {},
+  'ec2:DescribeInstanceTypeOfferings': {},
+  'ec2:DescribeRegions': {},
+  'ec2:DescribeSecurityGroups': {},
+  'ec2:DescribeSubnets': {},
+  'ec2:DescribeVolumes': {},
+  'ec2:DescribeVpcs': {},
+  'ec2:RunInstances': { MinCount: 1, MaxCount: 1, ImageId: 'ami-00000000000000000', InstanceType: 't3.micro' },
+  'ec2:StartInstances': { InstanceIds: [NO_INSTANCE] },
+  'ec2:StopInstances': { InstanceIds: [NO_INSTANCE] },
+  'ec2:TerminateInstances': { InstanceIds: [NO_INSTANCE] },
+};
+
+const REFUSED = /^(UnauthorizedOperation|AccessDenied|AccessDeniedException)$/;
+
+export interface Identity {
+  readonly account: string;
+  readonly arn: string;
+}
+
+/** @throws auth */
+export async function identityOf(api: Api): Promise<Identity> {
+  const { Account = '', Arn = '' } = await api.call(await api.homeRegion(), 'sts:GetCallerIdentity', {});
+  return { account: Account, arn: Arn };
+}
+
+/** Actions that are refused, of those that can be tried. */
+export async function missingRights(api: Api): Promise<Action[]> {
+  const region = await api.homeRegion();
+  const tried = Object.entries(DRY) as [Action, Calls[Action][0]][];
+  const answers = await Promise.all(
+    tried.map(([action, input]) => isRefused(api, region, action, { ...input, DryRun: true })),
+  );
+  return tried.flatMap(([action], index) => (answers[index] ? [action] : []));
+}
+
+async function isRefused(api: Api, region: string, action: Action, input: object): Promise<boolean> {
+  try {
+    await api.call(region, action, input as never);
+    return false;
+  } catch (error) {
+    if (REFUSED.test(causeCode(error))) return true;
+    // Anything but a dry run's own answers: the cloud cannot be asked now.
+    if (error instanceof StyxError && ['throttled', 'auth', 'internal'].includes(error.kind)) throw error;
+    return false;
+  }
+}

@@ -1,0 +1,170 @@
+/** Where machines are in the network: the VPC and the subnet of a zone, and the security group of a placement. */
+import type { Tag } from '@aws-sdk/client-ec2';
+import { StyxError } from '../../model/errors.ts';
+import { PLACEMENT_TAG } from './actions.ts';
+import type { Api } from './api.ts';
+import { codeOf } from './errors.ts';
+import type { Settings } from './settings.ts';
+
+export interface Subnet {
+  readonly vpc: string;
+  readonly id: string;
+}
+
+/** @throws invalid when there is no VPC or no subnet to use, capacity when its addresses do not suffice */
+export async function findSubnet(
+  api: Api,
+  place: { region: string; zone: string },
+  settings: Settings,
+  nodes: number,
+): Promise<Subnet> {
+  const { region, zone } = place;
+  const vpc = await findVpc(api, region, settings.vpcName);
+  const subnets = await api.all(
+    region,
+    'ec2:DescribeSubnets',
+    {
+      Filters: [
+        { Name: 'vpc-id', Values: [vpc] },
+        { Name: 'availability-zone', Values: [zone] },
+        { Name: 'state', Values: ['available'] },
+      ],
+    },
+    (answer) => answer.Subnets,
+  );
+  const isPrivate = (one: (typeof subnets)[number]) => one.MapPublicIpOnLaunch !== true;
+  const wanted = settings.useInternalIps ? subnets : subnets.filter((one) => !isPrivate(one));
+  const roomy = wanted.filter(({ AvailableIpAddressCount }) => (AvailableIpAddressCount ?? 0) >= nodes);
+  // Private ones first where no public address is wanted; then the one with most room.
+  roomy.sort(
+    (a, b) =>
+      (settings.useInternalIps ? Number(isPrivate(b)) - Number(isPrivate(a)) : 0) ||
+      (b.AvailableIpAddressCount ?? 0) - (a.AvailableIpAddressCount ?? 0) ||
+      ((a.SubnetId ?? '') < (b.SubnetId ?? '') ? -1 : 1),
+  );
+  const [best] = roomy;
+  if (best?.SubnetId !== undefined) return { vpc, id: best.SubnetId };
+  if (wanted.length > 0) throw new StyxError('capacity', `no subnet of ${vpc} in ${zone} has ${nodes} free addresses`);
+  throw new StyxError('invalid', `${vpc} has no ${settings.useInternalIps ? '' : 'public '}subnet in ${zone}`, {
+    hint: 'Make one, name another VPC by aws.vpc_name, or set aws.use_internal_ips for private subnets.',
+  });
+}
+
+async function findVpc(api: Api, region: string, name: string | null): Promise<string> {
+  const filter = name === null ? { Name: 'is-default', Values: ['true'] } : { Name: 'tag:Name', Values: [name] };
+  const found = await api.all(region, 'ec2:DescribeVpcs', { Filters: [filter] }, (answer) => answer.Vpcs);
+  const ids = found.flatMap(({ VpcId }) => VpcId ?? []);
+  if (ids.length === 1) return ids[0] as string;
+  if (name === null) {
+    throw new StyxError('invalid', `${region} has no default VPC`, {
+      hint: 'Make one (`aws ec2 create-default-vpc`), or name one by aws.vpc_name in the configuration.',
+    });
+  }
+  const many = ids.length > 1 ? `${ids.length} VPCs` : 'no VPC';
+  throw new StyxError('invalid', `aws.vpc_name is ${JSON.stringify(name)}, and ${region} has ${many} of that name`);
+}
+
+export function groupName(placementKey: string): string {
+  return `styx-${placementKey}`;
+}
+
+/**
+ * The placement's own group: nobody else's machines can be in it, so that it cannot be deleted while one of the placement lives, and
+ * once it is deleted a create call that comes late fails. Made once, however often it is asked for.
+ */
+export async function ensureGroup(
+  api: Api,
+  region: string,
+  vpc: string,
+  placementKey: string,
+  tags: readonly Tag[],
+): Promise<string> {
+  const id = await made(api, region, vpc, placementKey, tags);
+  const rules = [
+    {
+      IpProtocol: 'tcp',
+      FromPort: 22,
+      ToPort: 22,
+      IpRanges: [{ CidrIp: '0.0.0.0/0' }],
+      Ipv6Ranges: [{ CidrIpv6: '::/0' }],
+    },
+    { IpProtocol: '-1', UserIdGroupPairs: [{ GroupId: id }] },
+  ];
+  for (const rule of rules) {
+    try {
+      await api.call(region, 'ec2:AuthorizeSecurityGroupIngress', { GroupId: id, IpPermissions: [rule] });
+    } catch (error) {
+      if (!saysDuplicate(error)) throw error;
+    }
+  }
+  return id;
+}
+
+async function made(
+  api: Api,
+  region: string,
+  vpc: string,
+  placementKey: string,
+  tags: readonly Tag[],
+): Promise<string> {
+  try {
+    const { GroupId } = await api.call(region, 'ec2:CreateSecurityGroup', {
+      GroupName: groupName(placementKey),
+      Description: 'Machines of one placement of Styx',
+      VpcId: vpc,
+      TagSpecifications: [{ ResourceType: 'security-group', Tags: [...tags] }],
+    });
+    if (GroupId !== undefined) return GroupId;
+  } catch (error) {
+    if (!saysDuplicate(error)) throw error;
+  }
+  const groups = await groupsOf(api, region, placementKey);
+  const mine = groups.find(({ VpcId }) => VpcId === vpc);
+  // It exists, and the list does not show it yet.
+  if (mine?.GroupId === undefined)
+    throw new StyxError('transient', `the group ${groupName(placementKey)} is not listed yet`);
+  if (!mine.Tags?.some(({ Key, Value }) => Key === PLACEMENT_TAG && Value === placementKey)) {
+    throw new StyxError('invalid', `the security group ${groupName(placementKey)} is there and is not Styx's`);
+  }
+  return mine.GroupId;
+}
+
+async function groupsOf(api: Api, region: string, placementKey: string) {
+  const filter = { Name: 'group-name', Values: [groupName(placementKey)] };
+  return await api.all(region, 'ec2:DescribeSecurityGroups', { Filters: [filter] }, (answer) => answer.SecurityGroups);
+}
+
+export interface GroupsRemoved {
+  /** Groups that were seen. */
+  readonly seen: number;
+  /** Those that machines still hold. */
+  readonly left: readonly string[];
+}
+
+/** Deletes what can be deleted. That a group is gone proves that no machine of its placement lives. */
+export async function removeGroups(api: Api, region: string, placementKey: string): Promise<GroupsRemoved> {
+  const groups = (await groupsOf(api, region, placementKey)).filter(({ Tags }) =>
+    Tags?.some(({ Key, Value }) => Key === PLACEMENT_TAG && Value === placementKey),
+  );
+  const left: string[] = [];
+  for (const { GroupId = '' } of groups) {
+    try {
+      await api.call(region, 'ec2:DeleteSecurityGroup', { GroupId });
+    } catch (error) {
+      const code = causeCode(error);
+      if (code === 'InvalidGroup.NotFound') continue;
+      if (code !== 'DependencyViolation' && code !== 'InvalidGroup.InUse') throw error;
+      left.push(`security group ${GroupId}`);
+    }
+  }
+  return { seen: groups.length, left };
+}
+
+/** AWS's code of a failure that `Api` has classified. */
+export function causeCode(error: unknown): string {
+  return codeOf(error instanceof StyxError ? error.cause : error);
+}
+
+function saysDuplicate(error: unknown): boolean {
+  return /\.Duplicate$/.test(causeCode(error));
+}

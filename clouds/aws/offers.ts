@@ -1,0 +1,159 @@
+/** What AWS can give for a request: the catalogue's types and prices, in the zones in which this account's regions have them. */
+import type { CatalogRow, Shape } from '../../catalogs/catalog.ts';
+import { catalog } from '../../catalogs/load.ts';
+import { LAUNCH_OFFERS } from '../../model/budgets.ts';
+import { StyxError } from '../../model/errors.ts';
+import type { InstanceTypeOffer, ResourceRequest } from '../../model/machines.ts';
+import type { Alternative } from '../../model/spec/resources.ts';
+import { nearestWord } from '../../model/spelling.ts';
+import { type Ranked, rank } from '../../optimizer/index.ts';
+import type { Api } from './api.ts';
+import { Remembered } from './remembered.ts';
+
+const HOUR_MS = 60 * 60_000;
+/** Regions asked at a time, the cheapest first, until a launch has enough places. */
+const REGIONS_AT_ONCE = 4;
+
+export class Offers {
+  readonly #api: Api;
+  readonly #home: string;
+  readonly #regions: Remembered<ReadonlySet<string>>;
+  readonly #zones: Remembered<ReadonlyMap<string, readonly string[]>>;
+
+  constructor(api: Api, home: string) {
+    this.#api = api;
+    this.#home = home;
+    this.#regions = new Remembered(HOUR_MS);
+    this.#zones = new Remembered(HOUR_MS);
+  }
+
+  /** Best first, ≤ LAUNCH_OFFERS. @throws invalid for a region or a type that there is not, auth */
+  async find(request: ResourceRequest): Promise<InstanceTypeOffer[]> {
+    const { region, zone, instanceType } = request;
+    const { rows, types, regions } = await this.#catalog();
+    mustKnow('region', region, regions);
+    mustKnow('instance type', instanceType, types);
+    if (zone !== null && region !== null && !zone.toLowerCase().startsWith(region.toLowerCase())) {
+      throw new StyxError('invalid', `zone "${zone}" is not in the region "${region}"`);
+    }
+    const ranked = rankedFor(request, rows).filter((one) => zone === null || zone.toLowerCase().startsWith(one.region));
+    if (ranked.length === 0) return [];
+    const enabled = await this.#enabledRegions();
+    const groups = [...Map.groupBy(ranked, (one) => one.region)].filter(([name]) => enabled.has(name));
+    if (groups.length === 0 && region !== null) {
+      throw new StyxError('invalid', `the region "${region}" is not switched on for this account`, {
+        hint: 'Switch it on in the account settings of AWS, or use another region.',
+      });
+    }
+    const offers: InstanceTypeOffer[] = [];
+    for (let at = 0; at < groups.length && offers.length < LAUNCH_OFFERS; at += REGIONS_AT_ONCE) {
+      const some = groups.slice(at, at + REGIONS_AT_ONCE);
+      const found = await Promise.all(some.map(([name, places]) => this.#inZones(name, places, zone)));
+      offers.push(...found.flat());
+    }
+    return offers.sort((a, b) => a.hourlyCost - b.hourlyCost).slice(0, LAUNCH_OFFERS);
+  }
+
+  async #catalog(): Promise<{ rows: CatalogRow[]; types: string[]; regions: string[] }> {
+    const prices = await catalog('aws', this.#home);
+    const places = prices.columns.places.map(({ region }) => region);
+    return {
+      rows: [...prices.rows()],
+      types: prices.shapes.map((one) => one.instanceType),
+      regions: [...new Set(places)],
+    };
+  }
+
+  async #enabledRegions(): Promise<ReadonlySet<string>> {
+    return await this.#regions.get('', async () => {
+      const { Regions } = await this.#api.call(await this.#api.homeRegion(), 'ec2:DescribeRegions', {});
+      return new Set((Regions ?? []).flatMap(({ RegionName }) => RegionName ?? []));
+    });
+  }
+
+  async #inZones(region: string, places: readonly Ranked[], zone: string | null): Promise<InstanceTypeOffer[]> {
+    const types = [...new Set(places.map(({ instanceType }) => instanceType))].slice(0, LAUNCH_OFFERS);
+    const zones = await this.#zonesOf(region, types);
+    return places.flatMap((place) =>
+      (zones.get(place.instanceType) ?? [])
+        .filter(
+          (name) => (place.zone === null || place.zone === name) && (zone === null || zone.toLowerCase() === name),
+        )
+        .map((name) => offerIn(place, name)),
+    );
+  }
+
+  /** By type the zones of a region that have it. */
+  async #zonesOf(region: string, types: readonly string[]): Promise<ReadonlyMap<string, readonly string[]>> {
+    return await this.#zones.get(JSON.stringify([region, types]), async () => {
+      const found = await this.#api.all(
+        region,
+        'ec2:DescribeInstanceTypeOfferings',
+        { LocationType: 'availability-zone', Filters: [{ Name: 'instance-type', Values: [...types] }] },
+        (answer) => answer.InstanceTypeOfferings,
+      );
+      const pairs = found.flatMap(({ InstanceType, Location }) =>
+        InstanceType !== undefined && Location !== undefined ? [[InstanceType as string, Location] as const] : [],
+      );
+      const byType = Map.groupBy(pairs, ([type]) => type);
+      return new Map([...byType].map(([type, all]) => [type, all.map(([, location]) => location).sort()]));
+    });
+  }
+}
+
+/** What the catalogue says of a type; undefined for one that it does not have. */
+export async function shapeOf(instanceType: string, home: string): Promise<Shape | undefined> {
+  return (await catalog('aws', home)).shapes.find((one) => one.instanceType === instanceType);
+}
+
+function offerIn(place: Ranked, zone: string): InstanceTypeOffer {
+  const { region, instanceType, cpus, memory, accelerators, useSpot, hourlyCost } = place;
+  return {
+    cloud: 'aws',
+    region,
+    zone,
+    instanceType,
+    cpus: cpus ?? 0,
+    memory: memory ?? 0,
+    accelerators,
+    useSpot,
+    hourlyCost,
+  };
+}
+
+function rankedFor(request: ResourceRequest, rows: readonly CatalogRow[]): readonly Ranked[] {
+  const { region, instanceType, cpus, memory, accelerators, useSpot, numNodes } = request;
+  const alternative: Alternative = {
+    cloud: 'aws',
+    region,
+    // The catalogue knows regions; zones are asked for.
+    zone: null,
+    instanceType,
+    cpus,
+    memory,
+    accelerators: accelerators === null ? null : { kind: 'named', ...accelerators },
+    acceleratorArgs: null,
+    useSpot,
+    jobRecovery: null,
+    diskSize: null,
+    diskTier: null,
+    networkTier: null,
+    localDisk: null,
+    maxHourlyCost: null,
+    ports: null,
+    labels: {},
+    imageId: null,
+    autostop: null,
+    priority: null,
+    priorityClass: null,
+    volumes: [],
+  };
+  return rank({ resources: { order: 'any_of', alternatives: [alternative] }, numNodes }, rows).placements;
+}
+
+function mustKnow(what: string, name: string | null, known: readonly string[]): void {
+  if (name === null || known.includes(name.toLowerCase())) return;
+  const near = nearestWord(name, [...known]);
+  const options = near === null ? {} : { hint: `Did you mean ${near}?` };
+  throw new StyxError('invalid', `AWS has no ${what} "${name.slice(0, 64)}" in the catalogue`, options);
+}

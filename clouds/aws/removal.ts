@@ -1,0 +1,61 @@
+/** Takes away all that a placement had: machines, spot requests, volumes, and when no machine is left its security group. */
+import type { Instance as Ec2Instance } from '@aws-sdk/client-ec2';
+import { PLACEMENT_TAG } from './actions.ts';
+import type { Api } from './api.ts';
+import { filtersOf } from './instances.ts';
+import { causeCode, removeGroups } from './network.ts';
+
+export interface Removed {
+  /** Something of it was there at this look. */
+  readonly seen: boolean;
+  /** What is still there besides machines, for people. */
+  readonly left: readonly string[];
+}
+
+export async function removeAll(api: Api, region: string, placementKey: string): Promise<Removed> {
+  const machines = await api.all(region, 'ec2:DescribeInstances', { Filters: filtersOf({ placementKey }) }, (answer) =>
+    answer.Reservations?.flatMap(({ Instances }) => Instances ?? []),
+  );
+  const wanted = machines.filter(({ State }) => State?.Name !== 'terminated' && State?.Name !== 'shutting-down');
+  await end(api, region, wanted);
+  if (machines.some(({ State }) => State?.Name !== 'terminated')) {
+    return { seen: true, left: ['the security group of machines that are ending'] };
+  }
+  const volumes = await removeVolumes(api, region, placementKey);
+  // Also when no machine is listed: the group knows better.
+  const groups = await removeGroups(api, region, placementKey);
+  return { seen: machines.length > 0 || groups.seen > 0 || volumes.seen > 0, left: [...volumes.left, ...groups.left] };
+}
+
+async function end(api: Api, region: string, machines: readonly Ec2Instance[]): Promise<void> {
+  const requests = machines.flatMap(({ SpotInstanceRequestId }) => SpotInstanceRequestId ?? []);
+  if (requests.length > 0) {
+    await unlessGone(api.call(region, 'ec2:CancelSpotInstanceRequests', { SpotInstanceRequestIds: requests }));
+  }
+  const ids = machines.flatMap(({ InstanceId }) => InstanceId ?? []);
+  if (ids.length > 0) await unlessGone(api.call(region, 'ec2:TerminateInstances', { InstanceIds: ids }));
+}
+
+/** They end with their machines; one whose machine ended while it was made may stay. */
+async function removeVolumes(
+  api: Api,
+  region: string,
+  placementKey: string,
+): Promise<{ seen: number; left: string[] }> {
+  const Filters = [{ Name: `tag:${PLACEMENT_TAG}`, Values: [placementKey] }];
+  const volumes = await api.all(region, 'ec2:DescribeVolumes', { Filters }, (answer) => answer.Volumes);
+  const left: string[] = [];
+  for (const { VolumeId = '', State } of volumes) {
+    if (State === 'available') await unlessGone(api.call(region, 'ec2:DeleteVolume', { VolumeId }));
+    else if (State !== 'deleted') left.push(`volume ${VolumeId}`);
+  }
+  return { seen: volumes.length, left };
+}
+
+async function unlessGone(call: Promise<unknown>): Promise<void> {
+  try {
+    await call;
+  } catch (error) {
+    if (!/\.NotFound$/.test(causeCode(error))) throw error;
+  }
+}
