@@ -84,6 +84,11 @@ export class Account {
     writeFileSync(this.#credentials, `[default]\naws_access_key_id = ${key}\naws_secret_access_key = none\n`);
   }
 
+  /** URL of the stand-in itself, past the faults. */
+  get direct(): string {
+    return this.#upstream;
+  }
+
   async order(what: string, body: object = {}): Promise<unknown> {
     const answer = await fetch(`${this.#upstream}/styx/${what}`, { method: 'POST', body: JSON.stringify(body) });
     if (!answer.ok) throw new Error(`${what}: ${answer.status} ${await answer.text()}`);

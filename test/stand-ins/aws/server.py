@@ -9,7 +9,10 @@ idempotency tokens, quotas, and groups that cannot go while a machine is in them
   ledger   {}                                                all that there is and was
   tamper   {"id": "i-…", "tag": "…", "value": "…"}           a tag changed by somebody else
   preempt  {"id": "i-…"}                                     a spot machine taken back
+  machines {}                                                every instance of every region, as a hypervisor must know it
+  powered-off {"id": "i-…"}                                  it was shut down from inside
 """
+import base64
 import hashlib
 import json
 import random
@@ -256,6 +259,33 @@ def preempt(order):
     return {}
 
 
+def machines(_order):
+    def told(backend, one):
+        tags = {tag["key"]: tag["value"] for tag in one.get_tags()}
+        data = one.user_data[0] if isinstance(one.user_data, list) and one.user_data else one.user_data
+        data = data.decode() if isinstance(data, bytes) else data
+        return {
+            "id": one.id, "region": backend.region_name, "zone": one._placement.zone, "type": one.instance_type,
+            "state": one._state.name, "index": int(one.ami_launch_index), "spot": one.lifecycle == "spot",
+            "privateAddress": one.private_ip, "publicAddress": one.public_ip or None,
+            "userData": base64.b64decode(data or "").decode(),
+            "tags": tags if one.metadata_options.instance_metadata_tags == "enabled" else None,
+        }
+
+    return [told(backend, one) for backend in list(regions()) for one in everything(backend)]
+
+
+def powered_off(order):
+    backend, one = find(order)
+    if one.instance_initiated_shutdown_behavior == "terminate":
+        backend.terminate_instances([one.id])
+    else:
+        backend.stop_instances([one.id])
+    reason = "Client.InstanceInitiatedShutdown"
+    one.state_reason = instances.StateReason(reason + ": Instance initiated shutdown", reason)
+    return {}
+
+
 def tamper(order):
     backend, one = find(order)
     backend.create_tags([one.id], {order["tag"]: order["value"]})
@@ -278,6 +308,7 @@ def update(table):
 ORDERS = {
     "capacity": replace(capacity), "quota": replace(quotas), "zones": replace(zones),
     "timing": update(timing), "lag": update(lag), "ledger": ledger, "preempt": preempt, "tamper": tamper,
+    "machines": machines, "powered-off": powered_off,
 }
 
 
