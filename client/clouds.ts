@@ -34,6 +34,20 @@ export async function checkClouds(
   );
 }
 
+/** The least rights that a cloud needs, in its own form. @throws invalid unless one cloud is named that has such a thing */
+export async function policyOf(names: readonly string[]): Promise<string> {
+  const { cloudNamed, cloudNames } = await import('../clouds/registry.ts');
+  const [name] = names;
+  if (name === undefined || names.length > 1) {
+    throw new StyxError('invalid', `a policy is of one cloud; ${names.length} are named`, {
+      hint: `Name one of ${cloudNames().join(', ')}.`,
+    });
+  }
+  const policy = await (await cloudNamed(name)).policy();
+  if (policy === null) throw new StyxError('invalid', `${name} needs no rights that a policy could give`);
+  return policy;
+}
+
 /**
  * The task, asking for no other cloud than those that are allowed (null: all are).
  * @throws invalid when it asks for one that is not, or when none is left

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Cloud } from '../clouds/cloud.ts';
 import { StyxError } from '../model/errors.ts';
 import { lifeOf } from '../model/identity.ts';
-import { ANY_MACHINE, type Instance, instanceExists } from '../model/machines.ts';
+import { type Instance, instanceExists } from '../model/machines.ts';
 import type { Finding, LeftMachine } from './doctor.ts';
 import { type Known, terminate } from './doctor-workflows.ts';
 import { toStyxError } from './errors.ts';
@@ -100,7 +100,7 @@ interface Wanted {
 }
 
 async function onCloud(cloud: Cloud, { link, installation, known, generations, counted }: Wanted): Promise<Finding[]> {
-  const places = await placesOf(cloud);
+  const places = await cloud.places();
   const list = async (tags: Record<string, string>): Promise<Placed[]> => {
     const lists = await mapLimited(places, CALLS_AT_ONCE, async (place) => {
       const found = await cloud.list(place, { tags: { 'styx-installation': installation, ...tags } });
@@ -147,12 +147,6 @@ async function onCloud(cloud: Cloud, { link, installation, known, generations, c
     });
   }
   return findings;
-}
-
-/** Where the cloud makes machines. */
-async function placesOf(cloud: Cloud): Promise<Place[]> {
-  const offers = await cloud.offers(ANY_MACHINE);
-  return [...new Map(offers.map(({ region, zone }) => [`${region}/${zone}`, { region, zone }])).values()];
 }
 
 function texts(machines: readonly Instance[]): string {

@@ -83,6 +83,9 @@ export interface Cloud {
    */
   create(request: CreateRequest): Promise<Instance[]>;
 
+  /** Where machines of ours can be, such that a `list` of each shows all of them once. Empty when there are no credentials at all. */
+  places(): Promise<Pick<Placement, 'region' | 'zone'>[]>;
+
   /** Machines in any state that the cloud still knows of; an empty answer proves nothing. */
   list(place: Pick<Placement, 'region' | 'zone'>, filter: InstanceFilter): Promise<Instance[]>;
 

@@ -1,20 +1,28 @@
 import type { Command } from 'commander';
-import { type CloudReport, checkClouds } from '../../client/clouds.ts';
+import { type CloudReport, checkClouds, policyOf } from '../../client/clouds.ts';
 import { configOption, debugOption, outputOption } from '../options.ts';
 import { type CommonOptions, runCommand } from '../run.ts';
 import { plain } from '../table.ts';
 
 interface CheckOptions extends CommonOptions {
   readonly verbose?: boolean;
+  readonly policy?: boolean;
 }
 
 /** As for a missing credential. */
 const NOT_ENABLED_EXIT = 6;
 
 export function configure(command: Command): void {
-  command.argument('[infra...]', 'clouds; default: all').option('-v, --verbose', 'show what each cloud can do');
+  command
+    .argument('[infra...]', 'clouds; default: all')
+    .option('-v, --verbose', 'show what each cloud can do')
+    .option('--policy', 'print the least rights that one cloud needs, in its own form; asks nobody');
   outputOption(configOption(debugOption(command))).action((infra: string[], options: CheckOptions) =>
     runCommand(options, async (context) => {
+      if (options.policy === true) {
+        process.stdout.write(`${await policyOf(infra)}\n`);
+        return 0;
+      }
       const { config } = await context.config();
       const reports = await checkClouds(infra, config.allowedClouds);
       if (options.output === 'json') process.stdout.write(`${JSON.stringify(reports.map(asJson), null, 2)}\n`);

@@ -1,83 +1,23 @@
-/** AWS: machines are instances of EC2, all of a placement made by one call whose token is the placement's key. */
-import type { Instance as Ec2Instance } from '@aws-sdk/client-ec2';
+/** AWS as a cloud. Small: whoever has no account there loads and asks nothing more. */
 import { StyxError } from '../../model/errors.ts';
-import {
-  type Instance,
-  type InstanceTypeOffer,
-  instanceEnding,
-  type Placement,
-  type PowerOff,
-  type ResourceRequest,
-} from '../../model/machines.ts';
-import { hostKey } from '../../nodes/keys.ts';
+import type { Instance, InstanceTypeOffer, Placement, PowerOff, ResourceRequest } from '../../model/machines.ts';
 import { styxHome } from '../../system/home.ts';
-import { installationSecret } from '../../system/secret.ts';
 import type { Capabilities, Cloud, CloudCheck, CreateRequest, InstanceFilter, OpenedTargets } from '../cloud.ts';
-import { policyDocument } from './actions.ts';
-import { Api } from './api.ts';
-import { identityOf, missingRights } from './check.ts';
+import { type AwsOptions, CAPABILITIES, NO_TARGETS } from './capabilities.ts';
 import { hasCredentials } from './credentials.ts';
+import type { Ec2 } from './ec2.ts';
 import { classify } from './errors.ts';
-import { findImage, imageParameters } from './images.ts';
-import { filtersOf, type Resolved, resolvedOf, runRequest, tagList, viewOf } from './instances.ts';
-import { Looks } from './looks.ts';
-import { causeCode, ensureGroup, findSubnet } from './network.ts';
-import { Offers, shapeOf } from './offers.ts';
-import { Quotas } from './quotas.ts';
-import { removeAll } from './removal.ts';
-import { awsSettings } from './settings.ts';
-import { INSTANCE_ID_FILE, userData } from './user-data.ts';
-
-/** GiB, as SkyPilot has it. */
-const DISK_GIB = 256;
-const SPOT_STOP = 'spot machines of AWS cannot be stopped, only ended';
-const NO_TARGETS = 'on AWS files go below the home directory in this version of Styx';
-const NO_CREDENTIALS = new StyxError('auth', 'there are no credentials of AWS here', {
-  hint: 'Run `aws configure` or `aws sso login`, or set AWS_PROFILE; then `styx check aws`.',
-});
-
-const CAPABILITIES: Capabilities = {
-  stop: true,
-  stopSpot: SPOT_STOP,
-  spot: true,
-  multiNode: true,
-  openPorts: 'ports are not opened on AWS by this version of Styx; use `ssh -L`',
-  absoluteTargets: NO_TARGETS,
-  hostKeysKnown: true,
-};
-
-export interface AwsOptions {
-  /** Data directory of Styx: the secret and the configuration. */
-  readonly home?: string;
-  readonly environment?: NodeJS.ProcessEnv;
-  /** Milliseconds between looks at the machines of a region, for all who ask. */
-  readonly lookEvery?: number;
-  /** Milliseconds for which nothing must be seen of a placement before that proves anything: listings lag. */
-  readonly settle?: number;
-}
+import { INSTANCE_ID_FILE } from './user-data.ts';
 
 type Place = Pick<Placement, 'region' | 'zone'>;
 
 export class AwsCloud implements Cloud {
   readonly name = 'aws';
-  readonly #home: string;
-  readonly #environment: NodeJS.ProcessEnv;
-  readonly #settle: number;
-  readonly #api: Api;
-  readonly #offers: Offers;
-  readonly #looks: Looks;
-  readonly #quotas: Quotas;
-  /** Placements of which nothing was seen, and since when. */
-  readonly #unseen = new Map<string, number>();
+  readonly #options: Required<AwsOptions>;
+  #ec2: Promise<Ec2> | undefined;
 
   constructor({ home = styxHome(), environment = process.env, lookEvery = 1_000, settle = 10_000 }: AwsOptions = {}) {
-    this.#home = home;
-    this.#environment = environment;
-    this.#settle = settle;
-    this.#api = new Api(environment);
-    this.#offers = new Offers(this.#api, home);
-    this.#looks = new Looks(this.#api, lookEvery);
-    this.#quotas = new Quotas(this.#api);
+    this.#options = { home, environment, lookEvery, settle };
   }
 
   async capabilities(): Promise<Capabilities> {
@@ -85,30 +25,31 @@ export class AwsCloud implements Cloud {
   }
 
   async check(): Promise<CloudCheck> {
-    if (!hasCredentials(this.#environment)) throw NO_CREDENTIALS;
-    const { account, arn } = await identityOf(this.#api);
-    const missing = await missingRights(this.#api);
-    const problems =
-      missing.length === 0
-        ? []
-        : [
-            `These rights are missing: ${missing.join(', ')}. \`styx check aws --policy\` prints the policy that Styx needs.`,
-          ];
-    return { ok: missing.length === 0, identity: arn, account, problems, capabilities: CAPABILITIES };
+    if (!hasCredentials(this.#options.environment)) throw noCredentials();
+    const { identity, account, missing } = await (await this.#loaded()).check();
+    const rights = `These rights are missing: ${missing.join(', ')}. \`styx check aws --policy\` prints all that are needed.`;
+    return {
+      ok: missing.length === 0,
+      identity,
+      account,
+      problems: missing.length === 0 ? [] : [rights],
+      capabilities: CAPABILITIES,
+    };
   }
 
   async policy(): Promise<string> {
+    const { policyDocument } = await import('./actions.ts');
     return JSON.stringify(policyDocument(), null, 2);
   }
 
   async offers(request: ResourceRequest): Promise<InstanceTypeOffer[]> {
     if (request.cloud !== null && request.cloud !== this.name) return [];
-    if (!hasCredentials(this.#environment)) {
+    if (!hasCredentials(this.#options.environment)) {
       // Who did not ask for AWS need not have an account there.
       if (request.cloud === null) return [];
-      throw NO_CREDENTIALS;
+      throw noCredentials();
     }
-    return await this.#offers.find(request);
+    return await (await this.#loaded()).offers(request);
   }
 
   async prepare(
@@ -116,93 +57,44 @@ export class AwsCloud implements Cloud {
     authorizedKey: string,
     tags: Readonly<Record<string, string>>,
   ): Promise<CreateRequest> {
-    const { region, key, numNodes, instanceType, accelerators } = placement;
-    await this.#quotas.mustAllow(placement);
-    const settings = await awsSettings(this.#home);
-    const shape = await shapeOf(instanceType, this.#home);
-    const parameters = imageParameters(shape?.arch ?? null, accelerators?.name ?? shape?.accelerators?.name ?? null);
-    const [image, subnet] = await Promise.all([
-      findImage(this.#api, region, parameters),
-      findSubnet(this.#api, placement, settings, numNodes),
-    ]);
-    // Made here and not by `create`: a create call that comes after the end of its placement must not find one.
-    const group = await ensureGroup(this.#api, region, subnet.vpc, key, tagList(tags, key));
-    const resolved: Resolved = {
-      image: image.id,
-      rootDevice: image.rootDevice,
-      diskSize: Math.max(DISK_GIB, image.minimum),
-      diskEncrypted: settings.diskEncrypted,
-      subnet: subnet.id,
-      group,
-      internal: settings.useInternalIps,
-    };
-    return { placement, authorizedKey: authorizedKey.trim(), tags, resolved };
+    return await (await this.#loaded()).prepare(placement, authorizedKey, tags);
   }
 
   async create(request: CreateRequest): Promise<Instance[]> {
-    const { placement } = request;
-    const over = new StyxError('not-found', `placement ${placement.key} is over: its machines were ended`);
-    const made = await this.#run(request, over);
-    if (made.length === 0 || made.some(({ state }) => instanceEnding(state))) throw over;
-    return made.toSorted((a, b) => a.index - b.index);
+    return await (await this.#loaded()).create(request);
   }
 
-  async list(place: Pick<Placement, 'region' | 'zone'>, filter: InstanceFilter): Promise<Instance[]> {
-    const { placementKey, ids, tags } = filter;
-    if (ids?.length === 0) return [];
-    const found =
-      placementKey !== undefined && ids === undefined && tags === undefined
-        ? await this.#looks.at(place.region, placementKey)
-        : await this.#ask(place, filter);
-    return found
-      .map((one) => this.#view(one))
-      .sort((a, b) => a.createdAt - b.createdAt || a.placementKey.localeCompare(b.placementKey) || a.index - b.index);
+  /** Zones of a region are listed together. */
+  async places(): Promise<Place[]> {
+    if (!hasCredentials(this.#options.environment)) return [];
+    return (await (await this.#loaded()).regions()).map((region) => ({ region, zone: 'any' }));
+  }
+
+  async list(place: Place, filter: InstanceFilter): Promise<Instance[]> {
+    return await (await this.#loaded()).list(place, filter);
   }
 
   async stop(place: Place, ids: readonly string[]): Promise<void> {
-    const there = (await this.#ask(place, { ids })).filter(
-      ({ State }) => State?.Name === 'running' || State?.Name === 'pending',
-    );
-    if (there.some(({ InstanceLifecycle }) => InstanceLifecycle === 'spot')) throw new StyxError('invalid', SPOT_STOP);
-    if (there.length === 0) return;
-    await this.#api.call(place.region, 'ec2:StopInstances', { InstanceIds: idsOf(there) });
+    await (await this.#loaded()).stop(place, ids);
   }
 
   async start(place: Place, ids: readonly string[]): Promise<void> {
-    if (ids.length === 0) return;
-    await this.#api.call(place.region, 'ec2:StartInstances', { InstanceIds: [...ids] });
+    await (await this.#loaded()).start(place, ids);
   }
 
   async terminate(place: Place, placementKey: string): Promise<string[]> {
-    const { seen, left } = await removeAll(this.#api, place.region, placementKey);
-    if (seen || left.length > 0) {
-      this.#unseen.delete(placementKey);
-      return [...left];
-    }
-    // Nothing was seen. A create call may have been answered a moment ago, with a listing that does not show it yet.
-    const now = Date.now();
-    const since = this.#unseen.get(placementKey) ?? now;
-    for (const [key, at] of this.#unseen) if (now - at > 100 * this.#settle) this.#unseen.delete(key);
-    this.#unseen.set(placementKey, since);
-    return now - since >= this.#settle ? [] : ['what no listing shows yet'];
+    return await (await this.#loaded()).terminate(place, placementKey);
   }
 
   async openTargets(): Promise<OpenedTargets> {
     throw new StyxError('invalid', NO_TARGETS);
   }
 
-  async armPowerOff({ region }: Place, ids: readonly string[], action: 'stop' | 'terminate'): Promise<void> {
-    await Promise.all(
-      ids.map((InstanceId) =>
-        this.#api.call(region, 'ec2:ModifyInstanceAttribute', {
-          InstanceId,
-          InstanceInitiatedShutdownBehavior: { Value: action },
-        }),
-      ),
-    );
+  async armPowerOff(place: Place, ids: readonly string[], action: PowerOff['action']): Promise<void> {
+    await (await this.#loaded()).armPowerOff(place, ids, action);
   }
 
-  powerOff(instance: Instance, action: 'stop' | 'terminate'): PowerOff {
+  powerOff(instance: Instance, action: PowerOff['action']): PowerOff {
     return {
       action,
       command: ['sudo', '-n', 'shutdown', '-h', 'now'],
@@ -214,45 +106,14 @@ export class AwsCloud implements Cloud {
     return classify(error);
   }
 
-  async #run(request: CreateRequest, over: StyxError): Promise<Instance[]> {
-    const { placement, authorizedKey } = request;
-    const text = userData(authorizedKey, hostKey(this.#secret(), placement.key));
-    try {
-      const input = runRequest(request, resolvedOf(request), text);
-      const { Instances } = await this.#api.call(placement.region, 'ec2:RunInstances', input);
-      return (Instances ?? []).map((one) => this.#view(one));
-    } catch (error) {
-      const code = causeCode(error);
-      // The group is deleted when a placement ends, and the token of ended machines is remembered.
-      if (code === 'IdempotentInstanceTerminated' || code === 'InvalidGroup.NotFound') throw over;
-      if (code === 'IdempotentParameterMismatch') return await this.#adopted(placement, over);
-      throw this.#quotas.explained(classify(error), placement);
-    }
-  }
-
-  /** The token was used with another request, such as one of another version of Styx: what it made is this placement's. */
-  async #adopted({ region, zone, key, numNodes }: Placement, over: StyxError): Promise<Instance[]> {
-    const there = await this.list({ region, zone }, { placementKey: key });
-    if (there.some(({ state }) => instanceEnding(state))) throw over;
-    if (there.length === numNodes) return there;
-    throw new StyxError('transient', `the machines of placement ${key} were made and are not listed yet`);
-  }
-
-  #ask({ region }: Place, filter: InstanceFilter): Promise<Ec2Instance[]> {
-    return this.#api.all(region, 'ec2:DescribeInstances', { Filters: filtersOf(filter) }, (answer) =>
-      answer.Reservations?.flatMap(({ Instances }) => Instances ?? []),
-    );
-  }
-
-  #view(one: Ec2Instance): Instance {
-    return viewOf(one, (placementKey) => hostKey(this.#secret(), placementKey).publicKey);
-  }
-
-  #secret(): Buffer {
-    return Buffer.from(installationSecret(this.#home));
+  #loaded(): Promise<Ec2> {
+    this.#ec2 ??= import('./ec2.ts').then(({ Ec2 }) => new Ec2(this.#options));
+    return this.#ec2;
   }
 }
 
-function idsOf(instances: readonly Ec2Instance[]): string[] {
-  return instances.flatMap(({ InstanceId }) => InstanceId ?? []);
+function noCredentials(): StyxError {
+  return new StyxError('auth', 'there are no credentials of AWS here', {
+    hint: 'Run `aws configure` or `aws sso login`, or set AWS_PROFILE; then `styx check aws`.',
+  });
 }

@@ -38,7 +38,7 @@ export class Offers {
     }
     const ranked = rankedFor(request, rows).filter((one) => zone === null || zone.toLowerCase().startsWith(one.region));
     if (ranked.length === 0) return [];
-    const enabled = await this.#enabledRegions();
+    const enabled = await this.regions();
     const groups = [...Map.groupBy(ranked, (one) => one.region)].filter(([name]) => enabled.has(name));
     if (groups.length === 0 && region !== null) {
       throw new StyxError('invalid', `the region "${region}" is not switched on for this account`, {
@@ -64,7 +64,8 @@ export class Offers {
     };
   }
 
-  async #enabledRegions(): Promise<ReadonlySet<string>> {
+  /** Those that are switched on for this account. */
+  async regions(): Promise<ReadonlySet<string>> {
     return await this.#regions.get('', async () => {
       const { Regions } = await this.#api.call(await this.#api.homeRegion(), 'ec2:DescribeRegions', {});
       return new Set((Regions ?? []).flatMap(({ RegionName }) => RegionName ?? []));

@@ -15,7 +15,7 @@ interface Family {
 
 /** docs.aws.amazon.com/ec2/latest/instancetypes/ec2-instance-quotas.html. The last one is the rest. */
 const FAMILIES: readonly Family[] = [
-  { name: 'G and VT', types: /^(g|vt)\d/, onDemand: 'L-DB2E81BA', spot: 'L-3819A6DF' },
+  { name: 'G and VT', types: /^(g|gr|vt)\d/, onDemand: 'L-DB2E81BA', spot: 'L-3819A6DF' },
   { name: 'P', types: /^p\d/, onDemand: 'L-417A185B', spot: 'L-7212CCBC' },
   { name: 'Inf', types: /^inf\d/, onDemand: 'L-1945791B', spot: 'L-B5D1601B' },
   { name: 'Trn', types: /^trn\d/, onDemand: 'L-2C3B7624', spot: 'L-6B0D517C' },

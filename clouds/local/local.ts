@@ -98,6 +98,10 @@ export class LocalCloud implements Cloud {
     return (await this.#ask({ op: 'create', request })) as Instance[];
   }
 
+  async places(): Promise<Place[]> {
+    return [{ region: REGION, zone: ZONE }];
+  }
+
   async list(place: Place, filter: InstanceFilter): Promise<Instance[]> {
     if (!isHere(place)) return [];
     return (await this.#ask({ op: 'list', filter })) as Instance[];

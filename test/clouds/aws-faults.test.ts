@@ -244,9 +244,15 @@ describe.skipIf('reason' in python)('AWS on a bad day', () => {
     account.proxy.log.length = 0;
     await endWhole(one);
     expect((await account.ledger()).instances).toEqual([]);
+    expect(new Set(account.proxy.log.map(({ key }) => key))).toEqual(new Set(['AKIARENEWED']));
   });
 
-  test('a clock that is wrong is told as such', async () => {
+  test('a clock that is wrong is set right by the answer, or told as such', async () => {
+    const date = new Date(Date.now() + 60 * 60_000).toUTCString();
+    const expired = { error: 'RequestExpired', message: 'Request has expired.', headers: { date } };
+    faults({ action: 'DescribeInstances', times: 1, do: expired });
+    const clockless = new AwsCloud({ home: account.home, lookEvery: 50, settle: 400 });
+    expect(await clockless.list({ region: 'us-east-1', zone: 'us-east-1a' }, { placementKey: 'none' })).toEqual([]);
     faults({ do: { error: 'RequestExpired', message: 'Request has expired.' } });
     expect(await failure(cloud.offers({ ...SMALL, region: 'us-west-1' }))).toMatchObject({
       kind: 'auth',

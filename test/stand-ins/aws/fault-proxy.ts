@@ -78,8 +78,9 @@ export class FaultProxy {
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const body = await bytesOf(request);
     const action = actionOf(request, body);
-    const region = /\/([a-z0-9-]+)\/[a-z0-9]+\/aws4_request/.exec(request.headers.authorization ?? '')?.[1] ?? '';
-    this.log.push({ action, at: Date.now(), region, body: body.toString('utf8') });
+    const scope = /Credential=([^/]+)\/\d+\/([a-z0-9-]+)\//.exec(request.headers.authorization ?? '');
+    const [, key = '', region = ''] = scope ?? [];
+    this.log.push({ action, at: Date.now(), region, key, body: body.toString('utf8') });
     const fault = this.#faultFor(action);
     if (fault === undefined) return send(response, await this.#forward(request, body));
     if (fault === 'drop-before') return void request.socket.destroy();

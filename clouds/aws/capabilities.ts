@@ -1,0 +1,24 @@
+/** What AWS can do here, and with what its cloud is made. */
+import type { Capabilities } from '../cloud.ts';
+
+export const NO_TARGETS = 'on AWS files go below the home directory in this version of Styx';
+
+export const CAPABILITIES: Capabilities = {
+  stop: true,
+  stopSpot: 'spot machines of AWS cannot be stopped, only ended',
+  spot: true,
+  multiNode: true,
+  openPorts: 'ports are not opened on AWS by this version of Styx; use `ssh -L`',
+  absoluteTargets: NO_TARGETS,
+  hostKeysKnown: true,
+};
+
+export interface AwsOptions {
+  /** Data directory of Styx: the secret and the configuration. */
+  readonly home?: string;
+  readonly environment?: NodeJS.ProcessEnv;
+  /** Milliseconds between looks at the machines of a region, for all who ask. */
+  readonly lookEvery?: number;
+  /** Milliseconds for which nothing must be seen of a placement before that proves anything: listings lag. */
+  readonly settle?: number;
+}

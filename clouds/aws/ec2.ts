@@ -1,0 +1,196 @@
+/** Machines of EC2: all of a placement are made by one call, whose token is the placement's key. */
+import type { Instance as Ec2Instance } from '@aws-sdk/client-ec2';
+import { StyxError } from '../../model/errors.ts';
+import {
+  type Instance,
+  type InstanceTypeOffer,
+  instanceEnding,
+  type Placement,
+  type ResourceRequest,
+} from '../../model/machines.ts';
+import { hostKey } from '../../nodes/keys.ts';
+import { installationSecret } from '../../system/secret.ts';
+import type { CreateRequest, InstanceFilter } from '../cloud.ts';
+import { Api } from './api.ts';
+import { type AwsOptions, CAPABILITIES } from './capabilities.ts';
+import { identityOf, missingRights } from './check.ts';
+import { classify } from './errors.ts';
+import { findImage, imageParameters } from './images.ts';
+import { filtersOf, type Resolved, resolvedOf, runRequest, tagList, viewOf } from './instances.ts';
+import { Looks } from './looks.ts';
+import { causeCode, ensureGroup, findSubnet } from './network.ts';
+import { Offers, shapeOf } from './offers.ts';
+import { Quotas } from './quotas.ts';
+import { removeAll } from './removal.ts';
+import { awsSettings } from './settings.ts';
+import { userData } from './user-data.ts';
+
+/** GiB, as SkyPilot has it. */
+const DISK_GIB = 256;
+
+type Place = Pick<Placement, 'region' | 'zone'>;
+
+export class Ec2 {
+  readonly #home: string;
+  readonly #settle: number;
+  readonly #api: Api;
+  readonly #offers: Offers;
+  readonly #looks: Looks;
+  readonly #quotas: Quotas;
+  /** Placements of which nothing was seen, and since when. */
+  readonly #unseen = new Map<string, number>();
+
+  constructor({ home, environment, lookEvery, settle }: Required<AwsOptions>) {
+    this.#home = home;
+    this.#settle = settle;
+    this.#api = new Api(environment);
+    this.#offers = new Offers(this.#api, home);
+    this.#looks = new Looks(this.#api, lookEvery);
+    this.#quotas = new Quotas(this.#api);
+  }
+
+  /** @throws auth */
+  async check(): Promise<{ identity: string; account: string; missing: readonly string[] }> {
+    const { account, arn } = await identityOf(this.#api);
+    return { account, identity: arn, missing: await missingRights(this.#api) };
+  }
+
+  async offers(request: ResourceRequest): Promise<InstanceTypeOffer[]> {
+    return await this.#offers.find(request);
+  }
+
+  /** Those that are switched on for this account. */
+  async regions(): Promise<string[]> {
+    return [...(await this.#offers.regions())];
+  }
+
+  async prepare(
+    placement: Placement,
+    authorizedKey: string,
+    tags: Readonly<Record<string, string>>,
+  ): Promise<CreateRequest> {
+    const { region, key, numNodes, instanceType, accelerators } = placement;
+    await this.#quotas.mustAllow(placement);
+    const settings = await awsSettings(this.#home);
+    const shape = await shapeOf(instanceType, this.#home);
+    const parameters = imageParameters(shape?.arch ?? null, accelerators?.name ?? shape?.accelerators?.name ?? null);
+    const [image, subnet] = await Promise.all([
+      findImage(this.#api, region, parameters),
+      findSubnet(this.#api, placement, settings, numNodes),
+    ]);
+    // Made here and not by `create`: a create call that comes after the end of its placement must not find one.
+    const group = await ensureGroup(this.#api, region, subnet.vpc, key, tagList(tags, key));
+    const resolved: Resolved = {
+      image: image.id,
+      rootDevice: image.rootDevice,
+      diskSize: Math.max(DISK_GIB, image.minimum),
+      diskEncrypted: settings.diskEncrypted,
+      subnet: subnet.id,
+      group,
+      internal: settings.useInternalIps,
+    };
+    return { placement, authorizedKey: authorizedKey.trim(), tags, resolved };
+  }
+
+  async create(request: CreateRequest): Promise<Instance[]> {
+    const { placement } = request;
+    const over = new StyxError('not-found', `placement ${placement.key} is over: its machines were ended`);
+    const made = await this.#run(request, over);
+    if (made.length === 0 || made.some(({ state }) => instanceEnding(state))) throw over;
+    return made.toSorted((a, b) => a.index - b.index);
+  }
+
+  async list(place: Pick<Placement, 'region' | 'zone'>, filter: InstanceFilter): Promise<Instance[]> {
+    const { placementKey, ids, tags } = filter;
+    if (ids?.length === 0) return [];
+    const found =
+      placementKey !== undefined && ids === undefined && tags === undefined
+        ? await this.#looks.at(place.region, placementKey)
+        : await this.#ask(place, filter);
+    return found
+      .map((one) => this.#view(one))
+      .sort((a, b) => a.createdAt - b.createdAt || a.placementKey.localeCompare(b.placementKey) || a.index - b.index);
+  }
+
+  async stop(place: Place, ids: readonly string[]): Promise<void> {
+    const there = (await this.#ask(place, { ids })).filter(
+      ({ State }) => State?.Name === 'running' || State?.Name === 'pending',
+    );
+    if (there.some(({ InstanceLifecycle }) => InstanceLifecycle === 'spot'))
+      throw new StyxError('invalid', String(CAPABILITIES.stopSpot));
+    if (there.length === 0) return;
+    await this.#api.call(place.region, 'ec2:StopInstances', { InstanceIds: idsOf(there) });
+  }
+
+  async start(place: Place, ids: readonly string[]): Promise<void> {
+    if (ids.length === 0) return;
+    await this.#api.call(place.region, 'ec2:StartInstances', { InstanceIds: [...ids] });
+  }
+
+  async terminate(place: Place, placementKey: string): Promise<string[]> {
+    const { seen, left } = await removeAll(this.#api, place.region, placementKey);
+    if (seen || left.length > 0) {
+      this.#unseen.delete(placementKey);
+      return [...left];
+    }
+    // Nothing was seen. A create call may have been answered a moment ago, with a listing that does not show it yet.
+    const now = Date.now();
+    const since = this.#unseen.get(placementKey) ?? now;
+    for (const [key, at] of this.#unseen) if (now - at > 100 * this.#settle) this.#unseen.delete(key);
+    this.#unseen.set(placementKey, since);
+    return now - since >= this.#settle ? [] : ['what no listing shows yet'];
+  }
+
+  async armPowerOff({ region }: Place, ids: readonly string[], action: 'stop' | 'terminate'): Promise<void> {
+    await Promise.all(
+      ids.map((InstanceId) =>
+        this.#api.call(region, 'ec2:ModifyInstanceAttribute', {
+          InstanceId,
+          InstanceInitiatedShutdownBehavior: { Value: action },
+        }),
+      ),
+    );
+  }
+
+  async #run(request: CreateRequest, over: StyxError): Promise<Instance[]> {
+    const { placement, authorizedKey } = request;
+    const text = userData(authorizedKey, hostKey(this.#secret(), placement.key));
+    try {
+      const input = runRequest(request, resolvedOf(request), text);
+      const { Instances } = await this.#api.call(placement.region, 'ec2:RunInstances', input);
+      return (Instances ?? []).map((one) => this.#view(one));
+    } catch (error) {
+      const code = causeCode(error);
+      // The group is deleted when a placement ends, and the token of ended machines is remembered.
+      if (code === 'IdempotentInstanceTerminated' || code === 'InvalidGroup.NotFound') throw over;
+      if (code === 'IdempotentParameterMismatch') return await this.#adopted(placement, over);
+      throw this.#quotas.explained(classify(error), placement);
+    }
+  }
+
+  /** The token was used with another request, such as one of another version of Styx: what it made is this placement's. */
+  async #adopted({ region, zone, key, numNodes }: Placement, over: StyxError): Promise<Instance[]> {
+    const there = await this.list({ region, zone }, { placementKey: key });
+    if (there.some(({ state }) => instanceEnding(state))) throw over;
+    if (there.length === numNodes) return there;
+    throw new StyxError('transient', `the machines of placement ${key} were made and are not listed yet`);
+  }
+
+  #ask({ region }: Place, filter: InstanceFilter): Promise<Ec2Instance[]> {
+    return this.#api.all(region, 'ec2:DescribeInstances', { Filters: filtersOf(filter) }, (answer) =>
+      answer.Reservations?.flatMap(({ Instances }) => Instances ?? []),
+    );
+  }
+
+  #view(one: Ec2Instance): Instance {
+    return viewOf(one, (placementKey) => hostKey(this.#secret(), placementKey).publicKey);
+  }
+
+  #secret(): Buffer {
+    return Buffer.from(installationSecret(this.#home));
+  }
+}
+
+function idsOf(instances: readonly Ec2Instance[]): string[] {
+  return instances.flatMap(({ InstanceId }) => InstanceId ?? []);
+}
