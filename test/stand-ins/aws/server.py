@@ -12,7 +12,6 @@ idempotency tokens, quotas, and groups that cannot go while a machine is in them
   machines {}                                                every instance of every region, as a hypervisor must know it
   powered-off {"id": "i-…"}                                  it was shut down from inside
 """
-import base64
 import hashlib
 import json
 import random
@@ -262,13 +261,11 @@ def preempt(order):
 def machines(_order):
     def told(backend, one):
         tags = {tag["key"]: tag["value"] for tag in one.get_tags()}
-        data = one.user_data[0] if isinstance(one.user_data, list) and one.user_data else one.user_data
-        data = data.decode() if isinstance(data, bytes) else data
         return {
             "id": one.id, "region": backend.region_name, "zone": one._placement.zone, "type": one.instance_type,
             "state": one._state.name, "index": int(one.ami_launch_index), "spot": one.lifecycle == "spot",
             "privateAddress": one.private_ip, "publicAddress": one.public_ip or None,
-            "userData": base64.b64decode(data or "").decode(),
+            "userData": one.user_data.decode() if one.user_data else "",
             "tags": tags if one.metadata_options.instance_metadata_tags == "enabled" else None,
         }
 

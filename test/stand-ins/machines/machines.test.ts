@@ -56,7 +56,13 @@ if (lacks !== undefined) {
       const placement: Placement = { ...offer, key: randomBytes(16).toString('hex'), attempt: 1, numNodes };
       const request = await cloud.prepare(placement, publicKey, {});
       await cloud.create(request);
-      return { request, nodes: await reach(request, 'running') };
+      const nodes = await reach(request, 'running');
+      // EC2 says that a machine runs before it has begun to boot.
+      await until('all are switched on', async () => {
+        const rows = new Map((await machines.rows()).map((row) => [row.id, row.state]));
+        return nodes.every(({ id }) => rows.get(id) === 'on') ? true : undefined;
+      });
+      return { request, nodes };
     }
 
     function reach({ placement }: CreateRequest, state: InstanceState): Promise<Instance[]> {
