@@ -109,6 +109,7 @@ describe('layers', () => {
       sshTimeout: 10,
       installConda: true,
       codec: null,
+      clouds: {},
     });
     expect(settings.map(({ path, source, line }) => [path.join('.'), source.name, line])).toEqual([
       ['allowed_clouds', '~/.styx/config.yaml', 1],
@@ -117,6 +118,8 @@ describe('layers', () => {
       ['active_workspace', '--config', null],
     ]);
     expect(resolveConfig([below, option('allowed_clouds=null')]).config.allowedClouds).toBeNull();
+    const clouds = [layer('aws: {vpc_name: a, use_internal_ips: true}\n'), layer('aws: {vpc_name: b}\n')];
+    expect(resolveConfig(clouds).config.clouds).toEqual({ aws: { vpc_name: 'b', use_internal_ips: true } });
   });
 });
 

@@ -43,8 +43,11 @@ export class Account {
     const found = motoPython();
     if ('reason' in found) throw new Error(found.reason);
     const port = await freePort();
+    // The server's own SDK must find nothing of anybody's.
+    const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('AWS_')));
     const child = spawn(found.python, [join(import.meta.dirname, 'server.py'), String(port)], {
       stdio: ['ignore', 'pipe', 'pipe'],
+      env,
     });
     let said = '';
     child.stderr?.on('data', (chunk) => {
