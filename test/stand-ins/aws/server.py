@@ -194,6 +194,23 @@ def offerings(self, *args, **kwargs):
 
 Offerings.describe_instance_type_offerings = offerings
 
+# moto takes a change of what follows a shutdown from inside for one of security groups.
+from moto.ec2.responses.instances import InstanceResponse  # noqa: E402
+
+original_attribute = InstanceResponse._dot_value_instance_attribute_handler
+
+
+def modify_attribute(self):
+    behaviour = self._get_param("InstanceInitiatedShutdownBehavior.Value")
+    if behaviour is None:
+        return original_attribute(self)
+    self.error_on_dryrun()
+    self.ec2_backend.modify_instance_attribute(self._get_param("InstanceId"), "instance_initiated_shutdown_behavior", behaviour)
+    return True
+
+
+InstanceResponse._dot_value_instance_attribute_handler = modify_attribute
+
 # Quotas of vCPUs.
 original_quota = ServiceQuotasBackend.get_service_quota
 

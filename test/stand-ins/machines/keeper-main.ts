@@ -49,7 +49,8 @@ const server = http.createServer((request, response) => {
     try {
       const what = /^\/styx\/([a-z]+)$/.exec(request.url ?? '')?.[1] ?? '';
       const order = Object.hasOwn(known, what) ? known[what] : undefined;
-      if (order === undefined) throw new Error(`there is no order "${what}"; known are ${Object.keys(known).join(', ')}`);
+      if (order === undefined)
+        throw new Error(`there is no order "${what}"; known are ${Object.keys(known).join(', ')}`);
       const answer = (await order(JSON.parse((await text(request)) || '{}'))) ?? {};
       response.end(JSON.stringify(answer));
     } catch (error) {

@@ -66,7 +66,8 @@ export class Keeper {
         present.add(one.id);
         this.#meet(one, seenAt);
       }
-      for (const [id, kept] of this.#kept) if (!present.has(id)) this.#meet({ ...kept.machine.wanted, state: 'terminated' }, seenAt);
+      for (const [id, kept] of this.#kept)
+        if (!present.has(id)) this.#meet({ ...kept.machine.wanted, state: 'terminated' }, seenAt);
       await sleep(LOOK_MS);
     }
   }

@@ -85,24 +85,28 @@ export class Machine {
     this.#groups = groups;
     this.#order = false;
     const log = openSync(this.console, 'a');
-    const child = spawn('setpriv', ['--pdeathsig', 'KILL', 'sh', join(import.meta.dirname, 'machine.sh'), ...groups.paths], {
-      stdio: ['ignore', log, log],
-      cwd: '/',
-      env: {
-        PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
-        HERE: import.meta.dirname,
-        OUTER: `/proc/${process.pid}/ns/net`,
-        BRIDGE,
-        VETH: this.#cable,
-        PRIVATE: privateAddress,
-        PUBLIC: publicAddress ?? '',
-        NAME: `ip-${privateAddress.replaceAll('.', '-')}`,
-        ID: id,
-        DISK: this.#disk,
-        BOOT_SECONDS: String(manner.bootSeconds),
-        SSH: manner.ssh,
+    const child = spawn(
+      'setpriv',
+      ['--pdeathsig', 'KILL', 'sh', join(import.meta.dirname, 'machine.sh'), ...groups.paths],
+      {
+        stdio: ['ignore', log, log],
+        cwd: '/',
+        env: {
+          PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+          HERE: import.meta.dirname,
+          OUTER: `/proc/${process.pid}/ns/net`,
+          BRIDGE,
+          VETH: this.#cable,
+          PRIVATE: privateAddress,
+          PUBLIC: publicAddress ?? '',
+          NAME: `ip-${privateAddress.replaceAll('.', '-')}`,
+          ID: id,
+          DISK: this.#disk,
+          BOOT_SECONDS: String(manner.bootSeconds),
+          SSH: manner.ssh,
+        },
       },
-    });
+    );
     closeSync(log);
     this.#child = child;
     child.once('exit', (code) => {

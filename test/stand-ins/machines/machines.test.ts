@@ -73,11 +73,23 @@ if (lacks !== undefined) {
     }
 
     /** One try to run something by SSH, with the host key that the provider told of. */
-    async function tryShell(node: Instance, command: string, seconds = 5): Promise<{ code: number; out: string; err: string }> {
+    async function tryShell(
+      node: Instance,
+      command: string,
+      seconds = 5,
+    ): Promise<{ code: number; out: string; err: string }> {
       const known = join(account.home, `known-${node.id}`);
       writeFileSync(known, `${node.address} ${node.hostKey}\n`);
-      const options = ['BatchMode=yes', 'StrictHostKeyChecking=yes', 'GlobalKnownHostsFile=/dev/null', 'LogLevel=ERROR'];
-      const argv = [`UserKnownHostsFile=${known}`, `ConnectTimeout=${seconds}`, ...options].flatMap((one) => ['-o', one]);
+      const options = [
+        'BatchMode=yes',
+        'StrictHostKeyChecking=yes',
+        'GlobalKnownHostsFile=/dev/null',
+        'LogLevel=ERROR',
+      ];
+      const argv = [`UserKnownHostsFile=${known}`, `ConnectTimeout=${seconds}`, ...options].flatMap((one) => [
+        '-o',
+        one,
+      ]);
       const full = ['-F', '/dev/null', '-i', identity, ...argv, `${node.user}@${node.address}`, command];
       try {
         const { stdout, stderr } = await promisify(execFile)('ssh', full, { timeout: seconds * 4_000 });
@@ -114,7 +126,9 @@ if (lacks !== undefined) {
       const { request, nodes } = await make();
       const [node] = nodes as [Instance];
       const name = `ip-${node.internalAddress?.replaceAll('.', '-')}`;
-      expect(await shell(node, 'whoami; hostname; cat /var/lib/cloud/data/instance-id')).toBe(`ubuntu\n${name}\n${node.id}`);
+      expect(await shell(node, 'whoami; hostname; cat /var/lib/cloud/data/instance-id')).toBe(
+        `ubuntu\n${name}\n${node.id}`,
+      );
       console.log(`machines: create to the first line over SSH in ${Date.now() - began} ms`);
       expect(await shell(node, 'sudo -n id -u; command -v python3 bash tar >/dev/null && echo all')).toBe('0\nall');
       expect(await shell(node, 'ps -e -o pid= | head -1; ls /root 2>&1; sudo ls -A /root; ls /home')).toBe(
@@ -127,7 +141,7 @@ if (lacks !== undefined) {
       const { request, nodes } = await make(3);
       const [head, , last] = nodes as [Instance, Instance, Instance];
       await Promise.all(nodes.map((node) => shell(node, 'true')));
-      const dial = (host: string) => `timeout 5 bash -c 'exec 3<>/dev/tcp/${host}/22; head -c 4 <&3' 2>&1 | tail -1`;
+      const dial = (host: string) => `timeout 5 bash -c 'exec 3<>/dev/tcp/${host}/22; head -c 4 <&3' 2>&1 | head -1`;
       expect(await shell(head, dial(last.internalAddress ?? ''))).toBe('SSH-');
       expect(await shell(head, dial('192.0.2.1'))).toMatch(/unreachable/i);
       await end(request);
@@ -139,12 +153,16 @@ if (lacks !== undefined) {
       await shell(node, 'echo kept >proof; sudo touch /etc/proof; setsid sleep 1000 >/dev/null 2>&1 & sync');
       await cloud.stop(request.placement, [node.id]);
       await reach(request, 'stopped');
-      await until('it is off', async () => (await machines.rows()).find(({ id, state }) => id === node.id && state === 'off'));
+      await until('it is off', async () =>
+        (await machines.rows()).find(({ id, state }) => id === node.id && state === 'off'),
+      );
       expect((await tryShell(node, 'true', 2)).code).toBe(255);
       await cloud.start(request.placement, [node.id]);
       const [again] = (await reach(request, 'running')) as [Instance];
       expect(again.hostKey).toBe(node.hostKey);
-      expect(await shell(again, 'cat proof; ls /etc/proof; pgrep -x sleep -a | grep 1000 || echo none')).toBe('kept\n/etc/proof\nnone');
+      expect(await shell(again, 'cat proof; ls /etc/proof; pgrep -x sleep -a | grep 1000 || echo none')).toBe(
+        'kept\n/etc/proof\nnone',
+      );
       await end(request);
     });
 
@@ -177,15 +195,22 @@ token = ask('api/token', 'PUT', X_aws_ec2_metadata_token_ttl_seconds='60')
 get = lambda path: ask('meta-data/' + path, X_aws_ec2_metadata_token=token)
 ${body}
 E`;
-      expect(await shell(node, python(`print(ask('meta-data/instance-id'), get('instance-id'), get('iam/info'), get('placement/availability-zone'))`))).toBe(
-        `401 ${node.id} 404 ${request.placement.zone}`,
-      );
-      expect(await shell(node, python(`print(get('spot/instance-action'), get('events/recommendations/rebalance'))`))).toBe('404 404');
+      expect(
+        await shell(
+          node,
+          python(
+            `print(ask('meta-data/instance-id'), get('instance-id'), get('iam/info'), get('placement/availability-zone'))`,
+          ),
+        ),
+      ).toBe(`401 ${node.id} 404 ${request.placement.zone}`);
+      expect(
+        await shell(node, python(`print(get('spot/instance-action'), get('events/recommendations/rebalance'))`)),
+      ).toBe('404 404');
       await machines.order('rebalance', { id: node.id });
       await machines.order('interrupt', { id: node.id, seconds: 3 });
-      expect(await shell(node, python(`print(get('spot/instance-action'), get('events/recommendations/rebalance'))`))).toMatch(
-        /^{"action":"terminate","time":"20\d\d-.*Z"} {"noticeTime":"20/,
-      );
+      expect(
+        await shell(node, python(`print(get('spot/instance-action'), get('events/recommendations/rebalance'))`)),
+      ).toMatch(/^{"action":"terminate","time":"20\d\d-.*Z"} {"noticeTime":"20/);
       const [seen] = (await reach(request, 'terminated')) as [Instance];
       expect(seen.stateReason).toContain('Spot');
       await end(request);
@@ -195,7 +220,10 @@ E`;
       const { request, nodes } = await make();
       const [node] = nodes as [Instance];
       await shell(node, 'true');
-      for (const [fault, cure] of [['freeze', 'thaw'], ['cut', 'join']] as const) {
+      for (const [fault, cure] of [
+        ['freeze', 'thaw'],
+        ['cut', 'join'],
+      ] as const) {
         await machines.order(fault, { id: node.id });
         expect((await tryShell(node, 'true', 2)).code, fault).not.toBe(0);
         await machines.order(cure, { id: node.id });
@@ -212,7 +240,9 @@ E`;
       await machines.manner({ ssh: 'other-key' });
       const other = await make();
       await until('it answers with another key', async () =>
-        /verification failed|IDENTIFICATION HAS CHANGED/.test((await tryShell(other.nodes[0] as Instance, 'true')).err) ? true : undefined,
+        /verification failed|IDENTIFICATION HAS CHANGED/.test((await tryShell(other.nodes[0] as Instance, 'true')).err)
+          ? true
+          : undefined,
       );
       await machines.manner({ ssh: 'never' });
       const silent = await make();

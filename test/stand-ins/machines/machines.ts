@@ -13,12 +13,13 @@ const UP_MS = 30_000;
 export class Machines {
   readonly #child: ChildProcess;
   readonly #directory: string;
-  readonly #url: string;
+  /** Orders go below it; see `keeper-main.ts`. */
+  readonly url: string;
 
   private constructor(child: ChildProcess, directory: string, port: string) {
     this.#child = child;
     this.#directory = directory;
-    this.#url = `http://127.0.0.1:${port}/styx/`;
+    this.url = `http://127.0.0.1:${port}/styx/`;
   }
 
   /** `ec2`: URL of the stand-in itself. */
@@ -47,7 +48,7 @@ export class Machines {
   }
 
   async order(what: string, body: object = {}): Promise<unknown> {
-    const answer = await fetch(this.#url + what, { method: 'POST', body: JSON.stringify(body) });
+    const answer = await fetch(this.url + what, { method: 'POST', body: JSON.stringify(body) });
     const text = await answer.text();
     if (!answer.ok) throw new Error(`${what}: ${text}`);
     return JSON.parse(text);
@@ -60,7 +61,10 @@ export class Machines {
   /** What the machines have printed, and why some could not be made. */
   async consoles(): Promise<string> {
     const { machines, refused } = (await this.order('machines')) as { machines: MachineRow[]; refused: object };
-    return JSON.stringify(refused) + machines.map(({ id, state, console }) => `\n${id} ${state}: ${readFileSync(console, 'utf8')}`).join('');
+    return (
+      JSON.stringify(refused) +
+      machines.map(({ id, state, console }) => `\n${id} ${state}: ${readFileSync(console, 'utf8')}`).join('')
+    );
   }
 
   /** How all boot from now on; nothing: as they should. */
