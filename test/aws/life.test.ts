@@ -49,23 +49,22 @@ describe.skipIf(lacks !== undefined)('a cluster on AWS', () => {
     ['stopped', '', 'STOPPED'],
     ['ended', ', down: true', null],
   ] as const)('is %s by its own node when the rule says so and nobody of Styx lives', async (_, down, status) => {
-    const { story, world, account } = aws;
+    const { story, world } = aws;
     asked += 1;
     const name = `alone-${status === null ? 'down' : 'stop'}`;
-    const rule = `, autostop: {idle_minutes: 3, wait_for: jobs${down}}`;
-    const job = await story.up(name, aws.task('run: echo hi\n', rule));
-    await story.jobEnds(name, job, 'SUCCEEDED');
-    await until('the node has its lease', async () => {
-      const [node] = (await story.look(name)).nodes ?? [];
-      return node !== undefined;
-    });
+    const rule = `, autostop: {idle_minutes: 5, wait_for: jobs${down}}`;
+    const before = new Set((await aws.instances()).map(({ id }) => id));
+    world.arm('setLease.reported');
+    await story.up(name, aws.task('run: echo hi\n', rule));
+    expect(await world.hit('setLease.reported', 60_000)).toBe(true);
     await world.killWorker();
-    await until(`EC2 has it ${status ?? 'TERMINATED'}`, async () => {
-      const states = ((await account.order('machines')) as { state: string }[]).filter(
-        ({ state }) => state !== 'terminated',
-      );
-      return status === null ? states.length === 0 : states.every(({ state }) => state === 'stopped');
+    const wanted = status === null ? 'terminated' : 'stopped';
+    const [ended] = await until(`EC2 has it ${wanted}`, async () => {
+      const mine = (await aws.instances()).filter(({ id }) => !before.has(id));
+      return mine.every(({ state }) => state === wanted) ? mine : null;
     });
+    // Nobody asked for it by EC2's API.
+    expect(ended?.reason).toBe('Client.InstanceInitiatedShutdown');
     await world.startWorker();
     if (status !== null) {
       await story.status(name, status);

@@ -5,6 +5,7 @@
 import { expect } from 'vitest';
 import { Story } from '../guarantees/story.ts';
 import { Account, motoPython } from '../stand-ins/aws/account.ts';
+import type { Wanted } from '../stand-ins/machines/machine.ts';
 import { Machines } from '../stand-ins/machines/machines.ts';
 import { whyNoMachines } from '../stand-ins/machines/needs.ts';
 import { World } from './world.ts';
@@ -38,6 +39,11 @@ export class AwsWorld {
   /** A file of task on AWS; `more` are further lines of it. */
   task(more: string, resources = ''): string {
     return `resources: {infra: aws/us-east-1, instance_type: m5.large${resources}}\n${more}`;
+  }
+
+  /** What EC2 says of every instance that ever was. */
+  async instances(): Promise<Wanted[]> {
+    return (await this.account.order('machines')) as Wanted[];
   }
 
   /** What a job printed. */

@@ -280,7 +280,7 @@ def machines(_order):
         tags = {tag["key"]: tag["value"] for tag in one.get_tags()}
         return {
             "id": one.id, "region": backend.region_name, "zone": one._placement.zone, "type": one.instance_type,
-            "state": one._state.name, "index": int(one.ami_launch_index), "spot": one.lifecycle == "spot",
+            "state": one._state.name, "reason": getattr(one.state_reason, "code", None) or "", "index": int(one.ami_launch_index), "spot": one.lifecycle == "spot",
             "privateAddress": one.private_ip, "publicAddress": one.public_ip or None,
             "userData": one.user_data.decode() if one.user_data else "",
             "tags": tags if one.metadata_options.instance_metadata_tags == "enabled" else None,

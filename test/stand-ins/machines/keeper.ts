@@ -127,7 +127,7 @@ export class Keeper {
     if (state === 'terminated') return void this.#busy(kept, () => this.#destroy(id, kept));
     if (state === 'stopped') kept.broken = false;
     if (!on && kept.isOn) return void this.#busy(kept, () => kept.machine.halt());
-    if (on && !kept.isOn && !kept.broken) this.#boot(kept);
+    if (on && !kept.isOn && !kept.broken) this.#boot(kept, wanted);
   }
 
   /** One change at a time of one machine. */
@@ -149,16 +149,16 @@ export class Keeper {
       const kept: Kept = { machine, notices: {}, isOn: false, broken: false, changedAt: 0, busy: false };
       this.#kept.set(wanted.id, kept);
       this.#refused.delete(wanted.id);
-      this.#boot(kept);
+      this.#boot(kept, wanted);
     } catch (error) {
       this.#refused.set(wanted.id, (error as Error).message);
       console.error(`${wanted.id}: ${(error as Error).message}`);
     }
   }
 
-  #boot(kept: Kept): void {
+  #boot(kept: Kept, wanted: Wanted): void {
     kept.isOn = true;
-    kept.machine.boot(this.#manner, (how) => {
+    kept.machine.boot(wanted, this.#manner, (how) => {
       kept.isOn = false;
       kept.changedAt = performance.now();
       if (how === 'broken') {

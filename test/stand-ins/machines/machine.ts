@@ -15,6 +15,8 @@ export interface Wanted {
   readonly zone: string;
   readonly type: string;
   readonly state: string;
+  /** Code of why it is so, as far as EC2 says: `Client.InstanceInitiatedShutdown`. */
+  readonly reason: string;
   readonly privateAddress: string;
   readonly publicAddress: string | null;
   readonly userData: string;
@@ -38,7 +40,8 @@ const DISK_MB = 1024;
 const POWERED_OFF = 64;
 
 export class Machine {
-  readonly wanted: Wanted;
+  /** As it was when it last booted. */
+  wanted: Wanted;
   readonly console: string;
   readonly #directory: string;
   readonly #disk: string;
@@ -78,8 +81,12 @@ export class Machine {
     return this.#child?.pid ?? null;
   }
 
-  /** @param ended is called once, when no process of the run is left */
-  boot(manner: Manner, ended: (how: RunEnd) => void): void {
+  /**
+   * @param wanted with the addresses of this run: EC2 gives another public one at every start
+   * @param ended is called once, when no process of the run is left
+   */
+  boot(wanted: Wanted, manner: Manner, ended: (how: RunEnd) => void): void {
+    this.wanted = wanted;
     const { id, privateAddress, publicAddress } = this.wanted;
     const groups = new Groups(`${process.pid}-${id}`);
     this.#groups = groups;
