@@ -44,11 +44,8 @@ export class AwsCloud implements Cloud {
 
   async offers(request: ResourceRequest): Promise<InstanceTypeOffer[]> {
     if (request.cloud !== null && request.cloud !== this.name) return [];
-    if (!hasCredentials(this.#options.environment)) {
-      // Who did not ask for AWS need not have an account there.
-      if (request.cloud === null) return [];
-      throw noCredentials();
-    }
+    // Nobody hears of it whom another cloud offers something.
+    if (!hasCredentials(this.#options.environment)) throw noCredentials();
     return await (await this.#loaded()).offers(request);
   }
 

@@ -9,6 +9,7 @@ import {
   keys,
   named,
   number,
+  said,
   section,
   text,
   textMap,
@@ -70,8 +71,13 @@ const CLOUDS = {
   aws: section({
     ...network,
     ...reservations,
-    ...keys(flag, 'disk_encrypted use_ssm'),
-    ...keys(text, 'ssh_user vpc_name'),
+    ...said(flag, {
+      use_internal_ips: 'no public addresses: this machine reaches the private ones',
+      disk_encrypted: 'encrypt disks',
+    }),
+    ...said(text, { vpc_name: "`Name` tag of the VPC in place of the region's default one" }),
+    ...keys(flag, 'use_ssm'),
+    ...keys(text, 'ssh_user'),
     ...keys(textOrMaps, 'security_group_name remote_identity'),
     ...keys(textOrTexts, 'vpc_names subnet_names'),
     ...keys(z.array(z.unknown()), 'post_provision_runcmd'),

@@ -39,6 +39,9 @@ test('`config show` says which line of which file, or which option, each value i
     ['active_workspace', 'other', '--config'],
     ['allowed_clouds', '["AWS","local"]', '~/.sky/config.yaml:1'],
     ['api_server.service_account_token', '<redacted>', '~/.sky/config.yaml:3', 'not carried out yet'],
+    ['aws.disk_encrypted', 'false', 'default'],
+    ['aws.use_internal_ips', 'false', 'default'],
+    ['aws.vpc_name', '-', 'default'],
     ['codec', '-', 'default'],
     ['provision.install_conda', 'false', 'default'],
     ['provision.ssh_timeout', '20', '.styx.yaml:1'],
@@ -74,12 +77,12 @@ test('a launch on a cloud that is not allowed is refused by name, and nothing is
       'Error: Cloud "local" is not among allowed_clouds (aws)\n' +
       'Ask for another cloud, or change allowed_clouds: `styx config show` says where it is set.\n',
   });
-  writeFileSync(join(project, '.sky.yaml'), 'allowed_clouds: [aws, gcp]\n');
+  writeFileSync(join(project, '.sky.yaml'), 'allowed_clouds: [azure, gcp]\n');
   const any = styx('launch', '-y', 'true');
   expect([any.code, any.out, any.err.split('\n')[0]]).toEqual([
     2,
     '',
-    'Error: None of the clouds that this version knows (local) is among allowed_clouds (aws, gcp)',
+    'Error: None of the clouds that this version knows (local, aws) is among allowed_clouds (azure, gcp)',
   ]);
   expect(readdirSync(join(home, '.styx'))).toEqual([]);
   expect(styx('launch', '--dryrun', '--config', 'allowed_clouds=[aws, local]', 'true').code).toBe(0);

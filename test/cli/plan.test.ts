@@ -129,9 +129,9 @@ test('--replan alone, and a plan that is not there, are refused by name', () => 
 test('what cannot be placed is not planned, and a cloud that may not be used is not in a plan', () => {
   const out = join(home, 'never.json');
   expect(styx(['plan', '--cpus', '100000', 'true', '-o', out])).toMatchObject({ code: 2, out: '' });
-  expect(styx(['plan', '--config', 'allowed_clouds=[aws]', 'true', '-o', out]).code).toBe(2);
+  expect(styx(['plan', '--config', 'allowed_clouds=[gcp]', 'true', '-o', out]).code).toBe(2);
   expect(existsSync(out)).toBe(false);
   expect(
-    styx(['launch', '--dryrun', '--config', 'allowed_clouds=[aws]', '--plan', 'plan.json', 'task.yaml']).code,
+    styx(['launch', '--dryrun', '--config', 'allowed_clouds=[gcp]', '--plan', 'plan.json', 'task.yaml']).code,
   ).toBe(2);
 });

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { catalog } from '../../catalogs/load.ts';
+import { previewOffers } from '../../client/clouds.ts';
 import { ACTIONS, policyDocument } from '../../clouds/aws/actions.ts';
 import { Api } from '../../clouds/aws/api.ts';
 import { AwsCloud } from '../../clouds/aws/aws.ts';
@@ -96,15 +97,19 @@ test('what is not in the list of actions cannot be called, and the policy is tha
   }
 });
 
-test('nobody without credentials is asked to wait, or hears of AWS, unless it is asked for by name', async () => {
+test('without credentials AWS asks nobody, offers nothing, and a launch elsewhere does not hear of it', async () => {
   const home = mkdtempSync(join(tmpdir(), 'styx-aws-'));
   try {
     const environment = { HOME: home, AWS_EC2_METADATA_DISABLED: 'true' };
     expect(hasCredentials(environment)).toBe(false);
     const cloud = new AwsCloud({ home, environment });
-    expect(await cloud.offers(ANY_MACHINE)).toEqual([]);
     expect(await cloud.places()).toEqual([]);
-    const asked = cloud.offers({ ...ANY_MACHINE, cloud: 'aws' });
+    for (const name of ['aws', null]) {
+      await expect(cloud.offers({ ...ANY_MACHINE, cloud: name })).rejects.toMatchObject({ kind: 'auth' });
+    }
+    const offers = await previewOffers(ANY_MACHINE);
+    expect(new Set(offers.map((offer) => offer.cloud))).toEqual(new Set(['local']));
+    const asked = previewOffers({ ...ANY_MACHINE, cloud: 'aws' });
     await expect(asked).rejects.toMatchObject({ kind: 'auth', hint: expect.stringContaining('aws configure') });
     await expect(cloud.check()).rejects.toMatchObject({ kind: 'auth' });
     const file = join(home, 'credentials');

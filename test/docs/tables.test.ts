@@ -41,7 +41,17 @@ const SKYPILOT_KEYS = [
   ...['serve.force_disable_cloud_bucket', 'allowed_clouds', 'admin_policy', 'docker', 'nvidia_gpus'],
   ...['api_server.endpoint', 'api_server.service_account_token', 'api_server.requests_retention_hours'],
   ...['provision.ssh_timeout', 'provision.install_conda', 'rbac.default_role', 'logs.store', 'logs.gcp', 'logs.aws'],
-  ...['daemons', 'data', 'dashboard.external_links', 'metrics.prometheus', 'aws', 'gcp', 'azure', 'kubernetes', 'ssh'],
+  ...[
+    'daemons',
+    'data',
+    'dashboard.external_links',
+    'metrics.prometheus',
+    'aws.vpc_name',
+    'gcp',
+    'azure',
+    'kubernetes',
+    'ssh',
+  ],
   ...['slurm', 'oci', 'vast', 'nebius', 'plugins'],
 ];
 

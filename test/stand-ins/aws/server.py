@@ -7,7 +7,6 @@ idempotency tokens, quotas, and groups that cannot go while a machine is in them
   quota    {"L-1216C47A": 8}                                 vCPUs, for Service Quotas and for RunInstances
   zones    {"m5.large": ["us-east-1b"]}                      the only zones that offer a type
   ledger   {}                                                all that there is and was
-  tamper   {"id": "i-…", "tag": "…", "value": "…"}           a tag changed by somebody else
   preempt  {"id": "i-…"}                                     a spot machine taken back
   machines {}                                                every instance of every region, as a hypervisor must know it
   powered-off {"id": "i-…"}                                  it was shut down from inside
@@ -280,7 +279,8 @@ def machines(_order):
         tags = {tag["key"]: tag["value"] for tag in one.get_tags()}
         return {
             "id": one.id, "region": backend.region_name, "zone": one._placement.zone, "type": one.instance_type,
-            "state": one._state.name, "reason": getattr(one.state_reason, "code", None) or "", "index": int(one.ami_launch_index), "spot": one.lifecycle == "spot",
+            "state": one._state.name, "reason": getattr(one.state_reason, "code", None) or "",
+            "index": int(one.ami_launch_index), "spot": one.lifecycle == "spot",
             "privateAddress": one.private_ip, "publicAddress": one.public_ip or None,
             "userData": one.user_data.decode() if one.user_data else "",
             "tags": tags if one.metadata_options.instance_metadata_tags == "enabled" else None,
@@ -300,12 +300,6 @@ def powered_off(order):
     return {}
 
 
-def tamper(order):
-    backend, one = find(order)
-    backend.create_tags([one.id], {order["tag"]: order["value"]})
-    return {}
-
-
 def replace(table):
     def order(given):
         table.clear()
@@ -321,7 +315,7 @@ def update(table):
 
 ORDERS = {
     "capacity": replace(capacity), "quota": replace(quotas), "zones": replace(zones),
-    "timing": update(timing), "lag": update(lag), "ledger": ledger, "preempt": preempt, "tamper": tamper,
+    "timing": update(timing), "lag": update(lag), "ledger": ledger, "preempt": preempt,
     "machines": machines, "powered-off": powered_off,
 }
 
