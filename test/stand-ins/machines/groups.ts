@@ -1,21 +1,41 @@
 /** Control groups of a machine: how much it may take, and the freezer. Version 1 and 2, whichever this machine has. */
-import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 const MEMORY = 1024 ** 3;
 const PROCESSES = 512;
 const MOUNTS = '/sys/fs/cgroup';
+const PREFIX = 'styx-machine-';
+/** A group is entered at once when it is made: an empty one that is older was left by a keeper that was killed. */
+const LEFT_MS = 60_000;
+/** Of this process and no other; its number is one of many in namespaces. */
+const OWN = randomBytes(4).toString('hex');
+
+/** Removes groups that killed keepers left. One with a process in it cannot be removed. */
+export function removeLeftGroups(): void {
+  for (const mount of [MOUNTS, ...readdirSync(MOUNTS).map((name) => join(MOUNTS, name))]) {
+    if (!existsSync(join(mount, 'cgroup.procs'))) continue;
+    for (const name of readdirSync(mount).filter((one) => one.startsWith(PREFIX))) {
+      try {
+        if (Date.now() - statSync(join(mount, name)).mtimeMs > LEFT_MS) rmdirSync(join(mount, name));
+      } catch {
+        // It is in use, or another one was first.
+      }
+    }
+  }
+}
 
 export class Groups {
   /** Directories whose `cgroup.procs` the first process enters. */
   readonly paths: readonly string[];
   readonly #freezer: { readonly file: string; readonly on: string; readonly off: string } | null;
 
-  /** `name`: of nobody else on this machine. */
+  /** `name`: of no other machine of this process. */
   constructor(name: string) {
     const made = (mount: string): string | undefined => {
-      const path = join(mount, `styx-${name}`);
+      const path = join(mount, `${PREFIX}${OWN}-${name}`);
       try {
         mkdirSync(path);
         return path;

@@ -3,6 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { run } from './commands.ts';
+import { removeLeftGroups } from './groups.ts';
 import { Machine, type Manner, type Wanted } from './machine.ts';
 import { type Notices, serveMetadata } from './metadata.ts';
 import { makeNetwork } from './network.ts';
@@ -44,6 +45,7 @@ export class Keeper {
   static async start(ec2: string, world: string): Promise<Keeper> {
     const keeper = new Keeper(ec2, world);
     mkdirSync(join(world, 'machines'), { recursive: true });
+    removeLeftGroups();
     await makeNetwork();
     await run('sh', join(import.meta.dirname, 'image.sh'), join(world, 'image'));
     await serveMetadata((address) => {

@@ -88,7 +88,7 @@ export class Machine {
   boot(wanted: Wanted, manner: Manner, ended: (how: RunEnd) => void): void {
     this.wanted = wanted;
     const { id, privateAddress, publicAddress } = this.wanted;
-    const groups = new Groups(`${process.pid}-${id}`);
+    const groups = new Groups(id);
     this.#groups = groups;
     this.#order = false;
     const log = openSync(this.console, 'a');
