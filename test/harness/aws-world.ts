@@ -48,6 +48,8 @@ export class AwsWorld {
 
   /** What a job printed. */
   async output(name: string, jobId: number): Promise<string> {
+    // Reading logs begins with a question to the cluster, which a worker that was killed cannot answer before it is back.
+    await this.story.look(name);
     let text = '';
     for await (const piece of this.world.styx.logs(name, { jobId, follow: true })) text += piece.data.toString();
     return text;
