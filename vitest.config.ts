@@ -1,12 +1,25 @@
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
+import { ownNetwork } from './test/stand-ins/machines/pool.ts';
+
+/** Tests with machines at the addresses that a cloud's stand-in tells. */
+const ON_MACHINES = ['test/stand-ins/machines/**/*.test.ts', 'test/aws/**/*.test.ts'];
 
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
-    exclude: ['**/node_modules/**'],
-    pool: 'forks',
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'styx',
+          include: ['test/**/*.test.ts'],
+          exclude: ['**/node_modules/**', ...ON_MACHINES],
+          pool: 'forks',
+        },
+      },
+      { extends: true, test: { name: 'machines', include: ON_MACHINES, pool: ownNetwork } },
+    ],
     // Tests start servers and workers of their own; more at once than this only makes each slower.
     maxWorkers: 3,
     testTimeout: 30_000,

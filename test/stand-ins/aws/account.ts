@@ -1,7 +1,7 @@
 /** An AWS account of a test's own: moto behind a fault proxy, credentials that are nobody's, and a ledger of what there is and was. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort } from '../../../workers/temporal-server.ts';
@@ -10,6 +10,7 @@ import { pythonWith } from '../../harness/venv.ts';
 import { FaultProxy } from './fault-proxy.ts';
 
 const UP_MS = 60_000;
+const SETPRIV = '/usr/bin/setpriv';
 
 /** `python` with moto, or why there is none. */
 export function motoPython(): { python: string } | { reason: string } {
@@ -45,10 +46,10 @@ export class Account {
     const port = await freePort();
     // The server's own SDK must find nothing of anybody's.
     const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('AWS_')));
-    const child = spawn(found.python, [join(import.meta.dirname, 'server.py'), String(port)], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env,
-    });
+    // It ends with this process, however that ends.
+    const command = existsSync(SETPRIV) ? [SETPRIV, '--pdeathsig', 'KILL'] : [];
+    const [program = '', ...rest] = [...command, found.python, join(import.meta.dirname, 'server.py'), String(port)];
+    const child = spawn(program, rest, { stdio: ['ignore', 'pipe', 'pipe'], env });
     let said = '';
     child.stderr?.on('data', (chunk) => {
       said = (said + chunk).slice(-4_000);
@@ -85,6 +86,11 @@ export class Account {
   /** Writes other credentials, as a new log-in does. */
   renew(key = 'AKIASTANDIN'): void {
     writeFileSync(this.#credentials, `[default]\naws_access_key_id = ${key}\naws_secret_access_key = none\n`);
+  }
+
+  /** URL of the stand-in itself, past the faults. */
+  get direct(): string {
+    return this.#upstream;
   }
 
   async order(what: string, body: object = {}): Promise<unknown> {

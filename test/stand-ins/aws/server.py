@@ -8,6 +8,8 @@ idempotency tokens, quotas, and groups that cannot go while a machine is in them
   zones    {"m5.large": ["us-east-1b"]}                      the only zones that offer a type
   ledger   {}                                                all that there is and was
   preempt  {"id": "i-…"}                                     a spot machine taken back
+  machines {}                                                every instance of every region, as a hypervisor must know it
+  powered-off {"id": "i-…"}                                  it was shut down from inside
 """
 import hashlib
 import json
@@ -191,6 +193,23 @@ def offerings(self, *args, **kwargs):
 
 Offerings.describe_instance_type_offerings = offerings
 
+# moto takes a change of what follows a shutdown from inside for one of security groups.
+from moto.ec2.responses.instances import InstanceResponse  # noqa: E402
+
+original_attribute = InstanceResponse._dot_value_instance_attribute_handler
+
+
+def modify_attribute(self):
+    behaviour = self._get_param("InstanceInitiatedShutdownBehavior.Value")
+    if behaviour is None:
+        return original_attribute(self)
+    self.error_on_dryrun()
+    self.ec2_backend.modify_instance_attribute(self._get_param("InstanceId"), "instance_initiated_shutdown_behavior", behaviour)
+    return True
+
+
+InstanceResponse._dot_value_instance_attribute_handler = modify_attribute
+
 # Quotas of vCPUs.
 original_quota = ServiceQuotasBackend.get_service_quota
 
@@ -255,6 +274,32 @@ def preempt(order):
     return {}
 
 
+def machines(_order):
+    def told(backend, one):
+        tags = {tag["key"]: tag["value"] for tag in one.get_tags()}
+        return {
+            "id": one.id, "region": backend.region_name, "zone": one._placement.zone, "type": one.instance_type,
+            "state": one._state.name, "reason": getattr(one.state_reason, "code", None) or "",
+            "index": int(one.ami_launch_index), "spot": one.lifecycle == "spot",
+            "privateAddress": one.private_ip, "publicAddress": one.public_ip or None,
+            "userData": one.user_data.decode() if one.user_data else "",
+            "tags": tags if one.metadata_options.instance_metadata_tags == "enabled" else None,
+        }
+
+    return [told(backend, one) for backend in list(regions()) for one in everything(backend)]
+
+
+def powered_off(order):
+    backend, one = find(order)
+    if one.instance_initiated_shutdown_behavior == "terminate":
+        backend.terminate_instances([one.id])
+    else:
+        backend.stop_instances([one.id])
+    reason = "Client.InstanceInitiatedShutdown"
+    one.state_reason = instances.StateReason(reason + ": Instance initiated shutdown", reason)
+    return {}
+
+
 def replace(table):
     def order(given):
         table.clear()
@@ -271,6 +316,7 @@ def update(table):
 ORDERS = {
     "capacity": replace(capacity), "quota": replace(quotas), "zones": replace(zones),
     "timing": update(timing), "lag": update(lag), "ledger": ledger, "preempt": preempt,
+    "machines": machines, "powered-off": powered_off,
 }
 
 

@@ -1,0 +1,50 @@
+/**
+ * Crash points on AWS: the worker dies by SIGKILL at each named step of a launch and a teardown of two nodes. The job runs once on each
+ * node, two machines are made and not a third, and nothing is left. Every step with STYX_TEST_LONG=1, else those that change the cloud.
+ */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { CRASH_POINTS } from '../../activities/crash-points.ts';
+import { AwsWorld, whyNoAws } from '../harness/aws-world.ts';
+
+const lacks = whyNoAws();
+if (lacks !== undefined) console.warn(`SKIPPED test/aws/crash: ${lacks}`);
+
+const LONG = process.env.STYX_TEST_LONG === '1';
+const ACTIVITIES = LONG
+  ? (['plan', 'prepare', 'createMachines', 'bootstrap', 'startPhase', 'terminateMachines'] as const)
+  : (['createMachines', 'terminateMachines'] as const);
+const POINTS = ACTIVITIES.flatMap((activity) => CRASH_POINTS[activity].map((place) => `${activity}.${place}`));
+
+describe.skipIf(lacks !== undefined)('a cluster on AWS whose worker is killed', () => {
+  let aws: AwsWorld;
+  let asked = 0;
+
+  beforeAll(async () => {
+    aws = await AwsWorld.start();
+  });
+  afterAll(async () => {
+    console.log(`crash points on AWS: ${POINTS.length} points, ${aws?.world.kills} kills, ${asked} machines asked for`);
+    await aws?.end();
+  });
+
+  test.each(POINTS)('at %s has its machines once, runs its job once, and leaves nothing', async (point) => {
+    const { story, world } = aws;
+    const name = `c${POINTS.indexOf(point)}`;
+    asked += 2;
+    world.arm(point);
+    const killing = (async () => {
+      const passed = await world.hit(point, 60_000);
+      if (passed) await world.killAt(point, 'worker');
+      return passed;
+    })();
+    // A second run on the same disk would find the first one's file.
+    const once = 'mkdir ~/once && echo ran-$SKYPILOT_NODE_RANK-end';
+    const job = await story.up(name, aws.task(`num_nodes: 2\nrun: '${once}'\n`));
+    await story.jobEnds(name, job, 'SUCCEEDED');
+    const said = await aws.output(name, job);
+    for (const rank of [0, 1]) expect(said.match(new RegExp(`ran-${rank}-end`, 'g'))).toHaveLength(1);
+    await story.down(name);
+    expect(await killing, `${point} was passed`).toBe(true);
+    await aws.nothingLeft(asked);
+  });
+});
