@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { TEST } from '../../model/timing.ts';
+import { dice } from '../harness/dice.ts';
 import { type Victim, WORKERS, World } from '../harness/world.ts';
 import { Story, sorted } from './story.ts';
 
@@ -9,17 +10,6 @@ const SEED = Number(process.env.STYX_TEST_SEED || Date.now() % 1_000_000);
 /** Clusters at once. */
 const LANES = 5;
 const FIRST_PAUSE = 1_000;
-
-/** Numbers from 0 to 1 that follow from the seed (mulberry32). */
-function dice(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 let world: World;
 let story: Story & { close(): Promise<void> };
@@ -51,19 +41,8 @@ async function killAll(roll: () => number): Promise<void> {
     else {
       await world.killWorker();
       const start = performance.now();
-      await upAgain();
+      await world.workerUpAgain();
       longest = performance.now() - start;
-    }
-  }
-}
-
-/** A worker gives up when it finds no server at its start; its supervisor starts another. */
-async function upAgain(): Promise<void> {
-  for (;;) {
-    try {
-      return await world.startWorker();
-    } catch {
-      await world.killWorker();
     }
   }
 }

@@ -126,6 +126,17 @@ export class World extends LocalWorld {
     await Promise.all(this.workers.map((worker) => worker.waitReady()));
   }
 
+  /** Starts a worker again and again until one polls: it gives up when it finds no server, and its supervisor starts another. */
+  async workerUpAgain(): Promise<void> {
+    for (;;) {
+      try {
+        return await this.startWorker();
+      } catch {
+        await this.killWorker();
+      }
+    }
+  }
+
   /** SIGKILL, and up again on the same port with what it had written. */
   async killServer(): Promise<void> {
     this.kills += 1;
