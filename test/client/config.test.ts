@@ -47,14 +47,14 @@ test('a client works in the workspace of the configuration, which another one do
 });
 
 test('a launch on a cloud that is not allowed starts no workflow, and one without a cloud tries the allowed ones alone', async () => {
-  const styx = await client({ config: { allowedClouds: ['aws'] } });
+  const styx = await client({ config: { allowedClouds: ['gcp'] } });
   for (const yaml of ['resources: {infra: local}\n', 'run: echo\n']) {
     await expect(styx.clusters.launch({ name: 'no', ...world.task(yaml) })).rejects.toThrow(/allowed_clouds/);
   }
   expect(await styx.clusters.summary('no')).toBeNull();
 
   const { task, resourcesText } = world.task('run: echo\n');
-  const resources = { ...task.resources, clouds: ['aws'] };
+  const resources = { ...task.resources, clouds: ['gcp'] };
   const sent = await client({ config: {} });
   const answer = await sent.clusters.launch({ name: 'none', resourcesText, task: { ...task, resources } });
   const { operation } = await sent.clusters.waitOperation('none', answer);
