@@ -2,7 +2,7 @@
 import type { Cloud, CloudCheck } from '../clouds/cloud.ts';
 import { cloudRefusal } from '../model/config/values.ts';
 import { StyxError } from '../model/errors.ts';
-import type { InstanceTypeOffer, ResourceRequest } from '../model/machines.ts';
+import { type InstanceTypeOffer, nodeHourly, type ResourceRequest } from '../model/machines.ts';
 
 /** Nobody waits longer for one cloud. */
 const CHECK_MS = 30_000;
@@ -122,5 +122,5 @@ export async function previewOffers(request: ResourceRequest): Promise<InstanceT
     const { reason } = failed;
     throw reason instanceof StyxError ? reason : new StyxError('internal', String(reason), { cause: reason });
   }
-  return offers.sort((a, b) => a.hourlyCost - b.hourlyCost);
+  return offers.sort((a, b) => nodeHourly(a) - nodeHourly(b));
 }

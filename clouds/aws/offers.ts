@@ -6,9 +6,12 @@ import { StyxError } from '../../model/errors.ts';
 import type { InstanceTypeOffer, ResourceRequest } from '../../model/machines.ts';
 import type { Alternative } from '../../model/spec/resources.ts';
 import { nearestWord } from '../../model/spelling.ts';
-import { type Ranked, rank } from '../../optimizer/index.ts';
+import { DISK_PRICES, diskCost, type Ranked, rank } from '../../optimizer/index.ts';
 import type { Api } from './api.ts';
 import { Remembered } from './remembered.ts';
+
+/** Of a machine's gp3 disk, as SkyPilot has it; a larger image makes it larger. */
+export const DISK_GIB = 256;
 
 const HOUR_MS = 60 * 60_000;
 /** Regions asked at a time, the cheapest first, until a launch has enough places. */
@@ -136,6 +139,7 @@ function offerIn(place: Ranked, zone: string): InstanceTypeOffer {
     accelerators,
     useSpot,
     hourlyCost,
+    disk: { size: DISK_GIB, hourlyCost: diskCost(DISK_PRICES, 'aws', DISK_GIB) },
   };
 }
 
