@@ -3,6 +3,7 @@ export type { Constraint } from './constraints.ts';
 export type { Dag, DagTask } from './dag.ts';
 export { DISK_PRICES, type DiskPrices, diskCost } from './disk.ts';
 export { BETWEEN_CLOUDS_ONLY, type DataPlace, type EgressModel, LIST_PRICES } from './egress.ts';
+export { launchRequest } from './launch-request.ts';
 export {
   type NoPlan,
   type OptimizeOptions,

@@ -4,9 +4,8 @@ import { catalog } from '../../catalogs/load.ts';
 import { LAUNCH_OFFERS } from '../../model/budgets.ts';
 import { StyxError } from '../../model/errors.ts';
 import type { InstanceTypeOffer, ResourceRequest } from '../../model/machines.ts';
-import type { Alternative } from '../../model/spec/resources.ts';
 import { nearestWord } from '../../model/spelling.ts';
-import { DISK_PRICES, diskCost, type Ranked, rank } from '../../optimizer/index.ts';
+import { DISK_PRICES, diskCost, launchRequest, type Ranked, rank } from '../../optimizer/index.ts';
 import type { Api } from './api.ts';
 import { Remembered } from './remembered.ts';
 
@@ -144,33 +143,8 @@ function offerIn(place: Ranked, zone: string): InstanceTypeOffer {
 }
 
 function rankedFor(request: ResourceRequest, rows: readonly CatalogRow[]): readonly Ranked[] {
-  const { region, instanceType, cpus, memory, accelerators, useSpot, numNodes } = request;
-  const alternative: Alternative = {
-    cloud: 'aws',
-    region,
-    // The catalogue knows regions; zones are asked for.
-    zone: null,
-    instanceType,
-    cpus,
-    memory,
-    accelerators: accelerators === null ? null : { kind: 'named', ...accelerators },
-    acceleratorArgs: null,
-    useSpot,
-    jobRecovery: null,
-    diskSize: null,
-    diskTier: null,
-    networkTier: null,
-    localDisk: null,
-    maxHourlyCost: null,
-    ports: null,
-    labels: {},
-    imageId: null,
-    autostop: null,
-    priority: null,
-    priorityClass: null,
-    volumes: [],
-  };
-  return rank({ resources: { order: 'any_of', alternatives: [alternative] }, numNodes }, rows).placements;
+  // The catalogue knows regions; zones are asked for.
+  return rank(launchRequest({ ...request, cloud: 'aws', zone: null }), rows).placements;
 }
 
 function mustKnow(what: string, name: string | null, known: readonly string[]): void {
