@@ -12,11 +12,6 @@ export interface PlanOptions {
   readonly allowedClouds?: readonly string[] | null;
 }
 
-/** @throws invalid when the task can never be met, capacity when no cloud has a place for it now */
-export async function makePlan(task: WrittenTask, options: PlanOptions = {}): Promise<LaunchPlan> {
-  return planFrom(task, await offersNow(task, options));
-}
-
 /** A plan with these offers, best first. @throws capacity without any */
 export function planFrom(task: WrittenTask, placements: readonly InstanceTypeOffer[]): LaunchPlan {
   if (placements.length === 0) throw noPlace(task);
