@@ -4,7 +4,13 @@ import { LAUNCH_OFFERS } from '../model/budgets.ts';
 import { TAGS } from '../model/cloud-resource.ts';
 import { StyxError } from '../model/errors.ts';
 import { loginKeyScope } from '../model/identity.ts';
-import { type Instance, type InstanceTypeOffer, instanceEnding, instanceExists } from '../model/machines.ts';
+import {
+  type Instance,
+  type InstanceTypeOffer,
+  instanceEnding,
+  instanceExists,
+  nodeHourly,
+} from '../model/machines.ts';
 import { inPlaceOrder } from '../model/place-order.ts';
 import { leftOf } from '../model/planned-offers.ts';
 import type { Timing } from '../model/timing.ts';
@@ -50,7 +56,7 @@ export function machineSteps(context: ActivityContext): MachineSteps {
         for (const answer of answers) if (answer.status === 'rejected') throw answer.reason;
       }
       if (planned === undefined) {
-        const byCost = offers.toSorted((a, b) => a.hourlyCost - b.hourlyCost);
+        const byCost = offers.toSorted((a, b) => nodeHourly(a) - nodeHourly(b));
         return inPlaceOrder(byCost, order).slice(0, LAUNCH_OFFERS);
       }
       const left = leftOf(planned, offers);

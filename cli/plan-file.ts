@@ -2,7 +2,7 @@
 import { comparePlan, noPlace, type PlanOptions } from '../client/plan.ts';
 import { StyxError } from '../model/errors.ts';
 import { type LaunchPlan, parsePlan } from '../model/launch-plan.ts';
-import type { InstanceTypeOffer } from '../model/machines.ts';
+import { type InstanceTypeOffer, nodeHourly } from '../model/machines.ts';
 import type { OfferChange } from '../model/planned-offers.ts';
 import type { WrittenTask } from '../model/task.ts';
 import { writeAtomically } from '../system/home.ts';
@@ -63,7 +63,7 @@ function changesText(changes: readonly OfferChange[]): string {
   const rows = changes.map(({ planned, now }) => {
     const { cloud, region, zone, instanceType, useSpot } = (planned ?? now) as InstanceTypeOffer;
     const isOther = planned !== null && now !== null && machineText(planned) !== machineText(now);
-    const cell = (offer: InstanceTypeOffer) => String(offer.hourlyCost) + (isOther ? ` (${machineText(offer)})` : '');
+    const cell = (offer: InstanceTypeOffer) => String(nodeHourly(offer)) + (isOther ? ` (${machineText(offer)})` : '');
     return [
       infraName([cloud, region, zone].join('/')),
       instanceType + (useSpot ? '[Spot]' : ''),
@@ -74,7 +74,7 @@ function changesText(changes: readonly OfferChange[]): string {
   return formatTable(['INFRA', 'INSTANCE', 'PLAN ($/hr)', 'NOW ($/hr)'], rows);
 }
 
-function machineText({ cpus, memory, accelerators }: InstanceTypeOffer): string {
+function machineText({ cpus, memory, accelerators, disk }: InstanceTypeOffer): string {
   const gpus = accelerators === null ? '' : `, ${accelerators.name}:${accelerators.count}`;
-  return `${cpus} vCPUs, ${memory} GB${gpus}`;
+  return `${cpus} vCPUs, ${memory} GB${gpus}${disk === undefined ? '' : `, disk of ${disk.size} GB`}`;
 }

@@ -2,7 +2,8 @@
 import type { Cloud, CloudCheck } from '../clouds/cloud.ts';
 import { cloudRefusal } from '../model/config/values.ts';
 import { StyxError } from '../model/errors.ts';
-import type { InstanceTypeOffer, ResourceRequest } from '../model/machines.ts';
+import { type InstanceTypeOffer, nodeHourly, type ResourceRequest } from '../model/machines.ts';
+import type { LastCheck } from './checks.ts';
 
 /** Nobody waits longer for one cloud. */
 const CHECK_MS = 30_000;
@@ -92,7 +93,36 @@ export async function onAllowedClouds<T extends { readonly resources: ResourceRe
       { hint },
     );
   }
-  return { ...task, resources: { ...resources, clouds: allowed } };
+  const clouds = resources.clouds?.filter((name) => allowed.includes(name)) ?? allowed;
+  return { ...task, resources: { ...resources, clouds } };
+}
+
+/** A cloud that launches leave out, since it was found not to be enabled. */
+export interface LeftOut {
+  readonly cloud: string;
+  readonly reason: string;
+  /** When that was found, milliseconds since the epoch. */
+  readonly at: number;
+}
+
+/**
+ * The task, asking for no cloud that was not enabled when it was checked last; one that was never checked stays in, and is left out by its
+ * own answer when it has no credentials. One that the task names is asked in any case. When none would be left, all stay.
+ */
+export async function onEnabledClouds<T extends { readonly resources: ResourceRequest }>(
+  task: T,
+  checks: ReadonlyMap<string, LastCheck>,
+): Promise<{ task: T; leftOut: readonly LeftOut[] }> {
+  const { resources } = task;
+  const { cloudNames } = await import('../clouds/registry.ts');
+  const names = cloudNames().filter((name) => resources.clouds?.includes(name) ?? true);
+  const leftOut = names.flatMap((cloud) => {
+    const check = checks.get(cloud);
+    return check?.enabled === false ? [{ cloud, reason: check.reason ?? 'not enabled', at: check.at }] : [];
+  });
+  const clouds = names.filter((name) => !leftOut.some(({ cloud }) => cloud === name));
+  if (resources.cloud !== null || leftOut.length === 0 || clouds.length === 0) return { task, leftOut: [] };
+  return { task: { ...task, resources: { ...resources, clouds } }, leftOut };
 }
 
 /** Why none of the clouds that a launch may use takes files outside of home directories; null when one does. */
@@ -102,25 +132,35 @@ export async function absoluteTargetsProblem(request: ResourceRequest): Promise<
   return reasons.length < answers.length ? null : (reasons[0] ?? null);
 }
 
-async function candidates(request: ResourceRequest): Promise<Cloud[]> {
+/** The clouds that a launch may use. */
+export async function candidates(request: ResourceRequest): Promise<Cloud[]> {
   const { cloudNamed, cloudNames } = await import('../clouds/registry.ts');
   const names = request.cloud === null ? cloudNames() : [request.cloud];
   return await Promise.all(names.filter((name) => request.clouds?.includes(name) ?? true).map(cloudNamed));
 }
 
-/**
- * A preview of what a launch would try, best first: what the clouds offer as seen from here. The launch itself asks again,
- * from the worker.
- * @throws invalid when the request can never be met
- */
-export async function previewOffers(request: ResourceRequest): Promise<InstanceTypeOffer[]> {
+/** What the clouds that a launch may use offer as seen from here, best first, and why some could not answer. The launch itself asks again, from the worker. */
+export async function askForOffers(
+  request: ResourceRequest,
+): Promise<{ offers: InstanceTypeOffer[]; problems: StyxError[] }> {
   const clouds = await candidates(request);
   const answers = await Promise.allSettled(clouds.map((cloud) => cloud.offers(request)));
   const offers = answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []));
-  const failed = answers.find((answer) => answer.status === 'rejected');
-  if (offers.length === 0 && failed !== undefined) {
-    const { reason } = failed;
-    throw reason instanceof StyxError ? reason : new StyxError('internal', String(reason), { cause: reason });
-  }
-  return offers.sort((a, b) => a.hourlyCost - b.hourlyCost);
+  const reasons = answers.flatMap((answer) => (answer.status === 'rejected' ? [answer.reason] : []));
+  const problems = reasons.map((reason) =>
+    reason instanceof StyxError ? reason : new StyxError('internal', String(reason), { cause: reason }),
+  );
+  return { offers: offers.sort((a, b) => nodeHourly(a) - nodeHourly(b)), problems };
+}
+
+/** @throws why no cloud could answer, when none offers anything */
+export async function previewOffers(request: ResourceRequest): Promise<InstanceTypeOffer[]> {
+  const { offers, problems } = await askForOffers(request);
+  if (offers.length === 0 && problems.length > 0) throw noOffers(problems);
+  return offers;
+}
+
+/** The first of the reasons. */
+export function noOffers([first]: readonly StyxError[]): StyxError {
+  return first ?? new StyxError('capacity', 'no cloud that may be used offers machines');
 }

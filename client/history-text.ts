@@ -11,7 +11,7 @@ import type {
 import { budgetText } from '../model/cost-budget.ts';
 import { formatDuration } from '../model/duration.ts';
 import { assertNever } from '../model/errors.ts';
-import type { Placement } from '../model/machines.ts';
+import { nodeHourly, type Placement } from '../model/machines.ts';
 import type { AutostopRule } from '../model/task.ts';
 import type { HistoryEntry } from './history.ts';
 
@@ -85,12 +85,13 @@ export function placeOf(placement: Placement): Pick<HistoryEntry, 'infra' | 'ins
   return {
     ...(infra === null ? {} : { infra }),
     instanceType: placement.instanceType,
-    costPerHour: placement.hourlyCost * placement.numNodes,
+    costPerHour: nodeHourly(placement) * placement.numNodes,
   };
 }
 
-export function priceText({ hourlyCost, numNodes }: Placement): string {
-  return hourlyCost > 0 ? `, ${dollars(hourlyCost * numNodes)} an hour` : '';
+export function priceText(placement: Placement): string {
+  const hourly = nodeHourly(placement) * placement.numNodes;
+  return hourly > 0 ? `, ${dollars(hourly)} an hour` : '';
 }
 
 export function dollars(amount: number): string {

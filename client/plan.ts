@@ -12,9 +12,8 @@ export interface PlanOptions {
   readonly allowedClouds?: readonly string[] | null;
 }
 
-/** @throws invalid when the task can never be met, capacity when no cloud has a place for it now */
-export async function makePlan(task: WrittenTask, options: PlanOptions = {}): Promise<LaunchPlan> {
-  const placements = await offersNow(task, options);
+/** A plan with these offers, best first. @throws capacity without any */
+export function planFrom(task: WrittenTask, placements: readonly InstanceTypeOffer[]): LaunchPlan {
   if (placements.length === 0) throw noPlace(task);
   const made = new Date().toISOString();
   const clouds = [...new Set(placements.map(({ cloud }) => cloud))];

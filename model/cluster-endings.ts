@@ -6,8 +6,9 @@ import { begin, finish, newOperationId, next, retire, startWatching, stopWatchin
 import { rayOnNodes } from './cluster-ray.ts';
 import { allNodesGone, infraText, resourcesOf } from './cluster-state.ts';
 import type { OperationEnded } from './commands.ts';
-import { startCost, stopCost } from './cost.ts';
+import { keepDisks, startCost, stopCost } from './cost.ts';
 import { assertNever } from './errors.ts';
+import { disksHourly, nodeHourly } from './machines.ts';
 
 /** The running operation's child had its last word, or was found dead. */
 export function operationEnded(draft: Draft, ended: Omit<OperationEnded, 'generation'>): void {
@@ -42,7 +43,7 @@ function bringUpEnded(draft: Draft, operation: Operation, ended: Omit<OperationE
       lost: [],
       sessions: 0,
       upAt: now,
-      cost: startCost(draft.state.cost, placement.hourlyCost * placement.numNodes, now),
+      cost: startCost(draft.state.cost, nodeHourly(placement) * placement.numNodes, now),
     });
     draft.status('UP');
     finish(draft, operation, ended.outcome, ended.failure);
@@ -92,13 +93,14 @@ function stopEnded(draft: Draft, operation: Operation, ended: Omit<OperationEnde
   finish(draft, operation, ended.outcome, ended.failure);
   if (ended.outcome === 'succeeded') {
     const byItself = status === 'STOPPED' || (draft.state.nodes.length > 0 && allNodesGone(draft.state));
-    draft.set({ cost: stopCost(cost, draft.now), lost: [], sessions: 0 });
+    const disks = placement === null ? 0 : disksHourly(placement);
+    draft.set({ cost: keepDisks(cost, disks, draft.now), lost: [], sessions: 0 });
     draft.status('STOPPED', byItself ? statusReason : byRule(operation, 'stopped', ''));
     if (placement === null) draft.set({ intents: [] });
     return;
   }
   if (overtaken || placement === null) return;
-  if (cost.since === null) draft.set({ cost: startCost(cost, placement.hourlyCost * placement.numNodes, draft.now) });
+  if (cost.since === null) draft.set({ cost: startCost(cost, nodeHourly(placement) * placement.numNodes, draft.now) });
   draft.status('UNHEALTHY', ended.failure?.message ?? 'stopping was ended early');
   startWatching(draft);
 }

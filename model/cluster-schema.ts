@@ -22,6 +22,7 @@ const offer = z.object({
   accelerators,
   useSpot: z.boolean(),
   hourlyCost: z.number(),
+  disk: z.object({ size: z.number(), hourlyCost: z.number() }).exactOptional(),
 });
 const regions = z.array(z.object({ cloud: z.string(), region: z.string() }));
 const resources = z.object({
@@ -219,6 +220,7 @@ const clusterState = z.object({
     since: z.number().nullable(),
     hourly: z.number(),
     upMs: z.number().exactOptional(),
+    disks: z.object({ since: z.number(), hourly: z.number() }).exactOptional(),
   }),
   earlier: z.object({ cost: z.number(), upMs: z.number() }).exactOptional(),
   budget: budget

@@ -38,9 +38,10 @@ import type {
   RayEnded,
   WatchEnded,
 } from './commands.ts';
-import { stopCost } from './cost.ts';
+import { keepDisks, stopCost } from './cost.ts';
 import { assertNever, type Failure } from './errors.ts';
 import { isTerminalJob } from './job.ts';
+import { disksHourly } from './machines.ts';
 import type { RayRequest } from './ray.ts';
 import type { AutostopRule } from './task.ts';
 import { filesProblem } from './task-files.ts';
@@ -370,7 +371,9 @@ function nodesGone(draft: Draft, gone: NonNullable<Observed['gone']>, at: number
   });
   if (!all) return;
   const kind = gone.every(({ state }) => state === 'stopped') ? 'stop' : 'down';
-  draft.set({ cost: stopCost(draft.state.cost, at) });
+  const { placement, cost } = draft.state;
+  const disks = placement === null ? 0 : disksHourly(placement);
+  draft.set({ cost: kind === 'stop' ? keepDisks(cost, disks, at) : stopCost(cost, at) });
   draft.status(draft.state.status, reason);
   end(draft, kind, false);
   next(draft);

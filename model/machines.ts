@@ -54,8 +54,22 @@ export interface InstanceTypeOffer {
   readonly memory: number;
   readonly accelerators: { readonly name: string; readonly count: number } | null;
   readonly useSpot: boolean;
-  /** US dollars an hour for one node. */
+  /** US dollars an hour for one node while it runs, without its disk. */
   readonly hourlyCost: number;
+  /** Of one node, charged while it runs and while it is stopped; absent: it costs nothing, or an older version made the offer. */
+  readonly disk?: Disk;
+}
+
+export interface Disk {
+  /** GiB. */
+  readonly size: number;
+  /** US dollars an hour. */
+  readonly hourlyCost: number;
+}
+
+/** US dollars an hour of a node that runs, with its disk. */
+export function nodeHourly(offer: Pick<InstanceTypeOffer, 'hourlyCost' | 'disk'>): number {
+  return offer.hourlyCost + (offer.disk?.hourlyCost ?? 0);
 }
 
 /** An offer that a launch has decided to try: recorded before anything is created (the intent). */
@@ -68,6 +82,11 @@ export interface Placement extends InstanceTypeOffer {
   /** Counts the placements of one generation. */
   readonly attempt: number;
   readonly numNodes: number;
+}
+
+/** US dollars an hour of the disks of all nodes, whether they run or are stopped. */
+export function disksHourly({ disk, numNodes }: Pick<Placement, 'disk' | 'numNodes'>): number {
+  return (disk?.hourlyCost ?? 0) * numNodes;
 }
 
 export const INSTANCE_STATES = ['pending', 'running', 'stopping', 'stopped', 'shutting-down', 'terminated'] as const;

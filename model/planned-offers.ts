@@ -1,6 +1,6 @@
 /** Offers of a plan against those of now. */
 import { canonicalJson } from './canonical-json.ts';
-import type { InstanceTypeOffer } from './machines.ts';
+import { type InstanceTypeOffer, nodeHourly } from './machines.ts';
 
 export interface OfferChange {
   /** Null: it is offered now and was not planned. */
@@ -19,7 +19,18 @@ function byPlace(offers: readonly InstanceTypeOffer[]): Map<string, InstanceType
 
 /** The same machine in the same place, whatever it costs. */
 function isSameMachine(a: InstanceTypeOffer, b: InstanceTypeOffer): boolean {
-  return canonicalJson({ ...a, hourlyCost: 0 }) === canonicalJson({ ...b, hourlyCost: 0 });
+  const bare = (one: InstanceTypeOffer) => {
+    const { disk, ...rest } = one;
+    return canonicalJson({ ...rest, hourlyCost: 0, diskSize: disk?.size ?? null });
+  };
+  return bare(a) === bare(b);
+}
+
+/** A plan of a version that did not know disks says nothing of them, and is held against offers without theirs. */
+function asPlanned(planned: InstanceTypeOffer, now: InstanceTypeOffer): InstanceTypeOffer {
+  if (planned.disk !== undefined) return now;
+  const { disk: _, ...rest } = now;
+  return rest;
 }
 
 /** What can still be had as planned, or for less; in the plan's order, at the prices of now. */
@@ -27,7 +38,9 @@ export function leftOf(planned: readonly InstanceTypeOffer[], now: readonly Inst
   const offered = byPlace(now);
   return planned.flatMap((one) => {
     const found = offered.get(placeKey(one));
-    return found !== undefined && isSameMachine(one, found) && found.hourlyCost <= one.hourlyCost ? [found] : [];
+    if (found === undefined) return [];
+    const alike = asPlanned(one, found);
+    return isSameMachine(one, alike) && nodeHourly(alike) <= nodeHourly(one) ? [found] : [];
   });
 }
 
@@ -35,7 +48,10 @@ export function leftOf(planned: readonly InstanceTypeOffer[], now: readonly Inst
 export function changesOf(planned: readonly InstanceTypeOffer[], now: readonly InstanceTypeOffer[]): OfferChange[] {
   const offered = byPlace(now);
   return planned
-    .map((one) => ({ planned: one, now: offered.get(placeKey(one)) ?? null }))
+    .map((one) => {
+      const found = offered.get(placeKey(one));
+      return { planned: one, now: found === undefined ? null : asPlanned(one, found) };
+    })
     .filter((one) => canonicalJson(one.planned) !== canonicalJson(one.now));
 }
 

@@ -50,6 +50,7 @@ export function plannedOffers(): z.ZodType<InstanceTypeOffer[]> {
     accelerators,
     useSpot: z.boolean(),
     hourlyCost: finite,
+    disk: z.object({ size: finite, hourlyCost: finite }).exactOptional(),
   });
   return z
     .array(offer)

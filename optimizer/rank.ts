@@ -103,7 +103,7 @@ function pricing(
           )
           .reduce((sum, { nodes }) => sum + nodes, 0);
     const reservedNodes = Math.min(numNodes, reserved);
-    const disks = disk === null ? 0 : diskCost(disk, cloud, diskSize) * numNodes;
+    const diskHourly = disk === null ? 0 : diskCost(disk, cloud, diskSize);
     return {
       cloud,
       region,
@@ -119,7 +119,8 @@ function pricing(
       numNodes,
       reservedNodes,
       hours,
-      cost: (hourlyCost * (numNodes - reservedNodes) + disks) * hours,
+      diskHourly,
+      cost: (hourlyCost * (numNodes - reservedNodes) + diskHourly * numNodes) * hours,
     };
   };
 }

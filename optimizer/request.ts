@@ -56,6 +56,8 @@ export interface Ranked {
   /** Nodes that a reservation pays for. */
   readonly reservedNodes: number;
   readonly hours: number;
+  /** US dollars an hour of one node's disk; 0 when disks are not counted. */
+  readonly diskHourly: number;
   /** US dollars of all nodes for `hours`, with disks when they are counted. */
   readonly cost: number;
 }

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { rememberChecks } from '../../client/checks.ts';
 import { type CloudReport, checkClouds, policyOf } from '../../client/clouds.ts';
 import { ensurePrivateDir, styxHome } from '../../system/home.ts';
+import { isoTime } from '../format.ts';
 import { configOption, debugOption, outputOption } from '../options.ts';
 import { type CommonOptions, runCommand } from '../run.ts';
 import { plain } from '../table.ts';
@@ -27,8 +28,16 @@ export function configure(command: Command): void {
       }
       const { config } = await context.config();
       const reports = await checkClouds(infra, config.allowedClouds);
-      rememberChecks(ensurePrivateDir(styxHome()), reports);
-      if (options.output === 'json') process.stdout.write(`${JSON.stringify(reports.map(asJson), null, 2)}\n`);
+      const at = Date.now();
+      rememberChecks(ensurePrivateDir(styxHome()), reports, at);
+      if (options.output === 'json')
+        process.stdout.write(
+          `${JSON.stringify(
+            reports.map((one) => asJson(one, at)),
+            null,
+            2,
+          )}\n`,
+        );
       else process.stdout.write(`${checkText(reports, options.verbose === true)}\n`);
       return reports.some(isEnabled) ? 0 : NOT_ENABLED_EXIT;
     }),
@@ -64,9 +73,11 @@ function abilities({ spot, stop, multiNode, openPorts }: NonNullable<CloudReport
   return ['compute', ...Object.entries(able).flatMap(([name, can]) => (can === true ? [name] : []))];
 }
 
-function asJson({ cloud, check, error }: CloudReport) {
+/** docs/cli.md describes this shape. */
+function asJson({ cloud, check, error }: CloudReport, at: number) {
   return {
     cloud,
+    checkedAt: isoTime(at),
     enabled: check?.ok === true,
     identity: check?.identity ?? null,
     account: check?.account ?? null,

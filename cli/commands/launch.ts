@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Command } from 'commander';
-import { onAllowedClouds } from '../../client/clouds.ts';
+import { lastChecks } from '../../client/checks.ts';
+import { type LeftOut, onAllowedClouds, onEnabledClouds } from '../../client/clouds.ts';
 import type { CommandAnswer } from '../../model/cluster.ts';
 import { formatDuration } from '../../model/duration.ts';
 import { StyxError } from '../../model/errors.ts';
@@ -8,6 +9,7 @@ import { nameProblem } from '../../model/identity.ts';
 import type { InstanceTypeOffer } from '../../model/machines.ts';
 import { resourcesText } from '../../model/resources-text.ts';
 import type { WrittenTask } from '../../model/task.ts';
+import { styxHome } from '../../system/home.ts';
 import { confirm } from '../confirm.ts';
 import { followJob, followOperation } from '../follow.ts';
 import { configOption, debugOption, outputOption, yesOption } from '../options.ts';
@@ -33,6 +35,7 @@ interface LaunchOptions extends CommonOptions, TaskOptions, AutostopOptions {
   readonly plan?: string;
   readonly replan?: boolean;
   readonly yes?: boolean;
+  readonly verbose?: boolean;
 }
 
 export function configure(command: Command): void {
@@ -45,6 +48,7 @@ export function configure(command: Command): void {
     .option('--no-setup', "leave out the task's setup")
     .option('-d, --detach-run', 'return when the job is submitted')
     .option('--dryrun', 'show the plan and do nothing')
+    .option('-v, --verbose', 'show why other machines were left out')
     .option('--plan <file>', 'make new machines as a file of `styx plan` says, and in no other way')
     .option('--replan', 'with --plan: take the offers of now where prices or offers have changed');
   outputOption(configOption(debugOption(yesOption(command)))).action((entrypoint: string[], options: LaunchOptions) =>
@@ -56,22 +60,26 @@ async function launch(context: Context, entrypoint: string[], options: LaunchOpt
   checkPlanOptions(entrypoint, options);
   const { config } = await context.config();
   const written = readTask(entrypoint, options);
-  const task = await onAllowedClouds(written, config.allowedClouds);
-  const rule = autostopRule(options, task.autostop);
+  const rule = autostopRule(options, written.autostop);
   const name = options.cluster ?? (await generatedName());
   const problem = nameProblem(name);
   if (problem !== null) throw new StyxError('invalid', `cluster name '${name}' ${problem}`);
   const planned = await plannedOffers(context, written, options);
+  const allowed = await onAllowedClouds(written, config.allowedClouds);
+  // A plan says itself where to go.
+  const checks = planned === undefined ? lastChecks(styxHome()) : new Map();
+  const { task, leftOut } = await onEnabledClouds(allowed, checks);
   // What a new cluster has to keep to.
   const previewed = withBudget(task, config.budget);
   if (options.dryrun === true) {
-    await showPlan(previewed, options.output === 'json' ? 'json' : 'table', process.stdout, planned);
+    const format = options.output === 'json' ? 'json' : 'table';
+    await showPlan(previewed, process.stdout, { format, planned, leftOut, verbose: options.verbose === true });
     return 0;
   }
   const styx = await context.styx();
   const existing = await styx.clusters.summary(name);
   if (existing === null) {
-    await previewNew(context, previewed, options, planned);
+    await previewNew(context, previewed, options, { planned, leftOut });
     await confirm(`Launching a new cluster '${name}'.`, options.yes);
   }
   context.onDetach('Interrupted: the launch may have been accepted; see `styx status`.');
@@ -112,21 +120,22 @@ async function plannedOffers(
 }
 
 /**
- * What would be chosen, before anything is made. What can never be had is refused here; a cloud that cannot be asked from here may still
+ * What would be chosen, before anything is made. What can never be had, or nowhere now, is refused here; a cloud that cannot be asked from here may still
  * answer the worker, which is who decides when nobody is asked.
- * @throws invalid
+ * @throws invalid, capacity
  */
 async function previewNew(
   context: Context,
   task: WrittenTask,
   options: LaunchOptions,
-  planned: readonly InstanceTypeOffer[] | undefined,
+  { planned, leftOut }: { planned: readonly InstanceTypeOffer[] | undefined; leftOut: readonly LeftOut[] },
 ): Promise<void> {
   context.progress.stop();
   try {
-    await showPlan(task, 'table', process.stderr, planned);
+    await showPlan(task, process.stderr, { planned, leftOut, verbose: options.verbose === true });
   } catch (error) {
-    if (options.yes !== true || !(error instanceof StyxError) || error.kind === 'invalid') throw error;
+    if (options.yes !== true || !(error instanceof StyxError)) throw error;
+    if (error.kind === 'invalid' || error.kind === 'capacity') throw error;
     context.progress.line(`Note: no preview from here: ${error.message}`);
   }
 }

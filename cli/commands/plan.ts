@@ -1,19 +1,24 @@
 import type { Command } from 'commander';
-import { makePlan } from '../../client/plan.ts';
+import { lastChecks } from '../../client/checks.ts';
+import { onAllowedClouds, onEnabledClouds } from '../../client/clouds.ts';
+import { planFrom } from '../../client/plan.ts';
+import { styxHome } from '../../system/home.ts';
 import { configOption, debugOption } from '../options.ts';
-import { planText, withBudget } from '../plan.ts';
+import { planText, previewOf, withBudget } from '../plan.ts';
 import { writePlan } from '../plan-file.ts';
 import { type CommonOptions, type Context, runCommand } from '../run.ts';
 import { readTask, type TaskOptions, taskOptions } from '../task-input.ts';
 
 interface PlanOptions extends Omit<CommonOptions, 'output'>, TaskOptions {
   readonly outFile: string;
+  readonly verbose?: boolean;
 }
 
 export function configure(command: Command): void {
   command
     .argument('[entrypoint...]', 'task file (.yaml, .yml, - for stdin), or a shell command')
     .option('-o, --out-file <file>', 'where the plan goes; - for stdout', '-');
+  command.option('-v, --verbose', 'show why other machines were left out');
   taskOptions(command);
   configOption(debugOption(command)).action((entrypoint: string[], options: PlanOptions) =>
     runCommand(options, (context) => run(context, entrypoint, options)),
@@ -23,8 +28,11 @@ export function configure(command: Command): void {
 async function run(context: Context, entrypoint: string[], options: PlanOptions): Promise<number> {
   const { config } = await context.config();
   const task = readTask(entrypoint, options);
-  const plan = await makePlan(task, { allowedClouds: config.allowedClouds });
-  process.stderr.write(`${planText(plan.placements, task.numNodes, withBudget(task, config.budget).budget)}\n`);
-  writePlan(options.outFile, plan);
+  const allowed = await onAllowedClouds(task, config.allowedClouds);
+  const { task: asked, leftOut } = await onEnabledClouds(allowed, lastChecks(styxHome()));
+  const how = { leftOut, verbose: options.verbose === true };
+  const preview = await previewOf(asked, how);
+  process.stderr.write(`${planText(preview, withBudget(task, config.budget), how)}\n`);
+  writePlan(options.outFile, planFrom(task, preview.offers));
   return 0;
 }

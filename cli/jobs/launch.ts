@@ -1,9 +1,11 @@
 /** `styx jobs launch`. */
-import { onAllowedClouds } from '../../client/clouds.ts';
+import { lastChecks } from '../../client/checks.ts';
+import { onAllowedClouds, onEnabledClouds } from '../../client/clouds.ts';
 import { StyxError } from '../../model/errors.ts';
 import { type RecoveryPolicy, STRATEGIES } from '../../model/job-recovery.ts';
 import { resourcesText } from '../../model/resources-text.ts';
 import { nearestWord } from '../../model/spelling.ts';
+import { styxHome } from '../../system/home.ts';
 import { confirm } from '../confirm.ts';
 import { showPlan } from '../plan.ts';
 import type { CommonOptions, Context } from '../run.ts';
@@ -24,9 +26,10 @@ export async function launchJob(
   const { config } = await context.config();
   const written = readJob(entrypoint, options);
   const recovery = withStrategy(written.recovery, options.jobRecovery);
-  const task = await onAllowedClouds(written.task, config.allowedClouds);
+  const allowed = await onAllowedClouds(written.task, config.allowedClouds);
+  const { task, leftOut } = await onEnabledClouds(allowed, lastChecks(styxHome()));
   const styx = await context.styx();
-  if (options.yes !== true) await showPlan(task, 'table', process.stderr);
+  if (options.yes !== true) await showPlan(task, process.stderr, { leftOut });
   await confirm(`Launching a managed job${task.name === null ? '' : ` '${task.name}'`}.`, options.yes);
   context.onDetach('Interrupted: the job may have been submitted; see `styx jobs queue`.');
   context.progress.update('submitting the job');

@@ -21,15 +21,12 @@ import { findImage, imageParameters } from './images.ts';
 import { filtersOf, type Resolved, resolvedOf, runRequest, tagList, viewOf } from './instances.ts';
 import { Looks } from './looks.ts';
 import { causeCode, ensureGroup, findSubnet } from './network.ts';
-import { Offers, pricesOf, shapeOf } from './offers.ts';
+import { DISK_GIB, Offers, pricesOf, shapeOf } from './offers.ts';
 import { ownedIn, removeOwned } from './owned.ts';
 import { Quotas } from './quotas.ts';
 import { removeAll } from './removal.ts';
 import { awsSettings } from './settings.ts';
 import { userData } from './user-data.ts';
-
-/** GiB, as SkyPilot has it. */
-const DISK_GIB = 256;
 
 type Place = Pick<Placement, 'region' | 'zone'>;
 

@@ -4,11 +4,13 @@ import { catalog } from '../../catalogs/load.ts';
 import { LAUNCH_OFFERS } from '../../model/budgets.ts';
 import { StyxError } from '../../model/errors.ts';
 import type { InstanceTypeOffer, ResourceRequest } from '../../model/machines.ts';
-import type { Alternative } from '../../model/spec/resources.ts';
 import { nearestWord } from '../../model/spelling.ts';
-import { type Ranked, rank } from '../../optimizer/index.ts';
+import { DISK_PRICES, diskCost, launchRequest, type Ranked, rank } from '../../optimizer/index.ts';
 import type { Api } from './api.ts';
 import { Remembered } from './remembered.ts';
+
+/** Of a machine's gp3 disk, as SkyPilot has it; a larger image makes it larger. */
+export const DISK_GIB = 256;
 
 const HOUR_MS = 60 * 60_000;
 /** Regions asked at a time, the cheapest first, until a launch has enough places. */
@@ -136,37 +138,13 @@ function offerIn(place: Ranked, zone: string): InstanceTypeOffer {
     accelerators,
     useSpot,
     hourlyCost,
+    disk: { size: DISK_GIB, hourlyCost: diskCost(DISK_PRICES, 'aws', DISK_GIB) },
   };
 }
 
 function rankedFor(request: ResourceRequest, rows: readonly CatalogRow[]): readonly Ranked[] {
-  const { region, instanceType, cpus, memory, accelerators, useSpot, numNodes } = request;
-  const alternative: Alternative = {
-    cloud: 'aws',
-    region,
-    // The catalogue knows regions; zones are asked for.
-    zone: null,
-    instanceType,
-    cpus,
-    memory,
-    accelerators: accelerators === null ? null : { kind: 'named', ...accelerators },
-    acceleratorArgs: null,
-    useSpot,
-    jobRecovery: null,
-    diskSize: null,
-    diskTier: null,
-    networkTier: null,
-    localDisk: null,
-    maxHourlyCost: null,
-    ports: null,
-    labels: {},
-    imageId: null,
-    autostop: null,
-    priority: null,
-    priorityClass: null,
-    volumes: [],
-  };
-  return rank({ resources: { order: 'any_of', alternatives: [alternative] }, numNodes }, rows).placements;
+  // The catalogue knows regions; zones are asked for.
+  return rank(launchRequest({ ...request, cloud: 'aws', zone: null }), rows).placements;
 }
 
 function mustKnow(what: string, name: string | null, known: readonly string[]): void {

@@ -50,22 +50,39 @@ Of lambda, aws it was never checked whether you can launch there: see \`styx che
 `);
 });
 
-test('which clouds are enabled is known from the last check, with its age, and can be all that counts', () => {
+test('which clouds are enabled is known from the last check, with its age, and once one is, that is all that counts', () => {
   expect(styx('--cpus', '8', '--enabled')).toMatchObject({ code: 2, err: expect.stringContaining('Run `styx check`') });
   const at = Date.now() - 5 * 60_000;
-  const aws = { at, enabled: false, reason: 'no credentials' };
-  const lambda = { at, enabled: true, reason: null };
-  const file = join(home, 'checks.json');
-  writeFileSync(file, JSON.stringify({ version: 1, clouds: { aws, lambda } }));
-  const all = styx('--cpus', '8').out;
+  const checks = (lambda: boolean) => {
+    const clouds = {
+      aws: { at, enabled: false, reason: 'no credentials' },
+      lambda: { at, enabled: lambda, reason: null },
+    };
+    writeFileSync(join(home, 'checks.json'), JSON.stringify({ version: 1, clouds }));
+  };
+  checks(true);
+  const all = styx('--cpus', '8', '--all-clouds').out;
   expect(all).toContain('Aws is not enabled (checked 5 mins ago); lambda is enabled (checked 5 mins ago): see');
   expect(all).toContain('m6i.2xlarge');
-  const only = styx('--cpus', '8', '--enabled').out;
-  expect(only).not.toContain('m6i.2xlarge');
-  expect(only).toMatch(/lambda \(us-west-1\) +cpu_8 /);
-  writeFileSync(file, '{"version": 1, "clo');
+  for (const args of [[], ['--enabled']]) {
+    const { out } = styx('--cpus', '8', ...args);
+    expect(out).not.toContain('m6i.2xlarge');
+    expect(out).toMatch(/lambda \(us-west-1\) +cpu_8 /);
+    expect(out).toContain(
+      'Only enabled clouds were considered: lambda (checked 5 mins ago); --all-clouds looks at all.',
+    );
+  }
+  expect(styx('--cpus', '8', '--infra', 'aws').out, 'a cloud that is named counts').toContain('m6i.2xlarge');
+  const json = JSON.parse(styx('--cpus', '8', '-o', 'json').out);
+  expect([json.clouds, json.catalogs.map(({ cloud }: { cloud: string }) => cloud)]).toEqual([['lambda'], ['lambda']]);
+  const nothing = styx('--gpus', 'L4:1');
+  expect(nothing).toMatchObject({ code: 5, err: expect.stringContaining('--all-clouds looks at all.') });
+  expect(styx('--cpus', '8', '--enabled', '--all-clouds').code).toBe(2);
+  checks(false);
+  expect(styx('--cpus', '8').out, 'none is enabled').toContain('m6i.2xlarge');
+  writeFileSync(join(home, 'checks.json'), '{"version": 1, "clo');
   expect(styx('--cpus', '8').out).toContain('it was never checked');
-  rmSync(file);
+  rmSync(join(home, 'checks.json'));
 });
 
 test('as JSON, every place that would do is there, in order, with why the others are not', () => {
@@ -80,7 +97,10 @@ test('as JSON, every place that would do is there, in order, with why the others
     ['us-west-2', 0.5],
   ]);
   expect(tasks[0].excluded.map(({ constraint }: { constraint: string }) => constraint)).toContain('cpus');
-  expect(plan).toMatchObject({ cost: 0.4, proved: true });
+  expect(plan).toMatchObject({ proved: true });
+  // A disk of 256 GiB is counted where its price is known.
+  expect(plan.cost).toBeCloseTo(0.4 + (256 * 0.08) / 730, 9);
+  expect(tasks[0].placements[1]).toMatchObject({ cloud: 'lambda', diskHourly: 0, cost: 0.45 });
   expect(catalogs.map(({ cloud, own }: { cloud: string; own: boolean }) => [cloud, own])).toEqual([
     ['aws', true],
     ['lambda', true],
@@ -105,7 +125,7 @@ test('a pipeline is placed as a whole: data that would have to move keeps its ta
   expect(out).toContain('Task use: Considered resources (1 node):');
   // By itself it would be cheaper in us-east-1.
   expect(out.split('Task use')[1]).toMatch(/aws \(us-west-2\) .* 0.50 +✔/);
-  expect(out).toContain('Estimated: $1.00;');
+  expect(out).toContain('Estimated: $1.06;');
 });
 
 test('where nothing fits, the reasons and the nearest offer are told', () => {

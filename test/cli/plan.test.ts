@@ -128,10 +128,47 @@ test('--replan alone, and a plan that is not there, are refused by name', () => 
 
 test('what cannot be placed is not planned, and a cloud that may not be used is not in a plan', () => {
   const out = join(home, 'never.json');
-  expect(styx(['plan', '--cpus', '100000', 'true', '-o', out])).toMatchObject({ code: 2, out: '' });
+  expect(styx(['plan', '--cpus', '100000', 'true', '-o', out])).toMatchObject({ code: 5, out: '' });
   expect(styx(['plan', '--config', 'allowed_clouds=[gcp]', 'true', '-o', out]).code).toBe(2);
   expect(existsSync(out)).toBe(false);
   expect(
     styx(['launch', '--dryrun', '--config', 'allowed_clouds=[gcp]', '--plan', 'plan.json', 'task.yaml']).code,
   ).toBe(2);
+});
+
+test('of what nothing can meet, a launch tells the constraint and the nearest that would do, and exits with 5', () => {
+  const { code, out, err } = styx(['launch', '--dryrun', '--cpus', '100000', '--num-nodes', '2', 'true']);
+  expect({ code, out }).toEqual({ code: 5, out: '' });
+  expect(err).toMatch(/cpus: 100000 keeps out \d+, \d+ of them by itself/);
+  expect(err).toMatch(/ {2}without cpus: local-\d+x of local in local, \$/);
+  const misspelt = styx(['launch', '--dryrun', '--infra', 'local/mars', 'true']);
+  expect(misspelt).toMatchObject({ code: 2, err: expect.stringContaining('no region "mars"') });
+});
+
+test('-v tells why other machines were left out; one table serves launch and plan', () => {
+  const { out } = styx(['launch', '--dryrun', '-v', '--cpus', '1', 'true']);
+  expect(out).toMatch(
+    /^Considered resources \(1 node\):\nINFRA +INSTANCE +vCPUs +Mem\(GB\) +GPUS +COST \(\$\) +CHOSEN\n/,
+  );
+  expect(out).toMatch(/\nOf \d+ offers:\n/);
+  expect(styx(['launch', '--dryrun', '--cpus', '1', 'true']).out).not.toContain('offers:');
+  expect(styx(['plan', '-v', '--cpus', '1', 'true']).err).toBe(out);
+});
+
+test('a launch leaves out a cloud that was not enabled when it was checked last, and says so', () => {
+  const at = Date.now() - 5 * 60_000;
+  const found = (local: boolean) => ({
+    local: { at, enabled: local, reason: local ? null : 'sshd is missing' },
+    aws: { at, enabled: false, reason: 'no credentials' },
+  });
+  const file = join(home, 'checks.json');
+  const remember = (local: boolean) => writeFileSync(file, JSON.stringify({ version: 1, clouds: found(local) }));
+  remember(true);
+  const { out } = styx(['launch', '--dryrun', 'true']);
+  expect(out).toContain('Not enabled and not considered: aws (no credentials; checked 5 mins ago). `styx check` looks');
+  const named = styx(['launch', '--dryrun', '--infra', 'local', 'true']);
+  expect(named.out).not.toContain('Not enabled');
+  remember(false);
+  expect(styx(['launch', '--dryrun', 'true']).out, 'with none enabled, all are asked').toContain('local-1x');
+  rmSync(file);
 });

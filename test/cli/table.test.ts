@@ -119,15 +119,25 @@ test('the plan of a launch says how long its budget lasts, at the price of what 
     ...{ accelerators: null, useSpot: false, hourlyCost: 2.05 },
   };
   const budget: Budget = { maxCost: 10, maxDuration: null, onExceed: 'stop' };
+  const preview = (...offers: InstanceTypeOffer[]) => ({ offers, catalogs: [], ranking: null });
   expect(
-    planText([offer, { ...offer, hourlyCost: 9 }], 2, budget)
+    planText(preview(offer, { ...offer, hourlyCost: 9 }), { numNodes: 2, budget })
       .split('\n')
       .slice(-2),
   ).toEqual([
     'Estimated cost: $4.10 / hour',
     'At $4.10/h this budget of $10.00 lasts 2h 26m; then the cluster is stopped.',
   ]);
-  expect(planText([offer], 2).split('\n').at(-1)).toBe('Estimated cost: $4.10 / hour');
+  expect(planText(preview(offer), { numNodes: 2 }).split('\n').at(-1)).toBe('Estimated cost: $4.10 / hour');
+  const disk = { size: 256, hourlyCost: 0.05 };
+  expect(
+    planText(preview({ ...offer, disk }), { numNodes: 2, budget })
+      .split('\n')
+      .slice(-2),
+  ).toEqual([
+    'Estimated cost: $4.20 / hour, of which $0.10 for disks, while stopped too',
+    'At $4.20/h this budget of $10.00 lasts 2h 22m; then the cluster is stopped.',
+  ]);
 });
 
 test('a cost report shows five clusters and the cost of all, and with -a all', () => {

@@ -155,6 +155,9 @@ describe.skipIf('reason' in python)('AWS on a bad day', () => {
     expect((await account.ledger()).instances).toEqual([]);
     const offers = await cloud.offers({ ...SMALL, numNodes: 3 });
     expect(new Set(offers.map(({ zone }) => zone)).size).toBeGreaterThan(2);
+    expect(offers.every(({ disk }) => disk?.size === 256 && disk.hourlyCost > 0.02 && disk.hourlyCost < 0.04)).toBe(
+      true,
+    );
     const other = offers.find(({ zone }) => zone !== request.placement.zone) as Placement;
     const second: Placement = { ...other, key: randomBytes(16).toString('hex'), attempt: 2, numNodes: 3 };
     made.push(second);

@@ -1,0 +1,33 @@
+/** What a launch asks for, as the optimizer takes it. */
+import type { ResourceRequest } from '../model/machines.ts';
+import type { PlacementRequest } from './request.ts';
+
+/** A launch carries out no other fields than these. */
+export function launchRequest(asked: ResourceRequest): PlacementRequest {
+  const { cloud, region, zone, instanceType, cpus, memory, accelerators, useSpot, numNodes } = asked;
+  const alternative = {
+    cloud,
+    region,
+    zone,
+    instanceType,
+    cpus,
+    memory,
+    accelerators: accelerators === null ? null : ({ kind: 'named', ...accelerators } as const),
+    acceleratorArgs: null,
+    useSpot,
+    jobRecovery: null,
+    diskSize: null,
+    diskTier: null,
+    networkTier: null,
+    localDisk: null,
+    maxHourlyCost: null,
+    ports: null,
+    labels: {},
+    imageId: null,
+    autostop: null,
+    priority: null,
+    priorityClass: null,
+    volumes: [],
+  };
+  return { resources: { order: 'any_of', alternatives: [alternative] }, numNodes };
+}
