@@ -3,7 +3,7 @@ import type { Operation } from './cluster.ts';
 import type { Draft } from './cluster-draft.ts';
 import { abandonJobs, admitJobs } from './cluster-jobs.ts';
 import { begin, finish, newOperationId, next, retire, startWatching, stopWatching } from './cluster-operations.ts';
-import { rayOnNodes } from './cluster-ray.ts';
+import { rayOnNodes, startRay } from './cluster-ray.ts';
 import { allNodesGone, infraText, resourcesOf } from './cluster-state.ts';
 import type { OperationEnded } from './commands.ts';
 import { keepDisks, startCost, stopCost } from './cost.ts';
@@ -103,6 +103,8 @@ function stopEnded(draft: Draft, operation: Operation, ended: Omit<OperationEnde
   if (cost.since === null) draft.set({ cost: startCost(cost, nodeHourly(placement) * placement.numNodes, draft.now) });
   draft.status('UNHEALTHY', ended.failure?.message ?? 'stopping was ended early');
   startWatching(draft);
+  // It may have ended while the machines were to stop, when it could not be started again.
+  startRay(draft);
 }
 
 /** Never given up: machines cost money until they are proved gone. */

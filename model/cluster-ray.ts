@@ -42,7 +42,7 @@ export function wantRay(draft: Draft, asked: RayRequest): void {
 }
 
 /** Where it is wanted, nobody sees to it, and there are machines. */
-function startRay(draft: Draft): void {
+export function startRay(draft: Draft): void {
   const { ray, nodes, status, operation, placement } = draft.state;
   if (ray == null || !ray.wanted || ray.child !== null || ray.status !== 'WAITING') return;
   if (operation !== null || placement === null || (status !== 'UP' && status !== 'UNHEALTHY')) return;
