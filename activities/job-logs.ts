@@ -16,20 +16,22 @@ import type { ActivityContext } from './context.ts';
 import { crashPoint } from './crash-points.ts';
 import { clusterViewOf } from './jobs.ts';
 import type { ActActivities, ClusterRef, CollectLogsInput } from './types.ts';
-import { whileHeartbeating } from './wrap.ts';
+import { backoff, whileHeartbeating } from './wrap.ts';
 
 interface Source {
   readonly cluster: ClusterRef;
   readonly jobId: number;
   readonly rank: number;
   readonly node: NodeInfo;
+  readonly place: ClusterView['placement'];
   readonly folder: string;
   readonly hidden: readonly string[];
 }
 
 const PHASES = ['setup', 'run'] as const;
 const NODES_AT_ONCE = 16;
-const TRIES = 3;
+/** A machine that runs and cannot be reached is tried for so many times the time after which a node counts as silent. */
+const PATIENCE = 2;
 /** A machine that sends nothing for so long has nothing more to give. */
 const SILENCE = 2;
 
@@ -74,29 +76,40 @@ function sourcesOf(
     const node = view.nodes.find((one) => one.rank === nodeRank);
     if (node === undefined || view.lost.some((one) => one.gone && one.rank === nodeRank)) {
       problems.push(`rank ${rank}: its machine is gone`);
-    } else sources.push({ cluster, jobId: job.id, rank, node, folder, hidden });
+    } else sources.push({ cluster, jobId: job.id, rank, node, place: view.placement, folder, hidden });
   }
   return { sources, problems };
 }
 
-/** Null when all that there is was kept. */
+/** Null when all that there is was kept. A connection that breaks says nothing: it is tried again while the cloud says that the machine runs. */
 async function keep(
   context: ActivityContext,
   source: Source,
   timing: Timing,
   signal: AbortSignal,
 ): Promise<string | null> {
-  let problem = '';
-  for (let tries = 0; tries < TRIES; tries++) {
+  const end = Date.now() + PATIENCE * timing.unreachableAfter;
+  for (const pause = backoff(timing.pollEvery); ; await pause()) {
     signal.throwIfAborted();
     try {
       for (const phase of PHASES) await keepPhase(context, source, phase, timing, signal);
       return null;
     } catch (error) {
-      problem = error instanceof Error ? error.message : String(error);
+      const problem = error instanceof Error ? error.message : String(error);
+      if (Date.now() > end || !(await runs(context, source))) return problem;
     }
   }
-  return problem;
+}
+
+/** By the cloud's word; without one there is hope. */
+async function runs(context: ActivityContext, { place, node }: Source): Promise<boolean> {
+  if (place === null) return false;
+  try {
+    const [seen] = await (await context.cloud(place.cloud)).list(place, { ids: [node.instanceId] });
+    return seen?.state === 'running';
+  } catch {
+    return true;
+  }
 }
 
 async function keepPhase(
