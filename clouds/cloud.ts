@@ -16,6 +16,8 @@ export interface Capabilities {
   /** More than one node in a cluster. */
   readonly multiNode: true | string;
   readonly openPorts: true | string;
+  /** Buckets of the cloud can be mounted. */
+  readonly storage: true | string;
   /** Files can be put outside of the home directory of a machine. */
   readonly absoluteTargets: true | string;
   /** Host keys are known from the cloud itself before the first contact. */

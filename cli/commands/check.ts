@@ -68,8 +68,14 @@ export function checkText(reports: readonly CloudReport[], verbose: boolean): st
 }
 
 /** Those that it has; why it lacks one is shown with `-v`. */
-function abilities({ spot, stop, multiNode, openPorts }: NonNullable<CloudReport['check']>['capabilities']): string[] {
-  const able = { spot, stop, 'multi-node': multiNode, ports: openPorts };
+function abilities({
+  storage,
+  spot,
+  stop,
+  multiNode,
+  openPorts,
+}: NonNullable<CloudReport['check']>['capabilities']): string[] {
+  const able = { storage, spot, stop, 'multi-node': multiNode, ports: openPorts };
   return ['compute', ...Object.entries(able).flatMap(([name, can]) => (can === true ? [name] : []))];
 }
 

@@ -9,6 +9,7 @@ export const CAPABILITIES: Capabilities = {
   spot: true,
   multiNode: true,
   openPorts: 'ports are not opened on AWS by this version of Styx; use `ssh -L`',
+  storage: 'mounts of buckets are not carried out by this version of Styx',
   absoluteTargets: NO_TARGETS,
   hostKeysKnown: true,
 };

@@ -55,6 +55,7 @@ export class LocalCloud implements Cloud {
       spot: true,
       multiNode: MULTI_NODE,
       openPorts: true,
+      storage: 'it has no buckets',
       absoluteTargets: await this.#absoluteTargets(),
       hostKeysKnown: true,
     };
