@@ -137,8 +137,8 @@ test('a launch that the entity refuses leaves no cluster in the list and no work
 
 test('a launch of what no place can give ends with the reason, its cluster gone and nothing running', async () => {
   const ran = await styx('launch', '-y', '-c', 'huge', '--cpus', '100000', 'true');
-  expect(ran.code).toBe(2);
-  expect(ran.err).toMatch(/100000 vCPUs/);
+  expect(ran.code).toBe(5);
+  expect(ran.err).toMatch(/100000/);
   await until('its workflows closed', async () => (await running('huge')).length === 0);
   await story.nothingLeft();
 });
