@@ -184,6 +184,8 @@ async function* contentOf(file: string, start: number): AsyncGenerator<Buffer, v
 
 function waitText(view: ManagedJobView): string {
   const number = view.number === null ? '' : ` ${view.number}`;
+  // Its end is told when its output is.
+  if (isManagedEnd(view.status)) return `keeping the output of managed job${number}`;
   return `managed job${number} is ${view.status}${view.reason === '' ? '' : `: ${view.reason}`}`;
 }
 

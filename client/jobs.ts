@@ -33,6 +33,7 @@ import { onAllowedClouds } from './clouds.ts';
 import type { CommandOptions } from './clusters.ts';
 import { isNotFound, isUnanswered, toStyxError } from './errors.ts';
 import type { Link } from './link.ts';
+import { nearest } from './names.ts';
 import { repeat } from './repeat.ts';
 import { withSnapshots } from './snapshots.ts';
 
@@ -79,6 +80,8 @@ const LOOK_MS = 120_000;
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 1_000;
 const BACKOFF = 1.15;
+/** Longer than the steps of a workflow take that follow each other; a worker that is away makes the view say so. */
+const SETTLE_MS = 2_000;
 
 export class Jobs {
   readonly #context: JobsContext;
@@ -159,14 +162,19 @@ export class Jobs {
     const found = await this.#list(
       isNumber ? `${SEARCH.number} = ${text}` : `${SEARCH.name} = '${text.replaceAll("'", "''")}'`,
     );
-    const [newest] = found.toSorted((a, b) => (b.startTime?.getTime() ?? 0) - (a.startTime?.getTime() ?? 0));
-    if (newest !== undefined) return newest.workflowId;
+    const [newest] = found.flatMap((info) => summaryOf(info) ?? []).toSorted((x, y) => y.submittedAt - x.submittedAt);
+    if (newest !== undefined) return newest.id;
     if (!isNumber && requestIdProblem(text) === null) {
       const id = managedJobId(this.workspace, text);
       if ((await this.summary(id)) !== null) return id;
     }
+    const names = isNumber ? [] : (await this.list()).flatMap(({ name }) => name ?? []);
+    const near = nearest(text, [...new Set(names)]);
     throw new StyxError('not-found', `There is no managed job ${isNumber ? text : `'${text}'`}`, {
-      hint: 'Run `styx jobs queue` to see those that there are.',
+      hint:
+        near.length > 0
+          ? `Did you mean ${near.map((name) => `'${name}'`).join(' or ')}?`
+          : 'Run `styx jobs queue` to see those that there are.',
     });
   }
 
@@ -179,20 +187,54 @@ export class Jobs {
     );
   }
 
-  /** Looks until `decide` answers something else than undefined. */
+  /** Its number, once the queue gave it one. @throws not-found, transient when none comes */
+  async number(id: string): Promise<number> {
+    const deadline = Date.now() + LOOK_MS;
+    for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * BACKOFF, LONGEST_PAUSE_MS)) {
+      const summary = await this.summary(id);
+      if (summary === null) throw new StyxError('not-found', `There is no managed job '${id}'`);
+      if (summary.number !== null) return summary.number;
+      if (Date.now() + pause >= deadline) {
+        throw new StyxError('transient', 'the job is submitted, and the queue gave it no number yet', {
+          hint: `No worker may be running: see \`styx server status\`. The job's id is ${id}.`,
+        });
+      }
+      await sleep(pause);
+    }
+  }
+
+  /**
+   * Looks until `decide` answers something else than undefined. A look is a replay on the worker, and one that meets a workflow task can cost
+   * that task its ten seconds (decision 011): so only what has changed is looked at, and when its workflow has settled.
+   */
   async until<T>(
     id: string,
     decide: (view: ManagedJobView) => T | undefined,
     options: { signal?: AbortSignal; onView?: (view: ManagedJobView) => void } = {},
   ): Promise<T> {
+    let seen = '';
+    let unsettledSince: number | null = null;
     for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * BACKOFF, LONGEST_PAUSE_MS)) {
       options.signal?.throwIfAborted();
-      const view = await this.view(id);
-      options.onView?.(view);
-      const decided = decide(view);
-      if (decided !== undefined) return decided;
+      const { version, settled } = await this.#version(id);
+      unsettledSince = settled ? null : (unsettledSince ?? Date.now());
+      if (version !== seen && (unsettledSince === null || Date.now() - unsettledSince >= SETTLE_MS)) {
+        seen = version;
+        const view = await this.view(id);
+        options.onView?.(view);
+        const decided = decide(view);
+        if (decided !== undefined) return decided;
+      }
       await sleep(pause, undefined, options.signal === undefined ? {} : { signal: options.signal });
     }
+  }
+
+  /** Another one whenever something happened to its workflow; settled: no workflow task is due. */
+  async #version(id: string): Promise<{ version: string; settled: boolean }> {
+    const { runId, historyLength, status, raw } = await this.#context.link.read((workflow) =>
+      workflow.getHandle(id).describe(),
+    );
+    return { version: `${runId} ${historyLength} ${status.name}`, settled: raw.pendingWorkflowTask == null };
   }
 
   /** Waits for its end; with `gone` also until its machines are gone. */

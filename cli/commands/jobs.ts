@@ -54,7 +54,7 @@ function queue(command: Command): void {
 
 function logs(command: Command): void {
   command
-    .argument('[job]', `${JOB}; default: the newest`)
+    .argument('[job]', `${JOB}; default: your newest`)
     .option('-n, --name <name>', 'name of the job')
     .option('--tail <lines>', 'last lines of what there is to begin with; 0 for all', wholeNumber(0), 0)
     .option('--follow', 'go on until the job has ended (default)', true)

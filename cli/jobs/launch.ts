@@ -2,7 +2,7 @@
 import { lastChecks } from '../../client/checks.ts';
 import { onAllowedClouds, onEnabledClouds } from '../../client/clouds.ts';
 import { StyxError } from '../../model/errors.ts';
-import { type RecoveryPolicy, STRATEGIES } from '../../model/job-recovery.ts';
+import { DEFAULT_RECOVERY, type RecoveryPolicy, STRATEGIES } from '../../model/job-recovery.ts';
 import { resourcesText } from '../../model/resources-text.ts';
 import { nearestWord } from '../../model/spelling.ts';
 import { styxHome } from '../../system/home.ts';
@@ -38,7 +38,7 @@ export async function launchJob(
     { onProgress: (text) => context.progress.update(text), onNote: (text) => context.progress.line(text) },
   );
   context.progress.update('waiting for its number');
-  const { number } = await styx.jobs.until(id, (view) => (view.number === null ? undefined : view));
+  const number = await styx.jobs.number(id);
   context.progress.stop();
   if (options.detachRun === true) {
     const json = JSON.stringify({ id, number, name: task.name }, null, 2);
@@ -47,7 +47,7 @@ export async function launchJob(
     return 0;
   }
   context.progress.line(`Managed job ${number} submitted.`);
-  if (options.output !== 'json') return await followManaged(context, styx, id, number ?? 0, { ranks: task.numNodes });
+  if (options.output !== 'json') return await followManaged(context, styx, id, number, { ranks: task.numNodes });
   const { managedExitCode } = await import('./follow.ts');
   const ended = await styx.jobs.wait(id);
   const { status, reason, recoveries } = ended;
@@ -57,7 +57,8 @@ export async function launchJob(
 
 /** @throws invalid */
 function withStrategy(recovery: RecoveryPolicy, asked: string | undefined): RecoveryPolicy {
-  if (asked === undefined || asked.toLowerCase() === 'none') return recovery;
+  if (asked === undefined) return recovery;
+  if (asked.toLowerCase() === 'none') return DEFAULT_RECOVERY;
   const strategy = STRATEGIES.find((name) => name === asked.toUpperCase());
   if (strategy !== undefined) return { ...recovery, strategy };
   const near = nearestWord(asked.toUpperCase(), STRATEGIES);

@@ -21,6 +21,10 @@ export async function showLogs(context: Context, job: string | undefined, option
     const id = await styx.jobs.find(job ?? options.name ?? (await newest()));
     const { number, numNodes } = await styx.jobs.view(id);
     const { tail, follow, worker: rank } = options;
+    if (rank !== undefined && rank >= numNodes) {
+      const ranks = numNodes === 1 ? 'rank 0 alone' : `ranks 0 to ${numNodes - 1}`;
+      throw new StyxError('invalid', `--worker ${rank}: managed job ${number ?? id} has ${ranks}`);
+    }
     return await followManaged(context, styx, id, number ?? 0, { tail, follow, rank, ranks: numNodes });
   } catch (error) {
     if (!(error instanceof StyxError) || error.kind !== 'not-found') throw error;
@@ -31,8 +35,11 @@ export async function showLogs(context: Context, job: string | undefined, option
   }
 
   async function newest(): Promise<string> {
-    const [first] = await styx.jobs.list({ limit: 1 });
-    if (first === undefined) throw new StyxError('not-found', 'There are no managed jobs');
+    const [first] = await styx.jobs.list({ limit: 1, user: styx.user });
+    if (first === undefined)
+      throw new StyxError('not-found', 'You have no managed jobs', {
+        hint: 'Those of all users: `styx jobs queue -u`.',
+      });
     return first.id;
   }
 }

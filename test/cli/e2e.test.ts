@@ -1,69 +1,19 @@
-import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { CommandLine, REPOSITORY } from '../harness/command-line.ts';
 
-/** The whole path as a user walks it: `bin/styx`, a server of its own, machines of the local cloud. */
-const root = join(import.meta.dirname, '..', '..');
-const home = mkdtempSync(join(tmpdir(), 'sx-'));
-const sshConfig = join(home, 'user-ssh-config');
-const env = {
-  ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('TEMPORAL_'))),
-  TEMPORAL_CONFIG_FILE: '/nonexistent/temporal.toml',
-  STYX_HOME: home,
-  STYX_SSH_CONFIG: sshConfig,
-  STYX_TIMING: 'test',
-  NO_COLOR: '1',
-};
+/** The whole path as a user walks it. */
+const line = new CommandLine();
+const { home, sshConfig, styx, ok, json } = line;
 
-interface Result {
-  readonly code: number | null;
-  readonly out: string;
-  readonly err: string;
-}
-
-function start(...args: string[]) {
-  const child = spawn(join(root, 'bin', 'styx'), args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
-  let out = '';
-  let err = '';
-  child.stdout.on('data', (data) => {
-    out += data;
-  });
-  child.stderr.on('data', (data) => {
-    err += data;
-  });
-  const done = new Promise<Result>((resolve) => child.once('close', (code) => resolve({ code, out, err })));
-  return { child, done, out: () => out };
-}
-
-function styx(...args: string[]): Promise<Result> {
-  return start(...args).done;
-}
-
-/** Succeeds, or the test says with what words it did not. */
-async function ok(...args: string[]): Promise<Result> {
-  const result = await styx(...args);
-  expect(result.code, `styx ${args.join(' ')}: ${result.err}`).toBe(0);
-  return result;
-}
-
-async function json(...args: string[]) {
-  const { out, err, code } = await styx(...args, '-o', 'json');
-  expect(out, `styx ${args.join(' ')}: ${code} ${err}`).not.toBe('');
-  return JSON.parse(out);
-}
-
-beforeAll(async () => {
-  const { code, err } = await styx('server', 'start');
-  expect(code, err).toBe(0);
-}, 120_000);
+beforeAll(() => line.begin(), 120_000);
 
 afterAll(async () => {
   await styx('down', '-a', '-y');
-  await styx('server', 'stop');
-  rmSync(home, { recursive: true, force: true });
+  await line.end();
 }, 120_000);
 
 test('hello: launched, shown, queued, read again, and gone without a trace', { timeout: 240_000 }, async () => {
@@ -72,7 +22,7 @@ test('hello: launched, shown, queued, read again, and gone without a trace', { t
   expect([never.code, never.out]).toEqual([5, '']);
   expect(never.err).toContain('cpus: 100000 keeps out');
   expect(never.err, 'it was refused before anything was made').not.toContain('launching');
-  const launched = await styx('launch', '-y', '-c', 'hello', join(root, 'examples', 'hello.yaml'));
+  const launched = await styx('launch', '-y', '-c', 'hello', join(REPOSITORY, 'examples', 'hello.yaml'));
   expect(launched.code, launched.err).toBe(0);
   expect(launched.out).toContain('ello');
   expect(launched.err).toMatch(/Considered resources \(1 node\):\nINFRA .*CHOSEN\nlocal \(local-a\) /);
@@ -145,7 +95,7 @@ test('output is followed without loss or repeat while server, worker and SSH ser
   timeout: 240_000,
 }, async () => {
   await ok('launch', '-y', '-d', '-c', 'firm', 'true');
-  const run = start('exec', 'firm', 'for i in $(seq 60); do echo line $i; sleep 0.1; done');
+  const run = line.start('exec', 'firm', 'for i in $(seq 60); do echo line $i; sleep 0.1; done');
   const kill = async (pid: number) => {
     await sleep(700);
     try {
@@ -167,7 +117,7 @@ test('output is followed without loss or repeat while server, worker and SSH ser
 });
 
 test('Ctrl-C detaches: the job goes on, and how to follow and to end it is said', { timeout: 240_000 }, async () => {
-  const run = start('launch', '-y', '-c', 'calm', 'for i in $(seq 25); do echo line $i; sleep 0.2; done');
+  const run = line.start('launch', '-y', '-c', 'calm', 'for i in $(seq 25); do echo line $i; sleep 0.2; done');
   await expect.poll(run.out, { timeout: 60_000 }).toContain('line 2');
   run.child.kill('SIGINT');
   const { code, err } = await run.done;
