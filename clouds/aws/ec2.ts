@@ -18,7 +18,7 @@ import { type AwsOptions, CAPABILITIES } from './capabilities.ts';
 import { identityOf, missingRights } from './check.ts';
 import { classify } from './errors.ts';
 import { findImage, imageParameters } from './images.ts';
-import { filtersOf, type Resolved, resolvedOf, runRequest, tagList, viewOf } from './instances.ts';
+import { describeInstances, filtersOf, type Resolved, resolvedOf, runRequest, tagList, viewOf } from './instances.ts';
 import { Looks } from './looks.ts';
 import { causeCode, ensureGroup, findSubnet } from './network.ts';
 import { DISK_GIB, Offers, pricesOf, shapeOf } from './offers.ts';
@@ -205,9 +205,7 @@ export class Ec2 {
   }
 
   #ask({ region }: Place, filter: InstanceFilter): Promise<Ec2Instance[]> {
-    return this.#api.all(region, 'ec2:DescribeInstances', { Filters: filtersOf(filter) }, (answer) =>
-      answer.Reservations?.flatMap(({ Instances }) => Instances ?? []),
-    );
+    return describeInstances(this.#api, region, filtersOf(filter));
   }
 
   #view(one: Ec2Instance): Instance {

@@ -5,6 +5,7 @@ import { StyxError } from '../../model/errors.ts';
 import type { Instance, InstanceState } from '../../model/machines.ts';
 import type { CreateRequest, InstanceFilter } from '../cloud.ts';
 import { PLACEMENT_TAG } from './actions.ts';
+import type { Api } from './api.ts';
 import { LOGIN_USER } from './images.ts';
 
 /** What of a placement the cloud itself does not tell, as JSON in a tag: EC2 takes 256 characters. */
@@ -107,6 +108,13 @@ export function filtersOf({ placementKey, ids, tags }: InstanceFilter): Filter[]
   ];
 }
 
+/** All that match, in any state that EC2 still knows of. */
+export async function describeInstances(api: Api, region: string, Filters: Filter[]): Promise<Ec2Instance[]> {
+  return await api.all(region, 'ec2:DescribeInstances', { Filters }, (answer) =>
+    answer.Reservations?.flatMap(({ Instances }) => Instances ?? []),
+  );
+}
+
 const STATES: ReadonlySet<string> = new Set<InstanceState>([
   'pending',
   'running',
@@ -116,7 +124,7 @@ const STATES: ReadonlySet<string> = new Set<InstanceState>([
   'terminated',
 ]);
 
-export function tagOf({ Tags }: Pick<Ec2Instance, 'Tags'>, name: string): string | undefined {
+export function tagOf({ Tags }: { readonly Tags?: readonly Tag[] | undefined }, name: string): string | undefined {
   return Tags?.find(({ Key }) => Key === name)?.Value;
 }
 

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Instance as Ec2Instance } from '@aws-sdk/client-ec2';
 import { PLACEMENT_TAG } from './actions.ts';
 import type { Api } from './api.ts';
-import { tagOf } from './instances.ts';
+import { describeInstances, tagOf } from './instances.ts';
 
 /** EC2 takes so many values in a filter. */
 const KEYS_AT_ONCE = 200;
@@ -43,12 +43,8 @@ export class Looks {
     await sleep(Math.max(0, wait));
     this.#last.set(region, Date.now());
     if (this.#next.get(region)?.keys === keys) this.#next.delete(region);
-    const found = await this.#api.all(
-      region,
-      'ec2:DescribeInstances',
-      { Filters: [{ Name: `tag:${PLACEMENT_TAG}`, Values: [...keys] }] },
-      (answer) => answer.Reservations?.flatMap(({ Instances }) => Instances ?? []),
-    );
+    const filter = { Name: `tag:${PLACEMENT_TAG}`, Values: [...keys] };
+    const found = await describeInstances(this.#api, region, [filter]);
     return Map.groupBy(found, (one) => tagOf(one, PLACEMENT_TAG) ?? '');
   }
 }

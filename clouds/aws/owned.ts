@@ -5,6 +5,7 @@ import { StyxError } from '../../model/errors.ts';
 import { DISK_PRICES, diskCost } from '../../optimizer/disk.ts';
 import { MADE_TAG, PLACEMENT_TAG } from './actions.ts';
 import type { Api } from './api.ts';
+import { describeInstances, tagOf } from './instances.ts';
 import { causeCode } from './network.ts';
 import { end, unlessGone } from './removal.ts';
 
@@ -21,9 +22,7 @@ export async function ownedIn(
 ): Promise<CloudResource[]> {
   const Filters = [filter];
   const [machines, volumes, groups] = await Promise.all([
-    api.all(region, 'ec2:DescribeInstances', { Filters }, (answer) =>
-      answer.Reservations?.flatMap(({ Instances }) => Instances ?? []),
-    ),
+    describeInstances(api, region, Filters),
     api.all(region, 'ec2:DescribeVolumes', { Filters }, (answer) => answer.Volumes),
     api.all(region, 'ec2:DescribeSecurityGroups', { Filters }, (answer) => answer.SecurityGroups),
   ]);
@@ -36,26 +35,16 @@ export async function ownedIn(
     cloud: 'aws',
     region,
     ...one,
-    placementKey: tag(Tags, PLACEMENT_TAG),
-    workflowId: tag(Tags, TAGS.workflow),
-    generation: tag(Tags, TAGS.generation),
+    placementKey: tagOf({ Tags }, PLACEMENT_TAG) ?? null,
+    workflowId: tagOf({ Tags }, TAGS.workflow) ?? null,
+    generation: tagOf({ Tags }, TAGS.generation) ?? null,
   }));
 }
 
 /** @throws transient while something else has to go first */
 export async function removeOwned(api: Api, { region, kind, id }: CloudResource): Promise<void> {
   if (kind === 'instance') {
-    const machines = await api.all(
-      region,
-      'ec2:DescribeInstances',
-      { Filters: [{ Name: 'instance-id', Values: [id] }] },
-      (answer) => answer.Reservations?.flatMap(({ Instances }) => Instances ?? []),
-    );
-    await end(
-      api,
-      region,
-      machines.filter(({ State }) => State?.Name !== 'terminated' && State?.Name !== 'shutting-down'),
-    );
+    await end(api, region, await describeInstances(api, region, [{ Name: 'instance-id', Values: [id] }]));
   } else if (kind === 'volume') {
     await unlessInUse(api.call(region, 'ec2:DeleteVolume', { VolumeId: id }), `volume ${id}`);
   } else if (kind === 'security-group') {
@@ -100,7 +89,7 @@ function volume(one: Volume): Found {
 }
 
 function group(one: SecurityGroup): Found {
-  const made = Number(tag(one.Tags, MADE_TAG) ?? Number.NaN);
+  const made = Number(tagOf(one, MADE_TAG) ?? Number.NaN);
   return {
     kind: 'security-group',
     id: one.GroupId ?? '',
@@ -111,8 +100,4 @@ function group(one: SecurityGroup): Found {
     hourlyCost: 0,
     Tags: one.Tags,
   };
-}
-
-function tag(tags: readonly Tag[] | undefined, name: string): string | null {
-  return tags?.find(({ Key }) => Key === name)?.Value ?? null;
 }

@@ -2,7 +2,7 @@
 import type { Instance as Ec2Instance } from '@aws-sdk/client-ec2';
 import { PLACEMENT_TAG } from './actions.ts';
 import type { Api } from './api.ts';
-import { filtersOf } from './instances.ts';
+import { describeInstances, filtersOf } from './instances.ts';
 import { causeCode, removeGroups } from './network.ts';
 
 export interface Removed {
@@ -13,11 +13,8 @@ export interface Removed {
 }
 
 export async function removeAll(api: Api, region: string, placementKey: string): Promise<Removed> {
-  const machines = await api.all(region, 'ec2:DescribeInstances', { Filters: filtersOf({ placementKey }) }, (answer) =>
-    answer.Reservations?.flatMap(({ Instances }) => Instances ?? []),
-  );
-  const wanted = machines.filter(({ State }) => State?.Name !== 'terminated' && State?.Name !== 'shutting-down');
-  await end(api, region, wanted);
+  const machines = await describeInstances(api, region, filtersOf({ placementKey }));
+  await end(api, region, machines);
   if (machines.some(({ State }) => State?.Name !== 'terminated')) {
     return { seen: true, left: ['the security group of machines that are ending'] };
   }
@@ -27,7 +24,9 @@ export async function removeAll(api: Api, region: string, placementKey: string):
   return { seen: machines.length > 0 || groups.seen > 0 || volumes.seen > 0, left: [...volumes.left, ...groups.left] };
 }
 
-export async function end(api: Api, region: string, machines: readonly Ec2Instance[]): Promise<void> {
+/** Asks for the end of those that are not on their way out. */
+export async function end(api: Api, region: string, all: readonly Ec2Instance[]): Promise<void> {
+  const machines = all.filter(({ State }) => State?.Name !== 'terminated' && State?.Name !== 'shutting-down');
   const requests = machines.flatMap(({ SpotInstanceRequestId }) => SpotInstanceRequestId ?? []);
   if (requests.length > 0) {
     await unlessGone(api.call(region, 'ec2:CancelSpotInstanceRequests', { SpotInstanceRequestIds: requests }));
