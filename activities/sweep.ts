@@ -2,7 +2,6 @@
 import type { Cloud } from '../clouds/cloud.ts';
 import { type Claims, type CloudResource, isClaimed } from '../model/cloud-resource.ts';
 import { QUERIES } from '../model/commands.ts';
-
 import { keyOf, type Look, ORPHANS_NAMED, type Unclaimed } from '../model/sweep.ts';
 import { loadConfig } from '../system/config.ts';
 import type { ActivityContext } from './context.ts';

@@ -5,8 +5,6 @@ import type { Timing } from './timing.ts';
 export const SWEEP_WORKFLOW = 'sweep';
 /** Of the sweeps that go on by themselves: one at a time. */
 export const SWEEP_ID = 'sweep';
-/** What a sweep wrote into its memo, for lists. */
-export const SWEEP_MEMO = 'styxSweep';
 /** Named in a look; the rest is looked at next time. */
 export const ORPHANS_NAMED = 100;
 /** Removed by one sweep unless told otherwise, and never more than half of what is seen. */

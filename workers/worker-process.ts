@@ -18,8 +18,9 @@ import { beginCounters, installTelemetry, type MetricsEndpoint, serveMetrics } f
 import { metricsAddress } from './metrics-setting.ts';
 import { ensureNamespace, type NamespaceInfo } from './namespace.ts';
 import type { CodecRule } from './payload-codec.ts';
+import { type Periodic, periodically } from './periodic.ts';
 import { sealedClient } from './sealing.ts';
-import { sweepEveryHour } from './sweeps.ts';
+import { SWEEP_EVERY_MS, startSweep } from './sweeps.ts';
 import { type ActivityMaps, createWorkers } from './worker.ts';
 
 export interface WorkerCode {
@@ -29,6 +30,7 @@ export interface WorkerCode {
 
 const RETRY_FIRST_MS = 50;
 const RETRY_MAX_MS = 1_000;
+/** Once a day, also over restarts: the first time comes soon enough for a worker that lives for hours only. */
 const TIDY_FIRST_MS = 20 * 60_000;
 const TIDY_EVERY_MS = 24 * 60 * 60_000;
 
@@ -88,10 +90,23 @@ async function work(code: WorkerCode, log: Log): Promise<void> {
   if (ready !== undefined) writeAtomically(ready, JSON.stringify({ ...self(), metrics: endpoint?.url ?? null }));
   log.info(`polls after ${Math.round(performance.now())} ms`);
   const warn = (message: string) => log.warn(message);
-  const tidying = [
-    tidyFiles(client, home, info.installation, stop.signal, warn),
-    sweepEveryHour(client.workflow, info.installation, stop.signal, warn),
+  const { installation } = info;
+  const { workflow } = client;
+  const besides: readonly Periodic[] = [
+    {
+      failure: 'old files could not be taken out of the store',
+      first: TIDY_FIRST_MS,
+      every: TIDY_EVERY_MS,
+      work: () => collectFiles(workflow, home, installation),
+    },
+    {
+      failure: 'a sweep could not be started',
+      first: SWEEP_EVERY_MS,
+      every: SWEEP_EVERY_MS,
+      work: () => startSweep(workflow, installation),
+    },
   ];
+  const tidying = besides.map((one) => periodically(one, stop.signal, warn));
   try {
     await running;
   } finally {
@@ -99,25 +114,6 @@ async function work(code: WorkerCode, log: Log): Promise<void> {
     endpoint?.close();
     await Promise.all(tidying);
     await connection.close().catch(() => {});
-  }
-}
-
-/** Once a day, also over restarts: the first time comes soon enough for a worker that lives for hours only. */
-async function tidyFiles(
-  { workflow }: Client,
-  home: string,
-  installation: string,
-  stop: AbortSignal,
-  warn: (message: string) => void,
-): Promise<void> {
-  for (let pause = TIDY_FIRST_MS; !stop.aborted; pause = TIDY_EVERY_MS) {
-    await sleep(pause, undefined, { signal: stop, ref: false }).catch(() => {});
-    if (stop.aborted) return;
-    try {
-      await collectFiles(workflow, home, installation);
-    } catch (error) {
-      warn(`old files could not be taken out of the store: ${(error as Error).message}`);
-    }
   }
 }
 

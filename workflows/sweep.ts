@@ -2,19 +2,11 @@
  * Asks for everything that carries an installation's tag whether its workflow claims it. What nobody claimed in two looks is nobody's;
  * it is reported, and removed when that was asked for.
  */
-import { setCurrentDetails, sleep, upsertMemo } from '@temporalio/workflow';
-import { confirmed, removable, SWEEP_MEMO, type SweepInput, type SweepReport } from '../model/sweep.ts';
+import { setCurrentDetails, sleep } from '@temporalio/workflow';
+import { confirmed, removable, type SweepInput, type SweepReport } from '../model/sweep.ts';
 import { longStep, step } from './steps.ts';
 
 export async function sweep(input: SweepInput): Promise<SweepReport> {
-  const report = await carryOut(input);
-  upsertMemo({
-    [SWEEP_MEMO]: { seen: report.seen, orphans: report.orphans?.length ?? 0, removed: report.removed.length },
-  });
-  return report;
-}
-
-async function carryOut(input: SweepInput): Promise<SweepReport> {
   const { installation, timing } = input;
   const look = () =>
     longStep(timing, 'ask what is claimed', timing.createBudget).lookForOrphans({ installation, timing });

@@ -39,13 +39,12 @@ async function sweep(context: Context, options: SweepCommandOptions): Promise<nu
   const report = await styx.sweep(whose);
   context.progress.stop();
   const json = options.output === 'json';
-  if (!options.fix) {
-    process.stdout.write(`${json ? JSON.stringify(asJson(report), null, 2) : sweepText(report)}\n`);
-    return report.unclaimed.length === 0 ? 0 : FOUND_EXIT;
-  }
-  if (!json || report.unclaimed.length === 0)
-    process.stdout.write(`${json ? JSON.stringify(asJson(report), null, 2) : sweepText(report)}\n`);
-  if (report.unclaimed.length === 0) return 0;
+  const print = (shown: SweepReport, text: (shown: SweepReport) => string) =>
+    process.stdout.write(`${json ? JSON.stringify(asJson(shown), null, 2) : text(shown)}\n`);
+  const fixes = options.fix === true && report.unclaimed.length > 0;
+  // Programs get one report: the one after the removal, where there is one.
+  if (!fixes || !json) print(report, sweepText);
+  if (!fixes) return report.unclaimed.length === 0 ? 0 : FOUND_EXIT;
   await confirm(
     `Remove ${report.unclaimed.length === 1 ? 'this' : `these ${report.unclaimed.length}`}, with all that is on them?`,
     options.yes,
@@ -59,14 +58,14 @@ async function sweep(context: Context, options: SweepCommandOptions): Promise<nu
     ...(options.max === undefined ? {} : { max: options.max }),
   });
   context.progress.stop();
-  if (json) process.stdout.write(`${JSON.stringify(asJson(done), null, 2)}\n`);
-  else process.stdout.write(`${removedText(done)}\n`);
+  print(done, removedText);
   if (done.refusal !== null) throw new StyxError('refused', done.refusal);
   if (done.left.length > 0) throw new StyxError('transient', `still there: ${done.left.join(', ')}`);
   return 0;
 }
 
-export function sweepText({ looked, seen, young, unclaimed, unknown }: SweepReport, now = Date.now()): string {
+function sweepText({ looked, seen, young, unclaimed, unknown }: SweepReport): string {
+  const now = Date.now();
   const notKnown = unknown.map(({ subject, why }) => `Not known: ${subject}: ${why}.`);
   const all = `${seen} ${seen === 1 ? 'thing' : 'things'} of this installation at ${looked.join(', ') || 'no cloud'}, ${young} too young to judge`;
   if (unclaimed.length === 0) return [...notKnown, `Nothing is nobody's: ${all}.`].join('\n');
