@@ -2,9 +2,10 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Cloud } from '../clouds/cloud.ts';
+import type { CloudResource } from '../model/cloud-resource.ts';
 import { StyxError } from '../model/errors.ts';
 import { lifeOf } from '../model/identity.ts';
-import { type Instance, instanceExists } from '../model/machines.ts';
+import { instanceExists } from '../model/machines.ts';
 import type { Finding, LeftMachine } from './doctor.ts';
 import { type Known, terminate } from './doctor-workflows.ts';
 import { toStyxError } from './errors.ts';
@@ -13,13 +14,11 @@ import { tellCluster } from './history-cluster.ts';
 import type { Link } from './link.ts';
 import { mapLimited } from './pool.ts';
 
-type Place = Parameters<Cloud['list']>[0];
-type Placed = Instance & Place;
-
 /** The index may not have the cluster yet for which a younger one was made. */
 const YOUNG_MS = 15_000;
 const END_MS = 60_000;
 const CALLS_AT_ONCE = 8;
+
 /** Adds to `counted` what machines there are. */
 export async function examineMachines(link: Link, known: Known, counted: { seen: number }): Promise<Finding[]> {
   // Without the list of clusters every machine would seem to be nobody's.
@@ -100,69 +99,54 @@ interface Wanted {
 }
 
 async function onCloud(cloud: Cloud, { link, installation, known, generations, counted }: Wanted): Promise<Finding[]> {
-  const places = await cloud.places();
-  const list = async (tags: Record<string, string>): Promise<Placed[]> => {
-    const lists = await mapLimited(places, CALLS_AT_ONCE, async (place) => {
-      const found = await cloud.list(place, { tags: { 'styx-installation': installation, ...tags } });
-      return found.map((instance) => ({ ...instance, ...place }));
-    });
-    return lists.flat().filter(({ state }) => instanceExists(state));
-  };
-  const all = await list({});
+  // No place: there are no credentials of it here.
+  if ((await cloud.places()).length === 0) return [];
+  const all = (await cloud.owned(installation)).filter(({ kind }) => kind === 'instance');
   counted.seen += all.length;
   if (all.length === 0) return [];
   const findings: Finding[] = [];
   const seen = new Set<string>();
+  const of = (wanted: string) => all.filter(({ workflowId }) => workflowId === wanted);
   for (const { workflowId, generation, how } of generations) {
-    const left = await list({ 'styx-workflow': workflowId, 'styx-generation': generation });
+    const left = of(workflowId).filter((one) => one.generation === generation);
     for (const { id } of left) seen.add(id);
     if (left.length === 0) continue;
     const problem = `its workflow was closed from outside (${how}), and nobody sees to its machines: ${texts(left)}`;
-    findings.push({ severity: 'error', check: 'machines', subject: workflowId, problem, ...endThem(cloud, left) });
+    findings.push({ severity: 'error', check: 'machines', subject: workflowId, problem, ...endThem(left) });
   }
-  await mapLimited(known.clusters, CALLS_AT_ONCE, async ({ workflowId, readable }) => {
-    const own = await list({ 'styx-workflow': workflowId });
+  for (const { workflowId, readable } of known.clusters) {
+    const own = of(workflowId);
     for (const { id } of own) seen.add(id);
-    if (readable || own.length === 0) return;
+    if (readable || own.length === 0) continue;
     const problem = `its key is not here, and until it is nothing can stop or end its machines: ${texts(own)}`;
     const next = 'They cost until then: bring the key back, or end the cluster as said of its key.';
     findings.push({ severity: 'warning', check: 'keys', subject: workflowId, problem, next });
-  });
+  }
   const oldest = (known.listedAt ?? 0) - YOUNG_MS;
-  const unclaimed = () => all.filter(({ id, createdAt }) => !seen.has(id) && createdAt < oldest);
+  const unclaimed = () => all.filter(({ id, createdAt }) => !seen.has(id) && (createdAt ?? 0) < oldest);
   // While a cluster goes on as new the index may have none of its runs as a running one.
   for (const workflowId of unclaimed().length === 0 ? [] : known.closed) {
-    const own = (await list({ 'styx-workflow': workflowId })).filter(({ id }) => !seen.has(id));
+    const own = of(workflowId).filter(({ id }) => !seen.has(id));
     if (own.length > 0 && (await runningLife(link, workflowId)) !== null) for (const { id } of own) seen.add(id);
   }
   const nobodys = unclaimed();
   if (nobodys.length > 0) {
     const problem = `machines of this installation that belong to no cluster that runs: ${texts(nobodys)}`;
-    findings.push({
-      severity: 'error',
-      check: 'machines',
-      subject: cloud.name,
-      problem,
-      ...endThem(cloud, nobodys),
-    });
+    findings.push({ severity: 'error', check: 'machines', subject: cloud.name, problem, ...endThem(nobodys) });
   }
   return findings;
 }
 
-function texts(machines: readonly Instance[]): string {
+function texts(machines: readonly CloudResource[]): string {
   return machines.map(({ id, state }) => `${id} (${state})`).join(', ');
 }
 
-function endThem(cloud: Cloud, machines: readonly Placed[]): Pick<Finding, 'next' | 'machines'> {
+function endThem(machines: readonly CloudResource[]): Pick<Finding, 'next' | 'machines'> {
   return {
     next: '`styx doctor --end-machines` ends them now, with what is on their disks; `styx sweep --fix` after a second look.',
-    machines: machines.map(({ id, placementKey, region, zone }) => ({
-      cloud: cloud.name,
-      region,
-      zone,
-      id,
-      placementKey,
-    })),
+    machines: machines.flatMap(({ cloud, region, zone, id, placementKey }) =>
+      placementKey === null ? [] : [{ cloud, region, zone, id, placementKey }],
+    ),
   };
 }
 
