@@ -28,7 +28,7 @@ import { isNotFound, isUnanswered, toStyxError } from './errors.ts';
 import { type FollowOptions, type OperationEnd, waitForJob, waitForOperation } from './follow.ts';
 import { clusterHistory, type HistoryEntry, type HistoryOptions } from './history.ts';
 import type { Link } from './link.ts';
-import { isGlob, matchesGlob, nearest } from './names.ts';
+import { didYouMean, isGlob, matchesGlob } from './names.ts';
 import { mapLimited } from './pool.ts';
 import { repeat } from './repeat.ts';
 import { withSnapshots } from './snapshots.ts';
@@ -309,10 +309,10 @@ export class Clusters {
     const others = await this.#ids()
       .then((infos) => infos.map(({ workflowId }) => parseClusterId(workflowId)?.name ?? ''))
       .catch(() => []);
-    const near = nearest(name, others);
+    const hint = didYouMean(name, others);
     return new StyxError('not-found', `Cluster '${name}' does not exist`, {
       cause,
-      ...(near.length === 0 ? {} : { hint: `Did you mean ${near.map((other) => `'${other}'`).join(' or ')}?` }),
+      ...(hint === null ? {} : { hint }),
     });
   }
 

@@ -33,7 +33,7 @@ import { onAllowedClouds } from './clouds.ts';
 import type { CommandOptions } from './clusters.ts';
 import { isNotFound, isUnanswered, toStyxError } from './errors.ts';
 import type { Link } from './link.ts';
-import { nearest } from './names.ts';
+import { didYouMean } from './names.ts';
 import { repeat } from './repeat.ts';
 import { withSnapshots } from './snapshots.ts';
 
@@ -169,12 +169,8 @@ export class Jobs {
       if ((await this.summary(id)) !== null) return id;
     }
     const names = isNumber ? [] : (await this.list()).flatMap(({ name }) => name ?? []);
-    const near = nearest(text, [...new Set(names)]);
     throw new StyxError('not-found', `There is no managed job ${isNumber ? text : `'${text}'`}`, {
-      hint:
-        near.length > 0
-          ? `Did you mean ${near.map((name) => `'${name}'`).join(' or ')}?`
-          : 'Run `styx jobs queue` to see those that there are.',
+      hint: didYouMean(text, [...new Set(names)]) ?? 'Run `styx jobs queue` to see those that there are.',
     });
   }
 

@@ -56,3 +56,9 @@ export function nearest(wanted: string, names: readonly string[]): string[] {
     .slice(0, 3)
     .map(({ name }) => name);
 }
+
+/** `Did you mean 'a' or 'b'?`; null when nothing is near. */
+export function didYouMean(wanted: string, names: readonly string[]): string | null {
+  const near = nearest(wanted, names);
+  return near.length === 0 ? null : `Did you mean ${near.map((name) => `'${name}'`).join(' or ')}?`;
+}
