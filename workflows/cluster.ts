@@ -118,8 +118,12 @@ class ClusterEntity {
 
   async run(): Promise<void> {
     this.listen();
-    if (this.input.state === undefined && this.input.launch !== undefined) this.launchAtOnce(this.input.launch);
-    if (this.input.state === undefined && !(await this.accepted())) return;
+    const { state, launch } = this.input;
+    if (state === undefined) {
+      // That of an owner, who has seen to what may be wrong with it.
+      if (launch !== undefined) this.command({ kind: 'launch', payload: launch });
+      if (!(await this.accepted())) return;
+    }
     for (;;) {
       // First what a list shows, in the very task that answered a command.
       this.show();
@@ -164,19 +168,11 @@ class ClusterEntity {
     setHandler(messages.rayEndedSignal, (event) => this.apply({ type: 'rayEnded', ...event }));
   }
 
-  /** The launch that an owner's cluster begins with; what is wrong with it, its owner has seen to. */
-  private launchAtOnce(payload: NonNullable<ClusterInput['launch']>): void {
-    const { state, effects } = applyCommand(this.state, { kind: 'launch', payload }, Date.now());
-    this.changed(state, effects);
-  }
-
   /** A command of the owner's is the same as a person's, but comes as a signal: workflows send no updates. */
   private obey({ kind, requestId, user }: OwnerCommand): void {
     const base = { requestId, user };
     const command: Command = kind === 'down' ? { kind, payload: base } : { kind, payload: { ...base, jobs: null } };
-    if (commandProblem(this.state, command, Date.now()) !== null) return;
-    const { state, effects } = applyCommand(this.state, command, Date.now());
-    this.changed(state, effects);
+    if (commandProblem(this.state, command, Date.now()) === null) this.command(command);
   }
 
   private reportNow(): ClusterReport | null {
@@ -209,20 +205,18 @@ class ClusterEntity {
       [CommandPayloads[K]]
     >;
     const command = (payload: CommandPayloads[K]) => ({ kind, payload }) as unknown as Command;
-    setHandler(
-      definition,
-      (payload) => {
-        const { state, effects, answer } = applyCommand(this.state, command(payload), Date.now());
-        this.changed(state, effects);
-        return answer;
+    setHandler(definition, (payload) => this.command(command(payload)), {
+      validator: (payload) => {
+        const problem = shapeProblem(payload) ?? commandProblem(this.state, command(payload), Date.now());
+        if (problem !== null) throw refuse(problem);
       },
-      {
-        validator: (payload) => {
-          const problem = shapeProblem(payload) ?? commandProblem(this.state, command(payload), Date.now());
-          if (problem !== null) throw refuse(problem);
-        },
-      },
-    );
+    });
+  }
+
+  private command(command: Command): CommandAnswer {
+    const { state, effects, answer } = applyCommand(this.state, command, Date.now());
+    this.changed(state, effects);
+    return answer;
   }
 
   private apply(event: ClusterEvent): void {
