@@ -134,6 +134,8 @@ test('Ctrl-C detaches from a job, which goes on', { timeout: 240_000 }, async ()
 
 // Whoever waits for longer than two seconds asks all the same, so that a machine that is busy with other tests may lose one.
 const idle = process.env.STYX_TEST_LONG === '1';
+if (!idle)
+  console.log('SKIPPED: that looking at jobs costs none of their tasks: for idle machines, STYX_TEST_LONG=1 runs it');
 test.runIf(idle)(
   'looking at jobs from their first moment on cost none of their workflow tasks',
   {
