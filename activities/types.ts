@@ -58,7 +58,10 @@ export interface BootstrapInput {
 /** What a job's steps need to know of it. */
 export interface JobRef {
   readonly cluster: ClusterRef;
-  readonly jobId: number;
+  /** `numberOnNodes`. The field that steps of older builds make the job's key of too, so that a job has one key whoever begins it. */
+  readonly jobId: number | string;
+  /** Its number; absent: `jobId` is. */
+  readonly number?: number;
   readonly taskId: string;
   /** Workflow that exits are reported to. */
   readonly owner: string;
@@ -83,8 +86,8 @@ export interface RayPlace {
 
 export interface RayInputBase {
   readonly cluster: ClusterRef;
-  /** Number of the workflow that sees to Ray. */
-  readonly child: number;
+  /** `numberOnNodes` of the workflow that sees to Ray. */
+  readonly child: number | string;
   readonly spec: RaySpec;
   readonly timing: Timing;
   /** Workflow that exits are reported to. */

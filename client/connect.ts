@@ -103,8 +103,9 @@ export async function connect(options: ConnectOptions = {}): Promise<Styx> {
     pool ??= openPool();
     const look = (budget: number) => clusters.view(name, { budget });
     const secretValues = (generation: string, jobId: number) => clusters.secretValues(name, generation, jobId);
+    const lifeOfJob = (generation: string, jobId: number) => clusters.lifeOfJob(name, generation, jobId);
     const secret = installationSecret(home);
-    yield* jobLogs({ workspace, name, look, pool: await pool, secret, secretValues }, logOptions);
+    yield* jobLogs({ workspace, name, look, pool: await pool, secret, secretValues, lifeOfJob }, logOptions);
   }
   return {
     home,
