@@ -61,6 +61,22 @@ export interface JobListOptions {
   readonly limit?: number;
 }
 
+/** Plain JSON, so that it can be the answer of an activity. */
+export interface ChildJob {
+  readonly type: typeof MANAGED_JOB_WORKFLOW;
+  /** The workflow that starts it may end before it. */
+  readonly options: ChildJobOptions & { readonly workflowId: string; readonly parentClosePolicy: 'ABANDON' };
+}
+
+interface ChildJobOptions {
+  readonly taskQueue: string;
+  readonly args: [ManagedJobInput];
+  readonly workflowIdReusePolicy: 'REJECT_DUPLICATE';
+  readonly memo: Record<string, unknown>;
+  readonly searchAttributes: Record<string, string[]>;
+  readonly staticSummary: string;
+}
+
 export interface JobsContext {
   readonly link: Link;
   readonly workspace: string;
@@ -99,6 +115,31 @@ export class Jobs {
    * @throws invalid, transient
    */
   async launch(request: JobRequest, options: CommandOptions = {}): Promise<{ id: string }> {
+    const { id, ...start } = await this.#start(request, options);
+    const send = async (deadline: number) => {
+      try {
+        await this.#context.link.call(deadline, (workflow) =>
+          workflow.start(MANAGED_JOB_WORKFLOW, { workflowId: id, ...start }),
+        );
+      } catch (error) {
+        // Sent before, and accepted.
+        if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+      }
+    };
+    await repeat(send, options);
+    return { id };
+  }
+
+  /**
+   * What starts the job as a child of a workflow of your own, with its files and secrets as they are now. Give a request id that stays the same when
+   * this is tried again. @throws invalid
+   */
+  async child(request: JobRequest, options: CommandOptions & { requestId: string }): Promise<ChildJob> {
+    const { id: workflowId, ...start } = await this.#start(request, options);
+    return { type: MANAGED_JOB_WORKFLOW, options: { workflowId, ...start, parentClosePolicy: 'ABANDON' } };
+  }
+
+  async #start(request: JobRequest, options: CommandOptions) {
     const { link, home, workspace, user, timing, allowedClouds = null, installConda = false } = this.#context;
     const requestId = options.requestId ?? randomUUID();
     const problem = requestIdProblem(requestId);
@@ -122,36 +163,25 @@ export class Jobs {
     };
     const id = managedJobId(workspace, requestId);
     const manifests = manifestsOf(input.task);
-    const send = async (deadline: number) => {
-      try {
-        await link.call(deadline, (workflow) =>
-          workflow.start(MANAGED_JOB_WORKFLOW, {
-            workflowId: id,
-            taskQueue: CLUSTER_QUEUE,
-            args: [input],
-            workflowIdReusePolicy: 'REJECT_DUPLICATE',
-            memo: {
-              [MEMO_KEY]: managedJobMemo(input, newManagedJob(input.submittedAt), input.submittedAt),
-              ...(manifests.length === 0 ? {} : { [FILES_MEMO]: manifests }),
-            },
-            // A list shows it before a worker has seen it.
-            searchAttributes: {
-              [SEARCH.kind]: [JOB_KIND],
-              [SEARCH.workspace]: [workspace],
-              [SEARCH.user]: [user],
-              [SEARCH.status]: ['PENDING'],
-              ...(input.task.name === null ? {} : { [SEARCH.name]: [input.task.name] }),
-            },
-            staticSummary: `Managed job ${input.task.name ?? ''}`.trim(),
-          }),
-        );
-      } catch (error) {
-        // Sent before, and accepted.
-        if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
-      }
-    };
-    await repeat(send, options);
-    return { id };
+    return {
+      id,
+      taskQueue: CLUSTER_QUEUE,
+      args: [input],
+      workflowIdReusePolicy: 'REJECT_DUPLICATE',
+      memo: {
+        [MEMO_KEY]: managedJobMemo(input, newManagedJob(input.submittedAt), input.submittedAt),
+        ...(manifests.length === 0 ? {} : { [FILES_MEMO]: manifests }),
+      },
+      // A list shows it before a worker has seen it.
+      searchAttributes: {
+        [SEARCH.kind]: [JOB_KIND],
+        [SEARCH.workspace]: [workspace],
+        [SEARCH.user]: [user],
+        [SEARCH.status]: ['PENDING'],
+        ...(input.task.name === null ? {} : { [SEARCH.name]: [input.task.name] }),
+      },
+      staticSummary: `Managed job ${input.task.name ?? ''}`.trim(),
+    } satisfies ChildJobOptions & { id: string };
   }
 
   /** The workflow of a job that is given by its number, its name (of several the newest), or its id. @throws not-found */

@@ -1,9 +1,12 @@
 /** A managed job as it is shown. */
 import { formatDuration } from './duration.ts';
+import { StyxError } from './errors.ts';
 import {
   type Copy,
+  isManagedEnd,
   type ManagedJobInput,
   type ManagedJobMemo,
+  type ManagedJobResult,
   type ManagedJobState,
   type ManagedJobView,
   managedJobId,
@@ -38,6 +41,13 @@ export function managedJobView(input: ManagedJobInput, state: ManagedJobState, n
     numNodes: task.numNodes,
     costSoFar: costOf(state, now),
   };
+}
+
+/** Of a job that is over. */
+export function managedJobResult(input: ManagedJobInput, state: ManagedJobState, now: number): ManagedJobResult {
+  const { status, number, reason } = state;
+  if (!isManagedEnd(status)) throw new StyxError('internal', `a job that is ${status} has no result`);
+  return { id: managedJobId(input.workspace, input.requestId), number, status, reason, cost: costOf(state, now) };
 }
 
 /** Cut to fit its column and the memo's 2 kB. */

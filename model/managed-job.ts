@@ -183,6 +183,19 @@ export interface ManagedJobInput {
   readonly state?: unknown;
 }
 
+/** What its workflow answers when the last of its machines is gone. */
+export interface ManagedJobResult {
+  /** Its workflow. */
+  readonly id: string;
+  /** Null: it ended before the queue gave it one. */
+  readonly number: number | null;
+  readonly status: ManagedEnd;
+  /** Why, for people; empty when that is plain. */
+  readonly reason: string;
+  /** Dollars, of all its copies. */
+  readonly cost: number;
+}
+
 export const MANAGED_JOB_WORKFLOW = 'managedJob';
 export const JOB_KIND = 'job';
 
