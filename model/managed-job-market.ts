@@ -11,7 +11,7 @@ import { endGently, startCopy } from './managed-job-steps.ts';
 import { decideMarket, type MarketDecision, type MarketFacts, type MarketRule } from './market.ts';
 import type { MarketState } from './market-state.ts';
 import type { ClusterReport } from './owned-cluster.ts';
-import { type PlaceOrder, sameRegion } from './place-order.ts';
+import { type PlaceOrder, type RegionRef, sameRegion } from './place-order.ts';
 import { keptOf } from './uniform-progress.ts';
 
 /** How long it is believed that spot machines are to be had, after some were. */
@@ -81,7 +81,7 @@ export function onProbeReport(draft: JobDraft, report: ClusterReport): void {
     const pause = pauseAfter(1, draft.rules.timing);
     const seen: MarketState['seen'] =
       outcome === 'succeeded'
-        ? { spot: 'there', place, until: draft.now + THERE_MS }
+        ? { spot: 'there', place: regionOf(place), until: draft.now + THERE_MS }
         : { spot: 'missing', place: null, until: draft.now + pause };
     change(draft, { seen });
     draft.tell(
@@ -104,8 +104,12 @@ export function probeLost(draft: JobDraft): void {
   draft.effect({ type: 'fence', copy: probe.number, cluster: probe.cluster });
 }
 
+export function probeFenced(draft: JobDraft): void {
+  if (draft.state.market.probe?.phase === 'fencing') probeGone(draft);
+}
+
 /** Its machines are proved gone. */
-export function probeGone(draft: JobDraft): void {
+function probeGone(draft: JobDraft): void {
   const { market, spent, copy, outcome, queue } = draft.state;
   if (market.probe === null) return;
   draft.set({ spent: spent + market.probe.cost });
@@ -160,6 +164,10 @@ function spotPlaces({ market, lastPlace, lostRegions }: ManagedJobState): PlaceO
   const order = nextPlaces('EAGER_NEXT_REGION', lastPlace, lostRegions);
   if (place === null) return order;
   return { prefer: [place], avoid: (order?.avoid ?? []).filter((region) => !sameRegion(region, place)) };
+}
+
+function regionOf(place: RegionRef | null): RegionRef | null {
+  return place === null ? null : { cloud: place.cloud, region: place.region };
 }
 
 function move(draft: JobDraft, { want, why }: MarketDecision): void {

@@ -26,7 +26,7 @@ import { JobDraft, type JobEffect } from './managed-job-draft.ts';
 import {
   copyRuns,
   onProbeReport,
-  probeGone,
+  probeFenced,
   probeLost,
   proceed,
   reconsider,
@@ -164,7 +164,7 @@ function apply(draft: JobDraft, event: ManagedJobEvent): void {
       draft.phase('fencing');
       return draft.effect({ type: 'fence', copy: copy.number, cluster: copy.cluster });
     case 'fenced':
-      if (draft.state.market.probe?.number === event.copy) return probeGone(draft);
+      if (draft.state.market.probe?.number === event.copy) return probeFenced(draft);
       if (copy?.number === event.copy && copy.phase === 'fencing') gone(draft);
       return;
     case 'due':
