@@ -67,7 +67,8 @@ function withStrategy(recovery: RecoveryPolicy, asked: string | undefined, useSp
       ...(near === null ? {} : { hint: `Did you mean ${near}?` }),
     });
   }
-  const chosen = { fallback: DEFAULT_FALLBACK, ...recovery, strategy };
+  const fallback = strategy === 'on_demand_fallback' ? { fallback: recovery.fallback ?? DEFAULT_FALLBACK } : {};
+  const chosen = { ...recovery, ...fallback, strategy };
   const problem = recoveryProblem(chosen, useSpot);
   if (problem !== null) throw new StyxError('invalid', `--job-recovery ${asked}: ${problem}`);
   return chosen;
