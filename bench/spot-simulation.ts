@@ -123,8 +123,9 @@ export function simulate(
       present = null;
     }
     const someThere = zones.some(({ index }) => isThere(index, now));
-    const looks: boolean = (present === null && strategy.looksEvery === 0) || now >= lookedAt + strategy.looksEvery;
-    if (present?.market === 'on-demand' && looks && strategy.looksEvery > 0 && hold !== 'until-done') {
+    const every = strategy.looksEvery;
+    const looks: boolean = every === 0 || (present?.market === 'on-demand' && now >= lookedAt + every);
+    if (present?.market === 'on-demand' && looks && every > 0 && hold !== 'until-done') {
       lookedAt = now;
       if (someThere) cost += (prices.spot * LOOK_MS) / 3_600_000;
     }
