@@ -5,6 +5,8 @@
 import type { Failure } from './errors.ts';
 import { stableHash } from './identity.ts';
 import type { LossCause, RecoveryPolicy } from './job-recovery.ts';
+import type { Market } from './market.ts';
+import type { MarketState } from './market-state.ts';
 import type { ClusterReport } from './owned-cluster.ts';
 import type { RegionRef } from './place-order.ts';
 import type { Task } from './task.ts';
@@ -68,6 +70,8 @@ export interface Copy {
   readonly number: number;
   /** Name of its cluster. */
   readonly cluster: string;
+  /** What its strategy chose; null: what the task asks for. */
+  readonly market: Market | null;
   /** STYX_JOB_TRY of its scripts. */
   readonly try: number;
   readonly phase: CopyPhase;
@@ -91,6 +95,7 @@ export interface PastCopy {
   readonly logs: 'kept' | 'lost' | null;
   readonly why: string;
   readonly cost: number;
+  readonly market: Market | null;
 }
 
 export interface JobEvent {
@@ -132,11 +137,14 @@ export interface ManagedJobState {
   readonly errorRestarts: number;
   /** Launches that failed since machines last stood. */
   readonly failedLaunches: number;
+  /** Copies that stood and whose machines were taken away, vanished or fell silent. */
+  readonly preemptions: number;
   /** Copies in a row that ended soon after they stood. */
   readonly shortRuns: number;
   readonly everStood: boolean;
   readonly lastPlace: RegionRef | null;
   readonly lostRegions: readonly RegionRef[];
+  readonly market: MarketState;
   readonly queue: QueuePhase;
   /** When another launch is asked for; null: no such wait. */
   readonly nextAt: number | null;

@@ -16,7 +16,14 @@ import {
 } from '@temporalio/workflow';
 import { FILES_MEMO, MEMO_KEY, SEARCH } from '../model/commands.ts';
 import { type Failure, StyxError } from '../model/errors.ts';
-import { JOB_KIND, type JobRules, type ManagedJobInput, type ManagedJobResult } from '../model/managed-job.ts';
+import { recoveryProblem } from '../model/job-recovery.ts';
+import {
+  type Copy,
+  JOB_KIND,
+  type JobRules,
+  type ManagedJobInput,
+  type ManagedJobResult,
+} from '../model/managed-job.ts';
 import type { JobEffect } from '../model/managed-job-draft.ts';
 import { parseManagedJobState } from '../model/managed-job-schema.ts';
 import {
@@ -47,7 +54,7 @@ export async function managedJob(input: RunInput): Promise<ManagedJobResult> {
 }
 
 /** What stands in the way of ever carrying it out; the client has looked too. */
-function refusal({ task }: ManagedJobInput): Failure | null {
+function refusal({ task, recovery }: ManagedJobInput): Failure | null {
   try {
     validateTask(task);
   } catch (error) {
@@ -56,7 +63,9 @@ function refusal({ task }: ManagedJobInput): Failure | null {
   }
   const files = filesProblem(task);
   if (files !== null) return { kind: 'invalid', message: `The task's files are not there: ${files}.` };
-  return task.run === null ? { kind: 'invalid', message: 'A managed job needs a run script.' } : null;
+  if (task.run === null) return { kind: 'invalid', message: 'A managed job needs a run script.' };
+  const problem = recoveryProblem(recovery, task.resources.useSpot);
+  return problem === null ? null : { kind: 'invalid', message: `Its job_recovery cannot be followed: ${problem}.` };
 }
 
 class ManagedJob {
@@ -139,7 +148,7 @@ class ManagedJob {
   /** Sleeps until a message or the alarm, and does what the alarm is for. */
   private async nextChange(): Promise<void> {
     const seen = this.changes;
-    const lookAt = this.state.copy === null ? null : this.lookAt;
+    const lookAt = this.clusters().length === 0 ? null : this.lookAt;
     const times = [dueAt(this.state, this.rules), lookAt].filter((time) => time !== null);
     if (times.length > 0) this.alarm.set(Math.min(...times));
     await condition(() => this.changes !== seen || this.outbox.length > 0 || this.alarm.rung);
@@ -147,10 +156,15 @@ class ManagedJob {
     const now = Date.now();
     const due = dueAt(this.state, this.rules);
     if (due !== null && now >= due) this.apply({ type: 'due' });
-    const { copy } = this.state;
-    if (copy === null || now < this.lookAt || this.outbox.length > 0) return;
+    const clusters = this.clusters();
+    if (clusters.length === 0 || now < this.lookAt || this.outbox.length > 0) return;
     this.lookAt = now + this.input.timing.describeOpsEvery;
-    this.effects.look(copy);
+    for (const cluster of clusters) this.effects.look(cluster);
+  }
+
+  private clusters(): Pick<Copy, 'number' | 'cluster'>[] {
+    const { copy, market } = this.state;
+    return [copy, market.probe].filter((one) => one !== null);
   }
 
   private mustContinueAsNew(): boolean {
