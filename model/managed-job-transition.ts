@@ -25,6 +25,7 @@ import {
 } from './managed-job.ts';
 import { JobDraft, type JobEffect } from './managed-job-draft.ts';
 import type { ClusterReport } from './owned-cluster.ts';
+import { askPool, awaitsPool, hasLeft, isPooled, leaveWorker, poolAway } from './pooled-job.ts';
 
 export type ManagedJobEvent =
   /** What a submission asks can never be carried out. */
@@ -38,44 +39,16 @@ export type ManagedJobEvent =
   /** Its cluster's workflow closed without saying that its machines are gone. */
   | { readonly type: 'clusterLost'; readonly copy: number }
   | { readonly type: 'fenced'; readonly copy: number }
+  /** Its pool's word: on which worker the next copy runs. */
+  | { readonly type: 'placed'; readonly copy: number; readonly cluster: string }
+  | { readonly type: 'poolAway' }
   /** A moment that `dueAt` named has come. */
   | { readonly type: 'due' };
 
+export { newManagedJob } from './new-managed-job.ts';
+
 const REMEMBERED_COPIES = 20;
 const REMEMBERED_CANCELS = 20;
-
-export function newManagedJob(submittedAt: number): ManagedJobState {
-  return {
-    version: 1,
-    status: 'PENDING',
-    statusSince: submittedAt,
-    reason: '',
-    cause: null,
-    number: null,
-    submittedAt,
-    startedAt: null,
-    endedAt: null,
-    ranMs: 0,
-    runningSince: null,
-    cancelledBy: null,
-    outcome: null,
-    copies: 0,
-    copy: null,
-    past: [],
-    recoveries: 0,
-    errorRestarts: 0,
-    failedLaunches: 0,
-    shortRuns: 0,
-    everStood: false,
-    lastPlace: null,
-    lostRegions: [],
-    queue: 'waiting',
-    nextAt: null,
-    spent: 0,
-    events: [{ at: submittedAt, text: 'PENDING' }],
-    requests: [],
-  };
-}
 
 /** Nothing is left to be done: it has its number, its machines are gone, and the queue knows. */
 export function isManagedJobOver(state: ManagedJobState): boolean {
@@ -114,7 +87,9 @@ function apply(draft: JobDraft, event: ManagedJobEvent): void {
       return conclude(draft, 'FAILED_PRECHECKS', failureText(event.failure));
     case 'queued':
       if (draft.state.number === null) draft.set({ number: event.number });
-      if (event.admitted && copy === null && draft.state.outcome === null && draft.state.queue === 'waiting') {
+      if (copy !== null || draft.state.outcome !== null || draft.state.queue !== 'waiting') return;
+      if (isPooled(draft)) askPool(draft);
+      else if (event.admitted) {
         draft.set({ queue: 'launching' });
         startCopy(draft);
       }
@@ -143,6 +118,12 @@ function apply(draft: JobDraft, event: ManagedJobEvent): void {
     case 'fenced':
       if (copy?.number === event.copy && copy.phase === 'fencing') gone(draft);
       return;
+    case 'placed':
+      if (awaitsPool(draft) && event.copy === draft.state.copies + 1) return startCopy(draft, event.cluster);
+      if (copy?.number !== event.copy) draft.effect({ type: 'leavePool', copy: event.copy, lost: false });
+      return;
+    case 'poolAway':
+      return poolAway(draft);
     case 'due':
       return due(draft);
     default:
@@ -150,10 +131,11 @@ function apply(draft: JobDraft, event: ManagedJobEvent): void {
   }
 }
 
-function startCopy(draft: JobDraft): void {
+/** @param worker of a pool, in place of a cluster of its own */
+function startCopy(draft: JobDraft, worker?: string): void {
   const { state, rules } = draft;
   const number = state.copies + 1;
-  const cluster = copyCluster(rules.workflowId, number);
+  const cluster = worker ?? copyCluster(rules.workflowId, number);
   const order = nextPlaces(rules.recovery.strategy, state.lastPlace, state.lostRegions);
   const copy: Copy = {
     number,
@@ -169,7 +151,11 @@ function startCopy(draft: JobDraft): void {
   };
   draft.set({ copies: number, copy, nextAt: null });
   if (!state.everStood) draft.status('STARTING');
-  draft.tell(`launching copy ${number} on cluster ${cluster}`);
+  draft.tell(`${worker === undefined ? 'launching' : 'submitting'} copy ${number} on cluster ${cluster}`);
+  if (worker !== undefined) {
+    draft.status(draft.state.status);
+    return draft.effect({ type: 'submitToWorker', copy: number, cluster, try: copy.try });
+  }
   draft.effect({
     type: 'startCluster',
     copy: number,
@@ -182,7 +168,8 @@ function startCopy(draft: JobDraft): void {
 function onReport(draft: JobDraft, before: Copy, report: ClusterReport): void {
   const place = report.place ?? before.report?.place ?? null;
   draft.copy({ report: { ...report, place } });
-  if (!before.stood && report.launch?.outcome === 'succeeded') {
+  const taken = !isPooled(draft) || report.job !== null;
+  if (!before.stood && taken && report.launch?.outcome === 'succeeded') {
     draft.copy({ stood: true });
     draft.set({
       everStood: true,
@@ -200,6 +187,8 @@ function onReport(draft: JobDraft, before: Copy, report: ClusterReport): void {
   else if (copy.phase === 'cancelling' && (report.job === null || isTerminalJob(report.job.status))) collect(draft);
   // Whatever it was that was waited for, it went with the machines.
   const now = draft.state.copy;
+  if (now?.number === copy.number && now.phase === 'ending' && isPooled(draft) && hasLeft(draft))
+    return endCluster(draft);
   if (now === null || now.number !== copy.number || report.status !== 'TERMINATED') return;
   if (report.operation !== null || now.phase === 'fencing') return;
   if (draft.state.outcome === null && now.why === '') lose(draft, 'machines', 'its machines are gone', false);
@@ -321,6 +310,10 @@ function endCluster(draft: JobDraft): void {
   const { copy } = draft.state;
   if (copy === null) return;
   draft.phase('ending');
+  if (isPooled(draft)) {
+    leaveWorker(draft);
+    return hasLeft(draft) ? gone(draft) : undefined;
+  }
   draft.effect({ type: 'endCluster', copy: copy.number, cluster: copy.cluster });
 }
 
@@ -342,7 +335,7 @@ function gone(draft: JobDraft): void {
     cost: report?.cost ?? 0,
   };
   draft.set({ copy: null, past: [...past, ended].slice(-REMEMBERED_COPIES), spent: spent + ended.cost });
-  draft.tell(`the machines of copy ${number} are gone`);
+  draft.tell(isPooled(draft) ? `copy ${number} is over` : `the machines of copy ${number} are gone`);
   if (outcome !== null) {
     if (!isManagedEnd(draft.state.status)) draft.status(outcome.status, outcome.reason);
     return draft.queue('ended');
@@ -361,13 +354,15 @@ function cancel(draft: JobDraft, requestId: string, user: string): void {
   draft.set({ cancelledBy: user, outcome: { status: 'CANCELLED', reason: '' }, nextAt: null });
   if (copy === null) {
     draft.status('CANCELLED');
+    if (isPooled(draft)) draft.effect({ type: 'leavePool', copy: draft.state.copies + 1, lost: false });
     return draft.queue('ended');
   }
   draft.status('CANCELLING');
   draft.copy({ why: `cancelled by ${user}`.slice(0, 200) });
   if (copy.phase !== 'live') return;
   const job = copy.report?.job ?? null;
-  if (!copy.stood || job === null || isTerminalJob(job.status)) return endCluster(draft);
+  const over = !copy.stood || job === null || isTerminalJob(job.status);
+  if (isPooled(draft) ? hasLeft(draft) : over) return endCluster(draft);
   draft.phase('cancelling');
   draft.effect({ type: 'cancelOnCluster', copy: copy.number, cluster: copy.cluster });
 }
@@ -379,6 +374,7 @@ function due(draft: JobDraft): void {
   if (copy === null) {
     draft.set({ nextAt: null });
     // It keeps its slot over a recovery; one that gave it back has to wait for another.
+    if (isPooled(draft)) return askPool(draft);
     return queue === 'parked' ? draft.queue('waiting') : startCopy(draft);
   }
   if (copy.phase === 'cancelling') return collect(draft);

@@ -10,12 +10,14 @@ import type { JobEffect } from '../model/managed-job-draft.ts';
 import type { ManagedJobEvent } from '../model/managed-job-transition.ts';
 import type { OwnerCommand } from '../model/owned-cluster.ts';
 import { CLUSTER_QUEUE } from '../model/queues.ts';
-import type { Task } from '../model/task.ts';
 import { failureOf } from './failures.ts';
 import { ownerCommandSignal, tellQueueSignal } from './messages.ts';
+import { endMachinesOf, lookAt } from './owned-cluster.ts';
 import { tell } from './parent.ts';
+import { PooledJob } from './pooled-job.ts';
 import type { QueueInput } from './queue.ts';
-import { dutyStep, longStep, step } from './steps.ts';
+import { longStep, step } from './steps.ts';
+import { taskOfCopy } from './task-of-copy.ts';
 
 /** The cloud is asked this often about the machines of a job that failed; then the exit code is believed. */
 const VERIFY_TRIES = 8;
@@ -28,6 +30,8 @@ export class JobEffects {
   private readonly input: ManagedJobInput;
   private readonly event: (event: ManagedJobEvent) => void;
   private readonly id = workflowInfo().workflowId;
+  /** Of a job that runs in a pool. */
+  private readonly pooled: PooledJob | null;
   private busy = 0;
   private looking = false;
 
@@ -35,6 +39,7 @@ export class JobEffects {
   constructor(input: ManagedJobInput, event: (event: ManagedJobEvent) => void) {
     this.input = input;
     this.event = event;
+    this.pooled = input.pool === undefined ? null : new PooledJob(input, input.pool, event);
   }
 
   /** No step is under way. */
@@ -49,14 +54,14 @@ export class JobEffects {
         await this.startCluster(effect, state);
         return true;
       case 'cancelOnCluster':
-        return await this.command(effect, 'cancel');
+        return await (this.pooled?.cancel(effect) ?? this.command(effect, 'cancel'));
       case 'endCluster':
         return await this.command(effect, 'down');
       case 'verify':
         this.beside(() => this.verify(effect.copy, effect.cluster));
         return true;
       case 'collect':
-        this.beside(() => this.collect(effect.copy, effect.cluster));
+        this.beside(() => this.collect(effect.copy, effect.cluster, state));
         return true;
       case 'fence':
         this.beside(() => this.fence(effect.copy, effect.cluster));
@@ -64,6 +69,11 @@ export class JobEffects {
       case 'tellQueue':
         await this.tellQueue(effect.phase, state);
         return true;
+      case 'askPool':
+      case 'leavePool':
+      case 'submitToWorker':
+      case 'leaveWorker':
+        return (await this.pooled?.carryOut(effect, state)) ?? true;
       default:
         return assertNever(effect);
     }
@@ -75,9 +85,7 @@ export class JobEffects {
     this.looking = true;
     this.beside(async () => {
       try {
-        const asked = step(this.input.timing, `look at ${cluster}`).lookAtCluster({
-          workflowId: this.clusterId(cluster),
-        });
+        const asked = lookAt(this.input.timing, this.clusterId(cluster), this.pooled?.guest(copy));
         const { state, report } = await asked;
         if (report !== null) this.event({ type: 'report', report });
         if (state !== 'running' && report?.status !== 'TERMINATED') this.event({ type: 'clusterLost', copy });
@@ -129,12 +137,7 @@ export class JobEffects {
 
   private launch(effect: Start, number: number, taskId: string): LaunchCommand {
     const { user, resourcesText, conda } = this.input;
-    const task = taskOfCopy(this.input.task, {
-      SKYPILOT_MANAGED_JOB_ID: String(number),
-      SKYPILOT_TASK_IDS: taskId,
-      STYX_MANAGED_JOB_ID: String(number),
-      STYX_JOB_TRY: String(effect.try),
-    });
+    const task = taskOfCopy(this.input.task, number, taskId, effect.try);
     const { order } = effect;
     return {
       requestId: `copy-${effect.copy}`,
@@ -165,26 +168,19 @@ export class JobEffects {
     this.event({ type: 'verified', copy, stands });
   }
 
-  private async collect(copy: number, cluster: string): Promise<void> {
+  private async collect(copy: number, cluster: string, { copy: now }: ManagedJobState): Promise<void> {
     const { timing, task } = this.input;
     const asking = longStep(timing, `keep the logs of ${cluster}`, COLLECT_MS);
     const workflowId = this.clusterId(cluster);
+    const jobId = this.pooled === null ? {} : { jobId: now?.report?.job?.id ?? 0 };
     const kept = await asking
-      .collectLogs({ workflowId, job: this.id, copy, secrets: task.secrets, timing })
+      .collectLogs({ workflowId, job: this.id, copy, ...jobId, secrets: task.secrets, timing })
       .catch((error: unknown) => ({ problem: failureOf(error).message }));
     this.event({ type: 'collected', copy, problem: kept.problem });
   }
 
   private async fence(copy: number, name: string): Promise<void> {
-    const { timing } = this.input;
-    const intents = await step(timing, `find the machines of ${name}`).intentsOf({ workflowId: this.clusterId(name) });
-    if (intents !== null) {
-      const { cluster, placements } = intents;
-      const ending = dutyStep(timing, `terminate the machines of ${name}`, 'terminate');
-      await Promise.all(
-        placements.map((placement) => ending.terminateMachines({ cluster, placement, timing, until: 'gone' })),
-      );
-    }
+    await endMachinesOf(this.input.timing, this.clusterId(name), name);
     this.event({ type: 'fenced', copy });
   }
 
@@ -212,11 +208,4 @@ export class JobEffects {
       });
     }
   }
-}
-
-/** With the names that say whose copy it is, which a task cannot replace; its cluster is the job's to end. */
-function taskOfCopy(task: Task, own: Readonly<Record<string, string>>): Task {
-  const { budget: _budget, ...rest } = task;
-  const secrets = Object.fromEntries(Object.entries(task.secrets).filter(([name]) => !Object.hasOwn(own, name)));
-  return { ...rest, envs: { ...task.envs, ...own }, secrets, autostop: null };
 }
