@@ -17,7 +17,6 @@ const NOT_EXECUTED = {
   volumes: (task) => Object.keys(task.volumes).length > 0,
   managed_secrets: (task) => task.managedSecrets.length > 0,
   service: (task) => task.service !== null,
-  pool: (task) => task.pool !== null,
   inputs: (task) => task.inputs !== null,
   outputs: (task) => task.outputs !== null,
   event_callback: (task) => task.eventCallback !== null,
@@ -70,6 +69,10 @@ const NOT_OF_POOLS: Readonly<Record<string, (task: TaskSpec) => string | null>> 
   ray: (task) => (task.ray === null ? null : `of a pool is ${NOT_YET}`),
 };
 
+const OF_POOLS: typeof NOT_OF_POOLS = {
+  pool: (task) => (task.pool === null ? null : 'is for pools of workers: make one with `styx jobs pool apply`'),
+};
+
 /** Jobs share a worker of a pool, whose machines are made and filled once for all of them. */
 const NOT_OF_POOLED_JOBS: Readonly<Record<string, (task: TaskSpec) => string | null>> = {
   setup: (task) => (task.setup === null ? null : 'of a job in a pool is not run: write it into the file of the pool'),
@@ -99,9 +102,9 @@ export interface Obstacle {
 export type TaskUse = 'cluster' | 'managed-job' | 'pooled-job' | 'pool';
 
 const UNUSED: Readonly<Record<TaskUse, readonly (typeof NOT_OF_POOLS)[]>> = {
-  cluster: [],
-  'managed-job': [NOT_OF_MANAGED_JOBS],
-  'pooled-job': [NOT_OF_MANAGED_JOBS, NOT_OF_POOLED_JOBS],
+  cluster: [OF_POOLS],
+  'managed-job': [OF_POOLS, NOT_OF_MANAGED_JOBS],
+  'pooled-job': [OF_POOLS, NOT_OF_MANAGED_JOBS, NOT_OF_POOLED_JOBS],
   pool: [NOT_OF_POOLS],
 };
 
@@ -115,11 +118,7 @@ export function obstacles(task: TaskSpec, use: TaskUse = 'cluster'): Obstacle[] 
     }
   }
   for (const [path, used] of Object.entries(NOT_EXECUTED)) {
-    if (!used(task) || (use === 'pool' && (path === 'pool' || path === 'resources.job_recovery'))) continue;
-    if (path === 'pool') {
-      found.push({ path: [path], message: 'is for pools of workers: run this with `styx jobs pool apply`' });
-      continue;
-    }
+    if (!used(task)) continue;
     if (OF_MANAGED_JOBS.includes(path)) {
       const message = 'is for managed jobs: run this with `styx jobs launch`';
       if (use === 'cluster') found.push({ path: path.split('.'), message });
