@@ -83,3 +83,70 @@ test('a machine that is taken away: its job goes on on another worker, and the w
   await story.poolGone(name);
   await story.nothingLeft();
 });
+
+test('a changed file replaces workers one at a time, and ends no job for it; a cancel ends one job and no worker', async () => {
+  const name = unique('rolled');
+  const ledger = world.ledger(name);
+  await story.apply(name, pool('workers: 2'));
+  const old = await story.pool(name, 'has two workers', ready(2));
+  const wait = `echo $STYX_JOB_TRY >> ${ledger.path}; while [ ! -e ${ledger.path}.go ]; do sleep 0.1; done`;
+  const [first, second] = await Promise.all([1, 2].map((n) => story.submitTo(name, `name: r${n}\nrun: ${wait}\n`)));
+  await until('both run', () => ledger.lines().length === 2);
+  await story.apply(name, pool('workers: 2', 'echo changed'));
+  // Both have a job: one takes no more, and none goes.
+  const draining = await story.pool(name, 'drains one', ({ workerViews }) => workerViews.some((one) => one.draining));
+  expect(draining.workerViews.map(({ version, status }) => `${version} ${status}`)).toEqual(['1 READY', '1 READY']);
+  await story.jobs.cancel(first ?? '');
+  await story.ends(first ?? '', 'CANCELLED');
+  expect((await story.jobs.view(second ?? '')).status).toBe('RUNNING');
+  writeFileSync(`${ledger.path}.go`, '');
+  expect(await story.ends(second ?? '', 'SUCCEEDED')).toMatchObject({ recoveries: 0 });
+  const rolled = await story.pool(name, 'is of the new version', (view) => {
+    return ready(2)(view) && view.workerViews.every(({ version }) => version === 2);
+  });
+  const before = old.workerViews.map(({ cluster }) => cluster);
+  expect(rolled.workerViews.filter(({ cluster }) => before.includes(cluster))).toEqual([]);
+  expect(ledger.lines()).toEqual(['1', '1']);
+  await story.poolGone(name);
+  await story.nothingLeft();
+});
+
+test('worker and server are killed while a pool grows from nothing: each job runs once, and it shrinks again', async () => {
+  const name = unique('killed');
+  const ledger = world.ledger(name);
+  const scaling = 'min_workers: 0, max_workers: 2, upscale_delay_seconds: 0, downscale_delay_seconds: 3';
+  await story.apply(name, pool(scaling));
+  const run = `echo begin $STYX_JOB_TRY >> ${ledger.path}; sleep 1; echo end >> ${ledger.path}`;
+  const ids = await Promise.all(
+    [1, 2, 3].map((n) => story.submitTo(name, `name: k${n}\njob_demand: {cpus: 1}\nrun: ${run}\n`)),
+  );
+  await story.pool(name, 'makes a worker', ({ workerViews }) => workerViews.length > 0);
+  await world.killWorker();
+  await world.workerUpAgain();
+  await until('one runs', () => ledger.lines().length > 0);
+  await world.killServer();
+  await world.killWorker();
+  await world.workerUpAgain();
+  for (const id of ids) expect(await story.ends(id, 'SUCCEEDED')).toMatchObject({ recoveries: 0 });
+  expect(sorted(ledger.lines())).toEqual([...Array<string>(3).fill('begin 1'), ...Array<string>(3).fill('end')]);
+  await story.pool(name, 'has no worker', ({ workerViews }) => workerViews.length === 0);
+  expect(await world.machinesLeft()).toEqual([]);
+  await story.poolGone(name);
+});
+
+test('a pool that is taken down cancels what runs and what waits there, and a job that fits no worker is told so', async () => {
+  const name = unique('down');
+  const ledger = world.ledger(name);
+  await story.apply(name, pool('workers: 1'));
+  const huge = await story.submitTo(name, 'resources: {cpus: 64+}\nrun: "true"\n');
+  expect((await story.ends(huge, 'FAILED_PRECHECKS')).reason).toContain('cpus 64+');
+  const whole = `job_demand: {cpus: 2}\nrun: echo runs >> ${ledger.path}; sleep 300\n`;
+  const ids = [await story.submitTo(name, whole), await story.submitTo(name, whole)];
+  await until('one runs', () => ledger.lines().length === 1);
+  const { waitingJobs } = await story.pool(name, 'has one that waits', ({ waiting }) => waiting === 1);
+  expect(waitingJobs).toHaveLength(1);
+  await story.poolGone(name);
+  for (const id of ids) await story.ends(id, 'CANCELLED');
+  expect(ledger.lines()).toEqual(['runs']);
+  await story.nothingLeft();
+});
