@@ -13,6 +13,8 @@ const failure = z.object({ kind: z.enum(ERROR_KINDS), message: z.string(), hint:
 const logs = z.enum(['kept', 'lost']).nullable();
 const report = z.object({
   copy: z.number(),
+  cluster: z.string().exactOptional(),
+  ended: z.boolean().exactOptional(),
   generation: z.string(),
   status: z.enum(CLUSTER_STATUSES),
   reason: z.string(),

@@ -159,6 +159,8 @@ export interface ManagedJobState {
 export interface JobRules {
   readonly workflowId: string;
   readonly numNodes: number;
+  /** Its copies run on workers of this pool. */
+  readonly pool?: string;
   readonly recovery: RecoveryPolicy;
   /** ms that a node may be silent before its cluster is ended and the job starts elsewhere. */
   readonly fenceAfter: number;
@@ -181,6 +183,8 @@ export interface ManagedJobInput {
   readonly user: string;
   readonly task: Task;
   readonly resourcesText: string;
+  /** Of the same workspace; absent: it has clusters of its own. */
+  readonly pool?: string;
   readonly recovery: RecoveryPolicy;
   readonly limits: JobLimits;
   readonly fenceAfter: number;
@@ -227,6 +231,7 @@ export interface ManagedJobView extends Omit<ManagedJobState, 'version' | 'reque
   readonly user: string;
   readonly name: string | null;
   readonly resources: string;
+  readonly pool: string | null;
   readonly priority: number;
   readonly recovery: RecoveryPolicy;
   readonly taskId: string | null;
@@ -252,6 +257,8 @@ export interface ManagedJobMemo {
   readonly recoveries: number;
   readonly cluster: string | null;
   readonly infra: string | null;
+  /** Absent: it has clusters of its own. */
+  readonly pool?: string;
   readonly queue: QueuePhase;
   /** Dollars when it was written. */
   readonly cost: number;
