@@ -17,6 +17,7 @@ import { Clusters } from './clusters.ts';
 import { type CostOptions, type CostReport, costReport } from './costs.ts';
 import type { Diagnosis } from './doctor.ts';
 import { type ManagedLogOptions, type ManagedLogPiece, managedJobLogs } from './job-logs.ts';
+import { JobSchedules } from './job-schedules.ts';
 import { Jobs } from './jobs.ts';
 import { Link } from './link.ts';
 import { jobLogs, type LogOptions, type LogPiece } from './logs.ts';
@@ -50,6 +51,8 @@ export interface Styx {
   /** When catalogues are updated by themselves. */
   readonly catalogSchedule: CatalogSchedule;
   readonly jobs: Jobs;
+  /** Managed jobs that are submitted at given times. */
+  readonly jobSchedules: JobSchedules;
   /** The namespace's UUID. */
   installation(): Promise<string>;
   /** What clusters of all workspaces have cost, ended ones too while the server keeps them. */
@@ -113,6 +116,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Styx> {
     clusters,
     catalogSchedule: new CatalogSchedule(link, timing),
     jobs,
+    jobSchedules: new JobSchedules(link, jobs),
     installation: () => link.installation(),
     costs: (costOptions = {}) => costReport(link, costOptions),
     async doctor() {

@@ -57,6 +57,8 @@ export interface JobListOptions {
   readonly skipFinished?: boolean;
   readonly statuses?: readonly ManagedStatus[];
   readonly user?: string;
+  /** Those that this schedule started; an id of Temporal's. */
+  readonly schedule?: string;
   /** The newest; default: all. */
   readonly limit?: number;
 }
@@ -99,13 +101,37 @@ export class Jobs {
    * @throws invalid, transient
    */
   async launch(request: JobRequest, options: CommandOptions = {}): Promise<{ id: string }> {
-    const { link, home, workspace, user, timing, allowedClouds = null, installConda = false } = this.#context;
+    const { link, workspace } = this.#context;
     const requestId = options.requestId ?? randomUUID();
     const problem = requestIdProblem(requestId);
     if (problem !== null) throw new StyxError('invalid', `request id '${requestId}' ${problem}`);
+    const input = await this.input(request, requestId, options);
+    const id = managedJobId(workspace, requestId);
+    const send = async (deadline: number) => {
+      try {
+        await link.call(deadline, (workflow) =>
+          workflow.start(MANAGED_JOB_WORKFLOW, {
+            workflowId: id,
+            args: [input],
+            workflowIdReusePolicy: 'REJECT_DUPLICATE',
+            ...startOf(input),
+          }),
+        );
+      } catch (error) {
+        // Sent before, and accepted.
+        if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+      }
+    };
+    await repeat(send, options);
+    return { id };
+  }
+
+  /** Of a workflow that carries it out, with its files and secrets as they are now. @throws invalid, transient */
+  async input(request: JobRequest, requestId: string, options: CommandOptions = {}): Promise<ManagedJobInput> {
+    const { link, home, workspace, user, timing, allowedClouds = null, installConda = false } = this.#context;
     const allowed = await onAllowedClouds(request.task, allowedClouds);
     const written = await withSnapshots(home, () => link.installation(), allowed, 'launch', options);
-    const input: ManagedJobInput = {
+    return {
       version: 1,
       workspace,
       requestId,
@@ -120,38 +146,6 @@ export class Jobs {
       submittedAt: Date.now(),
       timing,
     };
-    const id = managedJobId(workspace, requestId);
-    const manifests = manifestsOf(input.task);
-    const send = async (deadline: number) => {
-      try {
-        await link.call(deadline, (workflow) =>
-          workflow.start(MANAGED_JOB_WORKFLOW, {
-            workflowId: id,
-            taskQueue: CLUSTER_QUEUE,
-            args: [input],
-            workflowIdReusePolicy: 'REJECT_DUPLICATE',
-            memo: {
-              [MEMO_KEY]: managedJobMemo(input, newManagedJob(input.submittedAt), input.submittedAt),
-              ...(manifests.length === 0 ? {} : { [FILES_MEMO]: manifests }),
-            },
-            // A list shows it before a worker has seen it.
-            searchAttributes: {
-              [SEARCH.kind]: [JOB_KIND],
-              [SEARCH.workspace]: [workspace],
-              [SEARCH.user]: [user],
-              [SEARCH.status]: ['PENDING'],
-              ...(input.task.name === null ? {} : { [SEARCH.name]: [input.task.name] }),
-            },
-            staticSummary: `Managed job ${input.task.name ?? ''}`.trim(),
-          }),
-        );
-      } catch (error) {
-        // Sent before, and accepted.
-        if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
-      }
-    };
-    await repeat(send, options);
-    return { id };
   }
 
   /** The workflow of a job that is given by its number, its name (of several the newest), or its id. @throws not-found */
@@ -278,10 +272,11 @@ export class Jobs {
 
   /** The newest first, without a worker; ended ones too while the server keeps them. */
   async list(options: JobListOptions = {}): Promise<JobSummary[]> {
-    const { skipFinished = false, statuses = [], user, limit = Number.POSITIVE_INFINITY } = options;
+    const { skipFinished = false, statuses = [], user, schedule, limit = Number.POSITIVE_INFINITY } = options;
     const parts = [
       ...(statuses.length === 0 ? [] : [`${SEARCH.status} IN (${statuses.map((status) => `'${status}'`).join(', ')})`]),
       ...(user === undefined ? [] : [`${SEARCH.user} = '${user.replaceAll("'", "''")}'`]),
+      ...(schedule === undefined ? [] : [`TemporalScheduledById = '${schedule}'`]),
     ];
     const found = (await this.#list(...parts)).flatMap((info) => summaryOf(info) ?? []);
     return found
@@ -320,10 +315,33 @@ export class Jobs {
   }
 }
 
-function summaryOf(info: Pick<WorkflowExecutionInfo, 'workflowId' | 'memo'>): JobSummary | null {
+/** What its start says besides, so that a list shows it before a worker has seen it. */
+export function startOf(input: ManagedJobInput) {
+  const { workspace, user, task, submittedAt } = input;
+  const manifests = manifestsOf(task);
+  return {
+    taskQueue: CLUSTER_QUEUE,
+    memo: {
+      [MEMO_KEY]: managedJobMemo(input, newManagedJob(submittedAt), submittedAt),
+      ...(manifests.length === 0 ? {} : { [FILES_MEMO]: manifests }),
+    },
+    searchAttributes: {
+      [SEARCH.kind]: [JOB_KIND],
+      [SEARCH.workspace]: [workspace],
+      [SEARCH.user]: [user],
+      [SEARCH.status]: ['PENDING'],
+      ...(task.name === null ? {} : { [SEARCH.name]: [task.name] }),
+    },
+    staticSummary: `Managed job ${task.name ?? ''}`.trim(),
+  };
+}
+
+function summaryOf(info: Pick<WorkflowExecutionInfo, 'workflowId' | 'memo' | 'startTime'>): JobSummary | null {
   const memo = info.memo?.[MEMO_KEY] as ManagedJobMemo | undefined;
   const [kind, workspace] = info.workflowId.split('/');
   if (kind !== 'job' || workspace === undefined) return null;
   if (memo === undefined || memo === null || foreignReason(memo) !== null) return null;
-  return { ...memo, id: info.workflowId, workspace };
+  // A schedule gives all its jobs the same memo; each writes its own once a worker has it.
+  const submittedAt = memo.submittedAt || info.startTime.getTime();
+  return { ...memo, submittedAt, id: info.workflowId, workspace };
 }

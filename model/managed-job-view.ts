@@ -37,7 +37,12 @@ export function managedJobView(input: ManagedJobInput, state: ManagedJobState, n
     taskId: state.number === null ? null : managedTaskId(task.name, state.number, state.submittedAt),
     numNodes: task.numNodes,
     costSoFar: costOf(state, now),
+    ...scheduleOf(input),
   };
+}
+
+function scheduleOf({ schedule }: ManagedJobInput): { schedule?: string } {
+  return schedule === undefined ? {} : { schedule: schedule.name };
 }
 
 /** Cut to fit its column and the memo's 2 kB. */
@@ -66,6 +71,7 @@ export function managedJobMemo(input: ManagedJobInput, state: ManagedJobState, n
     infra: infraOf(state.copy) ?? last?.infra ?? null,
     queue: state.queue,
     cost: Math.round(costOf(state, now) * 1e4) / 1e4,
+    ...scheduleOf(input),
   };
 }
 

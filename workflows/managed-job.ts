@@ -5,6 +5,7 @@
  */
 import {
   allHandlersFinished,
+  CancellationScope,
   condition,
   continueAsNew,
   setCurrentDetails,
@@ -38,7 +39,23 @@ interface RunInput extends ManagedJobInput {
 }
 
 export async function managedJob(input: RunInput): Promise<void> {
-  await new ManagedJob(input).run();
+  if (input.schedule === undefined) await new ManagedJob(input).run();
+  // That a schedule may cancel it must end its machines, and no step on the way there.
+  else await CancellationScope.nonCancellable(() => new ManagedJob(scheduled(input)).run());
+}
+
+/** A schedule gives the same input to all of its jobs: what tells them apart is the server's. */
+function scheduled(input: RunInput): RunInput {
+  if (input.state !== undefined) return input;
+  const { workflowId, startTime } = workflowInfo();
+  return { ...input, requestId: workflowId.split('/')[2] ?? '', submittedAt: startTime.getTime() };
+}
+
+/** Settles when Temporal itself is asked to cancel this workflow, which is how a schedule does it. */
+async function cancelledBySchedule(): Promise<void> {
+  let scope = CancellationScope.current();
+  while (scope.parent !== undefined) scope = scope.parent;
+  await scope.cancelRequested.catch(() => undefined);
 }
 
 /** What stands in the way of ever carrying it out; the client has looked too. */
@@ -104,6 +121,11 @@ class ManagedJob {
       this.apply({ type: 'report', report });
     });
     setHandler(queueAnswerSignal, ({ number, admitted }) => this.apply({ type: 'queued', number, admitted }));
+    const { schedule } = this.input;
+    if (schedule !== undefined) {
+      const user = `schedule ${schedule.name}`;
+      void cancelledBySchedule().then(() => this.apply({ type: 'cancel', requestId: 'overlap', user }));
+    }
     setHandler(cancelManagedJob, ({ requestId, user }) => {
       const before = this.state.status;
       this.apply({ type: 'cancel', requestId, user });

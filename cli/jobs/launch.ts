@@ -56,7 +56,7 @@ export async function launchJob(
 }
 
 /** @throws invalid */
-function withStrategy(recovery: RecoveryPolicy, asked: string | undefined): RecoveryPolicy {
+export function withStrategy(recovery: RecoveryPolicy, asked: string | undefined): RecoveryPolicy {
   if (asked === undefined) return recovery;
   if (asked.toLowerCase() === 'none') return DEFAULT_RECOVERY;
   const strategy = STRATEGIES.find((name) => name === asked.toUpperCase());

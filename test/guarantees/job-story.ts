@@ -1,7 +1,8 @@
 /** What tests of managed jobs do with a world, in few words. */
 import { expect } from 'vitest';
 import { Clusters } from '../../client/clusters.ts';
-import { Jobs } from '../../client/jobs.ts';
+import { JobSchedules } from '../../client/job-schedules.ts';
+import { type JobRequest, Jobs } from '../../client/jobs.ts';
 import { Link } from '../../client/link.ts';
 import type { JobLimits, ManagedJobView, ManagedStatus } from '../../model/managed-job.ts';
 import { parseJob } from '../../model/parse-task.ts';
@@ -15,12 +16,14 @@ const BUDGET = { budget: 300_000 };
 
 export class JobStory extends Story {
   readonly jobs: Jobs;
+  readonly schedules: JobSchedules;
   private readonly link: Link;
 
   private constructor(world: LocalWorld, link: Link, clusters: Clusters, jobs: Jobs) {
     super(world, clusters);
     this.link = link;
     this.jobs = jobs;
+    this.schedules = new JobSchedules(link, jobs);
   }
 
   static async on(
@@ -37,10 +40,16 @@ export class JobStory extends Story {
     await this.link.close();
   }
 
-  async submit(yaml: string, requestId?: string): Promise<string> {
+  request(yaml: string): JobRequest {
     const { task, recovery } = parseJob(yaml, { file: 'test.yaml' });
-    const request = { task, recovery, resourcesText: resourcesText(task) };
-    const { id } = await this.jobs.launch(request, { ...BUDGET, ...(requestId === undefined ? {} : { requestId }) });
+    return { task, recovery, resourcesText: resourcesText(task) };
+  }
+
+  async submit(yaml: string, requestId?: string): Promise<string> {
+    const { id } = await this.jobs.launch(this.request(yaml), {
+      ...BUDGET,
+      ...(requestId === undefined ? {} : { requestId }),
+    });
     return id;
   }
 
