@@ -13,6 +13,7 @@ import { installationSecret } from '../system/secret.ts';
 import { connectConfig, startsWorkers } from '../workers/connection.ts';
 import type { TemporalCall } from './calls.ts';
 import { CatalogSchedule } from './catalog-schedule.ts';
+import { ClusterSchedules } from './cluster-schedules.ts';
 import { Clusters } from './clusters.ts';
 import { type CostOptions, type CostReport, costReport } from './costs.ts';
 import type { Diagnosis } from './doctor.ts';
@@ -51,6 +52,8 @@ export interface Styx {
   /** When catalogues are updated by themselves. */
   readonly catalogSchedule: CatalogSchedule;
   readonly jobs: Jobs;
+  /** Clusters that are brought up and taken away at given times. */
+  readonly clusterSchedules: ClusterSchedules;
   /** Managed jobs that are submitted at given times. */
   readonly jobSchedules: JobSchedules;
   /** The namespace's UUID. */
@@ -116,6 +119,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Styx> {
     clusters,
     catalogSchedule: new CatalogSchedule(link, timing),
     jobs,
+    clusterSchedules: new ClusterSchedules({ link, clusters, workspace, user, timing }),
     jobSchedules: new JobSchedules(link, jobs),
     installation: () => link.installation(),
     costs: (costOptions = {}) => costReport(link, costOptions),

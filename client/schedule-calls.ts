@@ -257,9 +257,10 @@ export class ScheduleCalls {
 
   async #missing(id: string): Promise<never> {
     const { didYouMean } = await import('./names.ts');
-    const others = await this.#ids(id.slice(0, id.lastIndexOf('/') + 1)).catch(() => []);
+    const others = await this.#ids(`${id.split('/').slice(0, 2).join('/')}/`).catch(() => []);
     throw new StyxError('not-found', `There is no schedule '${nameOf(id)}'`, {
-      hint: didYouMean(nameOf(id), others.map(nameOf)) ?? 'The command `list` shows those that there are.',
+      hint:
+        didYouMean(nameOf(id), [...new Set(others.map(nameOf))]) ?? 'The command `list` shows those that there are.',
     });
   }
 
