@@ -41,6 +41,7 @@ export function managedJobView(input: ManagedJobInput, state: ManagedJobState, n
     taskId: state.number === null ? null : managedTaskId(task.name, state.number, state.submittedAt),
     numNodes: task.numNodes,
     costSoFar: costOf(state, now),
+    ...scheduleOf(input),
   };
 }
 
@@ -49,6 +50,10 @@ export function managedJobResult(input: ManagedJobInput, state: ManagedJobState,
   const { status, number, reason } = state;
   if (!isManagedEnd(status)) throw new StyxError('internal', `a job that is ${status} has no result`);
   return { id: managedJobId(input.workspace, input.requestId), number, status, reason, cost: costOf(state, now) };
+}
+
+function scheduleOf({ schedule }: ManagedJobInput): { schedule?: string } {
+  return schedule === undefined ? {} : { schedule: schedule.name };
 }
 
 /** Cut to fit its column and the memo's 2 kB. */
@@ -78,6 +83,7 @@ export function managedJobMemo(input: ManagedJobInput, state: ManagedJobState, n
     ...(input.pool === undefined ? {} : { pool: input.pool }),
     queue: state.queue,
     cost: Math.round(costOf(state, now) * 1e4) / 1e4,
+    ...scheduleOf(input),
   };
 }
 

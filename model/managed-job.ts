@@ -9,6 +9,7 @@ import type { Market } from './market.ts';
 import type { MarketState } from './market-state.ts';
 import type { ClusterReport } from './owned-cluster.ts';
 import type { RegionRef } from './place-order.ts';
+import type { JobOfSchedule } from './scheduled.ts';
 import type { Task } from './task.ts';
 import type { Timing } from './timing.ts';
 
@@ -192,6 +193,8 @@ export interface ManagedJobInput {
   readonly conda: boolean;
   readonly submittedAt: number;
   readonly timing: Timing;
+  /** Absent: somebody submitted it. Else its request id and the time of its submission are those of its workflow. */
+  readonly schedule?: JobOfSchedule;
   readonly state?: unknown;
 }
 
@@ -237,6 +240,8 @@ export interface ManagedJobView extends Omit<ManagedJobState, 'version' | 'reque
   readonly taskId: string | null;
   readonly numNodes: number;
   readonly costSoFar: number;
+  /** Name of the schedule that started it. */
+  readonly schedule?: string;
 }
 
 /** Memo of the workflow, ≤ 2 kB: what a list shows without a worker. Cut to size. */
@@ -262,15 +267,18 @@ export interface ManagedJobMemo {
   readonly queue: QueuePhase;
   /** Dollars when it was written. */
   readonly cost: number;
+  /** Name of the schedule that started it. */
+  readonly schedule?: string;
 }
 
-const REQUEST_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,35}$/;
+/** Those that schedules make have colons. */
+const REQUEST_ID = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,35}$/;
 
 /** Null when it can be a job's request id; else what is wrong with it. The queue counts on its length. */
 export function requestIdProblem(id: string): string | null {
   return REQUEST_ID.test(id)
     ? null
-    : 'must have 1 to 36 letters, digits, ".", "_" and "-", and begin with a letter or digit';
+    : 'must have 1 to 36 letters, digits, ".", "_", ":" and "-", and begin with a letter or digit';
 }
 
 export function managedJobId(workspace: string, requestId: string): string {

@@ -54,11 +54,30 @@ interface RunInput extends ManagedJobInput {
 }
 
 export async function managedJob(input: RunInput): Promise<ManagedJobResult> {
-  const job = new ManagedJob(input);
-  // By the workflow whose child it is. Where messages have to be sealed nobody's word counts that is not: see interceptors.ts.
-  const scope = CancellationScope.current();
-  if (scope.cancellable) scope.cancelRequested.catch(() => job.cancel('the workflow that started it'));
+  const job = new ManagedJob(scheduled(input));
+  const { schedule } = input;
+  if (schedule !== undefined) void cancelledBySchedule().then(() => job.cancel(`schedule ${schedule.name}`));
+  else {
+    // By the workflow whose child it is. Where messages have to be sealed nobody's word counts that is not: see interceptors.ts.
+    const scope = CancellationScope.current();
+    if (scope.cancellable) scope.cancelRequested.catch(() => job.cancel('the workflow that started it'));
+  }
+  // What cancels it must end its machines, and no step on the way there.
   return await CancellationScope.nonCancellable(() => job.run());
+}
+
+/** A schedule gives the same input to all of its jobs: what tells them apart is the server's. */
+function scheduled(input: RunInput): RunInput {
+  if (input.schedule === undefined || input.state !== undefined) return input;
+  const { workflowId, startTime } = workflowInfo();
+  return { ...input, requestId: workflowId.split('/')[2] ?? '', submittedAt: startTime.getTime() };
+}
+
+/** Settles when Temporal itself is asked to cancel this workflow, which is how a schedule does it. */
+async function cancelledBySchedule(): Promise<void> {
+  let scope = CancellationScope.current();
+  while (scope.parent !== undefined) scope = scope.parent;
+  await scope.cancelRequested.catch(() => undefined);
 }
 
 /** What stands in the way of ever carrying it out; the client has looked too. */

@@ -61,7 +61,7 @@ export async function launchJob(
 }
 
 /** @throws invalid */
-function withStrategy(recovery: RecoveryPolicy, asked: string | undefined, useSpot: boolean): RecoveryPolicy {
+export function withStrategy(recovery: RecoveryPolicy, asked: string | undefined, useSpot: boolean): RecoveryPolicy {
   if (asked === undefined) return recovery;
   if (asked.toLowerCase() === 'none') return DEFAULT_RECOVERY;
   const strategy = STRATEGIES.find((name) => name.toLowerCase() === asked.toLowerCase());
