@@ -120,7 +120,10 @@ function grow(draft: PoolDraft): void {
   if (state.broken !== null || (state.nextLaunchAt !== null && now < state.nextLaunchAt)) return;
   // After one that failed a single one shows whether it goes now.
   const one = state.failures > 0;
-  while (draft.live.length < size.min) {
+  // One that is drained is a worker until it goes.
+  const free = () =>
+    size.max - draft.state.workers.filter(({ phase }) => phase === 'starting' || phase === 'ready').length;
+  while (draft.live.length < size.min && free() > 0) {
     if (one && draft.live.some(({ phase }) => phase === 'starting')) return;
     draft.start();
   }
@@ -129,7 +132,7 @@ function grow(draft: PoolDraft): void {
   if (!due) return;
   const known = state.workers.find((worker) => worker.digest === digest && worker.size !== null)?.size ?? null;
   const onTheWay = draft.live.filter(({ phase }) => phase === 'starting').length;
-  const room = size.max - draft.live.length;
+  const room = free();
   const more = workersFor(state.waiting, known, room + onTheWay) - onTheWay;
   for (let count = 0; count < Math.min(room, one ? Math.min(1, more) : more); count++) draft.start();
   if (more > 0 && room > 0) draft.set({ crowdedSince: now });

@@ -69,7 +69,7 @@ export class JobStory extends Story {
   }
 
   /** Waits until the pool is as `fits` says. */
-  pool(name: string, what: string, fits: (view: PoolView) => boolean, ms = 90_000): Promise<PoolView> {
+  pool(name: string, what: string, fits: (view: PoolView) => boolean, ms = 150_000): Promise<PoolView> {
     return until(
       `pool ${name} ${what}`,
       async () => {
@@ -83,7 +83,11 @@ export class JobStory extends Story {
   /** Takes it down, and waits until it is gone. */
   async poolGone(name: string): Promise<void> {
     await this.pools.down(name, BUDGET);
-    await until(`pool ${name} is gone`, async () => !(await this.pools.list()).some((pool) => pool.name === name));
+    await until(
+      `pool ${name} is gone`,
+      async () => !(await this.pools.list()).some((pool) => pool.name === name),
+      150_000,
+    );
   }
 
   /** Waits until the job is as `fits` says. */

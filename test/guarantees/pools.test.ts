@@ -1,10 +1,14 @@
 /** Pools of workers: jobs share them, recover on another one when theirs is lost, and nothing is left when the pool is taken down. */
 import { writeFileSync } from 'node:fs';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import type { PoolView } from '../../model/pool.ts';
+import { TEST } from '../../model/timing.ts';
 import { World } from '../harness/world.ts';
 import { JobStory } from './job-story.ts';
 import { sorted, until } from './story.ts';
+
+// Each goes through several launches, which take long on a machine that is busy.
+vi.setConfig({ testTimeout: 400_000, hookTimeout: 200_000 });
 
 let world: World;
 let story: JobStory;
@@ -16,6 +20,18 @@ afterAll(async () => {
   await story.close();
   await world.end();
 });
+
+// What a test that failed left is not the next one's.
+afterEach(async () => {
+  for (const { name } of await story.pools.list()) {
+    // Lists may be a moment behind.
+    await story.pools.down(name, { purge: true, budget: 100_000 }).catch(() => undefined);
+    await until(`pool ${name} is gone`, async () => !(await story.pools.list()).some((one) => one.name === name), LONG);
+  }
+});
+
+/** ms. */
+const LONG = 150_000;
 
 let names = 0;
 /** Of one try of one test. */
@@ -42,7 +58,7 @@ test('two workers, set up once each, are shared by four jobs; their output is ke
   const { workerViews } = await story.pool(name, 'has two workers', ready(2));
   const run = `echo "$STYX_TASK_ID" >> ${ledger.path}; echo out $SKYPILOT_MANAGED_JOB_ID; while [ ! -e ${ledger.path}.go ]; do sleep 0.1; done`;
   const ids = await Promise.all([1, 2, 3, 4].map((n) => story.submitTo(name, `name: j${n}\nrun: ${run}\n`)));
-  await until('all four run at once', () => ledger.lines().length === 2 + 4);
+  await until('all four run at once', () => ledger.lines().length === 2 + 4, LONG);
   const busy = await story.pool(name, 'is in use', ({ running }) => running === 4);
   expect(busy.workerViews.map(({ usedBy }) => usedBy.length)).toEqual([2, 2]);
   writeFileSync(`${ledger.path}.go`, '');
@@ -70,7 +86,7 @@ test('a machine that is taken away: its job goes on on another worker, and the w
     name,
     `run: |\n  echo "$STYX_JOB_TRY $STYX_TASK_ID" >> ${ledger.path}\n  echo try $STYX_JOB_TRY\n  [ $STYX_JOB_TRY = 2 ] || sleep 300\n`,
   );
-  await until('it runs', () => ledger.lines().length === 1);
+  await until('it runs', () => ledger.lines().length === 1, LONG);
   const { copy } = await story.is(id, 'RUNNING');
   const lost = copy?.cluster ?? '';
   await world.cloud.preempt(await machineOf(lost));
@@ -91,7 +107,7 @@ test('a changed file replaces workers one at a time, and ends no job for it; a c
   const old = await story.pool(name, 'has two workers', ready(2));
   const wait = `echo $STYX_JOB_TRY >> ${ledger.path}; while [ ! -e ${ledger.path}.go ]; do sleep 0.1; done`;
   const [first, second] = await Promise.all([1, 2].map((n) => story.submitTo(name, `name: r${n}\nrun: ${wait}\n`)));
-  await until('both run', () => ledger.lines().length === 2);
+  await until('both run', () => ledger.lines().length === 2, LONG);
   await story.apply(name, pool('workers: 2', 'echo changed'));
   // Both have a job: one takes no more, and none goes.
   const draining = await story.pool(name, 'drains one', ({ workerViews }) => workerViews.some((one) => one.draining));
@@ -112,26 +128,29 @@ test('a changed file replaces workers one at a time, and ends no job for it; a c
 });
 
 test('worker and server are killed while a pool grows from nothing: each job runs once, and it shrinks again', async () => {
+  // All of them go on in new runs of their workflows meanwhile.
+  const busy = await JobStory.on(world, { timing: { ...TEST, historyEvents: 40 }, fenceAfter: 60_000 });
   const name = unique('killed');
   const ledger = world.ledger(name);
   const scaling = 'min_workers: 0, max_workers: 2, upscale_delay_seconds: 0, downscale_delay_seconds: 3';
-  await story.apply(name, pool(scaling));
+  await busy.apply(name, pool(scaling));
   const run = `echo begin $STYX_JOB_TRY >> ${ledger.path}; sleep 1; echo end >> ${ledger.path}`;
   const ids = await Promise.all(
-    [1, 2, 3].map((n) => story.submitTo(name, `name: k${n}\njob_demand: {cpus: 1}\nrun: ${run}\n`)),
+    [1, 2, 3].map((n) => busy.submitTo(name, `name: k${n}\njob_demand: {cpus: 1}\nrun: ${run}\n`)),
   );
-  await story.pool(name, 'makes a worker', ({ workerViews }) => workerViews.length > 0);
+  await busy.pool(name, 'makes a worker', ({ workerViews }) => workerViews.length > 0);
   await world.killWorker();
   await world.workerUpAgain();
-  await until('one runs', () => ledger.lines().length > 0);
+  await until('one runs', () => ledger.lines().length > 0, LONG);
   await world.killServer();
   await world.killWorker();
   await world.workerUpAgain();
-  for (const id of ids) expect(await story.ends(id, 'SUCCEEDED')).toMatchObject({ recoveries: 0 });
+  for (const id of ids) expect(await busy.ends(id, 'SUCCEEDED')).toMatchObject({ recoveries: 0 });
   expect(sorted(ledger.lines())).toEqual([...Array<string>(3).fill('begin 1'), ...Array<string>(3).fill('end')]);
-  await story.pool(name, 'has no worker', ({ workerViews }) => workerViews.length === 0);
+  await busy.pool(name, 'has no worker', ({ workerViews }) => workerViews.length === 0);
   expect(await world.machinesLeft()).toEqual([]);
-  await story.poolGone(name);
+  await busy.poolGone(name);
+  await busy.close();
 });
 
 test('a pool that is taken down cancels what runs and what waits there, and a job that fits no worker is told so', async () => {
@@ -142,7 +161,7 @@ test('a pool that is taken down cancels what runs and what waits there, and a jo
   expect((await story.ends(huge, 'FAILED_PRECHECKS')).reason).toContain('cpus 64+');
   const whole = `job_demand: {cpus: 2}\nrun: echo runs >> ${ledger.path}; sleep 300\n`;
   const ids = [await story.submitTo(name, whole), await story.submitTo(name, whole)];
-  await until('one runs', () => ledger.lines().length === 1);
+  await until('one runs', () => ledger.lines().length === 1, LONG);
   const { waitingJobs } = await story.pool(name, 'has one that waits', ({ waiting }) => waiting === 1);
   expect(waitingJobs).toHaveLength(1);
   await story.poolGone(name);

@@ -17,39 +17,11 @@ import type { PoolEffect } from '../../model/pool-draft.ts';
 import { parsePoolState } from '../../model/pool-schema.ts';
 import { applyPoolChange, isPoolOver, newPool, type PoolChange, poolDueAt } from '../../model/pool-transition.ts';
 import { awaitsPool } from '../../model/pooled-job.ts';
-import type { Task } from '../../model/task.ts';
 import { TEST } from '../../model/timing.ts';
+import { type MadeUpCluster, PLACE, SIZE, TASK } from './pool-fixtures.ts';
 
 const RULES: PoolRules = { life: 'life', fenceAfter: 1_000, timing: TEST };
-const TASK = {
-  name: null,
-  resources: {},
-  numNodes: 1,
-  envs: {},
-  secrets: {},
-  setup: null,
-  run: null,
-  autostop: null,
-  priority: 0,
-  demand: { cpus: 0.5, gpus: 0, memory: 0 },
-  maxDuration: null,
-  queue: null,
-} as unknown as Task;
-const SIZE = { nodes: 1, cpus: 1, gpus: 0, memory: 4 };
-const PLACE = { cloud: 'c', region: 'r', zone: 'z', instanceType: 't', useSpot: false };
 const JOBS = 5;
-
-interface MadeUpCluster {
-  state: 'launching' | 'up' | 'ending' | 'silenced' | 'gone';
-  silentSince: number | null;
-  lost: boolean;
-  readonly digest: string;
-  /** Jobs that it took, and whether something of them may run. */
-  readonly guests: Map<
-    string,
-    { copy: number; runs: boolean; status: 'RUNNING' | 'SUCCEEDED' | 'CANCELLED' | 'FAILED' | 'FAILED_DRIVER' }
-  >;
-}
 
 interface MadeUpJob {
   state: ManagedJobState;
@@ -107,10 +79,14 @@ export class PoolPlay {
     if (isPoolOver(state)) this.over = true;
   }
 
+  private lawOfSize(): void {
+    const { workers, current } = this.pool;
+    const there = workers.filter(({ phase }) => phase === 'starting' || phase === 'ready');
+    expect(there.length).toBeLessThanOrEqual(current.size.max);
+  }
+
   private lawsOfPool(): void {
-    const { workers, waiting, current } = this.pool;
-    const live = workers.filter(({ phase, draining }) => (phase === 'starting' || phase === 'ready') && !draining);
-    expect(live.length).toBeLessThanOrEqual(current.size.max);
+    const { workers, waiting } = this.pool;
     const ids = [...waiting, ...workers.flatMap(({ jobs }) => jobs)].map(({ id }) => id);
     expect(new Set(ids).size).toBe(ids.length);
     // Each of them takes half of what a worker has.
@@ -131,6 +107,7 @@ export class PoolPlay {
     switch (effect.type) {
       case 'startWorker':
         expect(this.clusters.has(effect.cluster)).toBe(false);
+        this.lawOfSize();
         this.clusters.set(effect.cluster, {
           state: 'launching',
           silentSince: null,
