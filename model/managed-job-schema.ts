@@ -80,7 +80,7 @@ const managedJobState = z.object({
   everStood: z.boolean(),
   lastPlace: region.nullable(),
   lostRegions: z.array(region),
-  market: marketState.default(() => ({ ...NEW_MARKET, failures: [] })),
+  market: marketState().default(() => ({ ...NEW_MARKET, failures: [] })),
   queue: z.enum(['waiting', 'launching', 'running', 'parked', 'ended']),
   nextAt: z.number().nullable(),
   spent: z.number(),

@@ -27,7 +27,7 @@ function launch(command: Command): void {
   command.argument('<entrypoint...>', 'task file (.yaml, .yml, - for stdin), or a shell command');
   taskOptions(command)
     .option('-p, --pool <name>', 'run on a worker of this pool')
-    .option('--job-recovery <strategy>', 'EAGER_NEXT_REGION (default) or FAILOVER')
+    .option('--job-recovery <strategy>', 'EAGER_NEXT_REGION (default), FAILOVER, on_demand_fallback or deadline')
     .option('-d, --detach-run', 'return when the job is submitted');
   common(yesOption(command)).action((entrypoint: string[], options) =>
     runCommand(options, async (context) => {
