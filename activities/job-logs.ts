@@ -65,7 +65,7 @@ function sourcesOf(
 ): { sources: Source[]; problems: string[] } {
   const { workspace, name, generation } = view;
   const cluster = { workflowId: input.workflowId, workspace, name, generation };
-  const [job] = view.jobs;
+  const job = input.jobId === undefined ? view.jobs[0] : view.jobs.find(({ id }) => id === input.jobId);
   // Never placed: it wrote nothing.
   if (job?.allotment == null) return { sources: [], problems: [] };
   const hidden = Object.values(openSecrets(context.keyring, input.secrets));

@@ -8,7 +8,7 @@ import type { ProcessPhase, RunJob } from '../model/commands.ts';
 import type { ErrorKind } from '../model/errors.ts';
 import type { WaitingRow } from '../model/job-queue.ts';
 import type { Instance, InstanceTypeOffer, NodeInfo, Placement, ResourceRequest } from '../model/machines.ts';
-import type { ClusterReport } from '../model/owned-cluster.ts';
+import type { ClusterReport, GuestRef } from '../model/owned-cluster.ts';
 import type { RaySpec } from '../model/ray.ts';
 import type { Look, Unclaimed } from '../model/sweep.ts';
 import type { AutostopRule, Task } from '../model/task.ts';
@@ -203,12 +203,16 @@ export interface PriceActivities {
 export interface OwnedClusterInput {
   /** Its workflow. */
   readonly workflowId: string;
+  /** What it tells this one; absent: its owner. */
+  readonly guest?: GuestRef;
 }
 
 export interface CollectLogsInput extends OwnedClusterInput {
   /** The managed job's workflow. */
   readonly job: string;
   readonly copy: number;
+  /** Which of its cluster's jobs; absent: the first. */
+  readonly jobId?: number;
   /** Masked in what is kept. */
   readonly secrets: Task['secrets'];
   readonly timing: Timing;

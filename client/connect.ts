@@ -20,6 +20,7 @@ import { type ManagedLogOptions, type ManagedLogPiece, managedJobLogs } from './
 import { Jobs } from './jobs.ts';
 import { Link } from './link.ts';
 import { jobLogs, type LogOptions, type LogPiece } from './logs.ts';
+import { Pools } from './pools.ts';
 import { repeat } from './repeat.ts';
 import type { SweepOptions } from './sweep.ts';
 
@@ -50,6 +51,7 @@ export interface Styx {
   /** When catalogues are updated by themselves. */
   readonly catalogSchedule: CatalogSchedule;
   readonly jobs: Jobs;
+  readonly pools: Pools;
   /** The namespace's UUID. */
   installation(): Promise<string>;
   /** What clusters of all workspaces have cost, ended ones too while the server keeps them. */
@@ -87,7 +89,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Styx> {
   const { allowedClouds, installConda, budget } = config;
   const timing = timingOf(process.env.STYX_TIMING === 'test' ? TEST : NORMAL, config);
   const clusters = new Clusters({ link, workspace, user, timing, home, allowedClouds, installConda, budget });
-  const jobs = new Jobs({
+  const jobsContext = {
     link,
     workspace,
     user,
@@ -97,7 +99,8 @@ export async function connect(options: ConnectOptions = {}): Promise<Styx> {
     installConda,
     fenceAfter: config.jobSilence * 1_000,
     limits: { launching: config.maxLaunchingJobs, running: config.maxRunningJobs },
-  });
+  };
+  const jobs = new Jobs(jobsContext);
   let pool: Promise<NodePool> | undefined;
   async function* clusterLogs(name: string, logOptions: LogOptions): AsyncGenerator<LogPiece, void, void> {
     pool ??= openPool();
@@ -114,6 +117,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Styx> {
     clusters,
     catalogSchedule: new CatalogSchedule(link, timing),
     jobs,
+    pools: new Pools(jobsContext),
     installation: () => link.installation(),
     costs: (costOptions = {}) => costReport(link, costOptions),
     async doctor() {

@@ -35,6 +35,7 @@ import { isNotFound, isUnanswered, toStyxError } from './errors.ts';
 import { followUntil, glanceAt, LOOK_MS } from './followed.ts';
 import type { Link } from './link.ts';
 import { didYouMean } from './names.ts';
+import { Pools } from './pools.ts';
 import { repeat } from './repeat.ts';
 import { withSnapshots } from './snapshots.ts';
 
@@ -42,6 +43,8 @@ export interface JobRequest {
   readonly task: WrittenTask;
   /** For people; see `resourcesText` of model. */
   readonly resourcesText: string;
+  /** It runs on a worker of this pool, which has to be there. */
+  readonly pool?: string;
   /** Default: EAGER_NEXT_REGION, and no restarts on errors. */
   readonly recovery?: RecoveryPolicy;
 }
@@ -142,6 +145,7 @@ export class Jobs {
     const requestId = options.requestId ?? randomUUID();
     const problem = requestIdProblem(requestId);
     if (problem !== null) throw new StyxError('invalid', `request id '${requestId}' ${problem}`);
+    if (request.pool !== undefined) await new Pools(this.#context).mustBe(request.pool);
     const allowed = await onAllowedClouds(request.task, allowedClouds);
     const written = await withSnapshots(home, () => link.installation(), allowed, 'launch', options);
     const input: ManagedJobInput = {
@@ -152,6 +156,7 @@ export class Jobs {
       user,
       task: { ...written, secrets: closeSecrets(link.keyring, written.secrets) },
       resourcesText: request.resourcesText,
+      ...(request.pool === undefined ? {} : { pool: request.pool }),
       recovery: request.recovery ?? DEFAULT_RECOVERY,
       limits: this.#context.limits ?? LIMITS,
       fenceAfter: this.#context.fenceAfter ?? FENCE_MS,

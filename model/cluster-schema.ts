@@ -243,6 +243,16 @@ const clusterState = z.object({
     .exactOptional(),
   rays: z.number().exactOptional(),
   requests: z.array(z.object({ id: z.string(), answer })),
+  guests: z
+    .array(
+      z.object({
+        workflowId: z.string(),
+        copy: z.number(),
+        jobId: z.number().nullable(),
+        refused: failure.nullable(),
+      }),
+    )
+    .exactOptional(),
 }) satisfies z.ZodType<ClusterState>;
 
 /** @throws ZodError when the state was not written by this version's schema */

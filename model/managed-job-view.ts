@@ -35,6 +35,7 @@ export function managedJobView(input: ManagedJobInput, state: ManagedJobState, n
     user: input.user,
     name: task.name,
     resources: input.resourcesText,
+    pool: input.pool ?? null,
     priority: task.priority,
     recovery: input.recovery,
     taskId: state.number === null ? null : managedTaskId(task.name, state.number, state.submittedAt),
@@ -74,6 +75,7 @@ export function managedJobMemo(input: ManagedJobInput, state: ManagedJobState, n
     recoveries: state.recoveries,
     cluster: state.copy?.cluster ?? null,
     infra: infraOf(state.copy) ?? last?.infra ?? null,
+    ...(input.pool === undefined ? {} : { pool: input.pool }),
     queue: state.queue,
     cost: Math.round(costOf(state, now) * 1e4) / 1e4,
   };

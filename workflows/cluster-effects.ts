@@ -173,7 +173,7 @@ export class EffectCarrier {
           version: 1,
           cluster,
           jobId: newJob.id,
-          taskId: this.input.owner?.taskId ?? taskId(name, newJob.id, newJob.submittedAt),
+          taskId: newJob.taskId ?? this.input.owner?.taskId ?? taskId(name, newJob.id, newJob.submittedAt),
           user: newJob.user,
           task: newJob.task,
           withSetup: newJob.withSetup,
