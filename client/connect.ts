@@ -110,11 +110,11 @@ export async function connect(options: ConnectOptions = {}): Promise<Styx> {
   let pool: Promise<NodePool> | undefined;
   async function* clusterLogs(name: string, logOptions: LogOptions): AsyncGenerator<LogPiece, void, void> {
     pool ??= openPool();
-    const look = (budget: number) => clusters.view(name, { budget });
+    const cluster = clusters.followed(name);
     const secretValues = (generation: string, jobId: number) => clusters.secretValues(name, generation, jobId);
     const lifeOfJob = (generation: string, jobId: number) => clusters.lifeOfJob(name, generation, jobId);
     const secret = installationSecret(home);
-    yield* jobLogs({ workspace, name, look, pool: await pool, secret, secretValues, lifeOfJob }, logOptions);
+    yield* jobLogs({ workspace, name, cluster, pool: await pool, secret, secretValues, lifeOfJob }, logOptions);
   }
   return {
     home,

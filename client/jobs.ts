@@ -32,6 +32,7 @@ import { closeSecrets } from '../system/secret-box.ts';
 import { onAllowedClouds } from './clouds.ts';
 import type { CommandOptions } from './clusters.ts';
 import { isNotFound, isUnanswered, toStyxError } from './errors.ts';
+import { followUntil, glanceAt, LOOK_MS } from './followed.ts';
 import type { Link } from './link.ts';
 import { didYouMean } from './names.ts';
 import { Pools } from './pools.ts';
@@ -97,12 +98,9 @@ export interface JobsContext {
 
 const LIMITS: JobLimits = { launching: 16, running: 2_000 };
 const FENCE_MS = 5 * 60_000;
-const LOOK_MS = 120_000;
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 1_000;
 const BACKOFF = 1.15;
-/** Longer than the steps of a workflow take that follow each other; a worker that is away makes the view say so. */
-const SETTLE_MS = 2_000;
 
 export class Jobs {
   readonly #context: JobsContext;
@@ -225,38 +223,18 @@ export class Jobs {
     }
   }
 
-  /**
-   * Looks until `decide` answers something else than undefined. A look is a replay on the worker, and one that meets a workflow task can cost
-   * that task its ten seconds (decision 011): so only what has changed is looked at, and when its workflow has settled.
-   */
+  /** Looks until `decide` answers something else than undefined. */
   async until<T>(
     id: string,
     decide: (view: ManagedJobView) => T | undefined,
-    options: { signal?: AbortSignal; onView?: (view: ManagedJobView) => void } = {},
+    { signal, onView }: { signal?: AbortSignal; onView?: (view: ManagedJobView) => void } = {},
   ): Promise<T> {
-    let seen = '';
-    let unsettledSince: number | null = null;
-    for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * BACKOFF, LONGEST_PAUSE_MS)) {
-      options.signal?.throwIfAborted();
-      const { version, settled } = await this.#version(id);
-      unsettledSince = settled ? null : (unsettledSince ?? Date.now());
-      if (version !== seen && (unsettledSince === null || Date.now() - unsettledSince >= SETTLE_MS)) {
-        seen = version;
-        const view = await this.view(id);
-        options.onView?.(view);
-        const decided = decide(view);
-        if (decided !== undefined) return decided;
-      }
-      await sleep(pause, undefined, options.signal === undefined ? {} : { signal: options.signal });
-    }
-  }
-
-  /** Another one whenever something happened to its workflow; settled: no workflow task is due. */
-  async #version(id: string): Promise<{ version: string; settled: boolean }> {
-    const { runId, historyLength, status, raw } = await this.#context.link.read((workflow) =>
-      workflow.getHandle(id).describe(),
-    );
-    return { version: `${runId} ${historyLength} ${status.name}`, settled: raw.pendingWorkflowTask == null };
+    const glance = () => glanceAt(this.#context.link, id);
+    const told = (view: ManagedJobView) => {
+      onView?.(view);
+      return decide(view);
+    };
+    return await followUntil({ glance, look: () => this.view(id) }, told, { signal });
   }
 
   /** Waits for its end; with `gone` also until its machines are gone. */
