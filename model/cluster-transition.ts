@@ -20,6 +20,7 @@ import {
   submitJob,
   waitReasons,
 } from './cluster-jobs.ts';
+import { heardNotices, interruption } from './cluster-notices.ts';
 import { changeAutostop, enqueue, newOperationId, next, preempt, watchEnded } from './cluster-operations.ts';
 import { endRay, rayChanged, rayCrashed, rayEndedWord, rayProblem, wantRay } from './cluster-ray.ts';
 import { allNodesGone, compact, generation, infraText } from './cluster-state.ts';
@@ -343,6 +344,7 @@ function observed(draft: Draft, event: Observed): void {
     });
   }
   if (draft.state.operation !== null) return;
+  if (event.notices !== undefined) heardNotices(draft, event.notices);
   if (event.unreachable !== undefined) {
     const gone = draft.state.lost.filter((node) => node.gone);
     const known = new Map(draft.state.lost.map((node) => [node.rank, node]));
@@ -354,8 +356,8 @@ function observed(draft: Draft, event: Observed): void {
   if (event.gone !== undefined && event.gone.length > 0) nodesGone(draft, event.gone, event.at);
   if (draft.state.operation !== null || (draft.state.status !== 'UP' && draft.state.status !== 'UNHEALTHY')) return;
   const [first] = draft.state.lost;
-  if (first === undefined) draft.status('UP');
-  else draft.status('UNHEALTHY', `node ${first.rank}: ${first.reason}`);
+  const reason = first === undefined ? interruption(draft.state) : `node ${first.rank}: ${first.reason}`;
+  draft.status(reason === null ? 'UP' : 'UNHEALTHY', reason ?? '');
 }
 
 function nodesGone(draft: Draft, gone: NonNullable<Observed['gone']>, at: number): void {

@@ -7,6 +7,7 @@ import type { Cost } from './cost.ts';
 import type { BudgetView } from './cost-budget.ts';
 import type { Failure } from './errors.ts';
 import type { Allotment, JobRow, JobStatus } from './job.ts';
+import type { MachineNotice } from './machine-notices.ts';
 import type { NodeInfo, Placement } from './machines.ts';
 import type { ClusterOwner } from './owned-cluster.ts';
 import type { ClusterRay, RayRequest, RayStatus } from './ray.ts';
@@ -133,6 +134,8 @@ export interface ClusterView {
   readonly autostopDueAt: number | null;
   readonly sessions: number;
   readonly lost: readonly LostNode[];
+  /** What its cloud said ahead of taking machines back; absent: nothing. */
+  readonly notices?: readonly MachineNotice[];
   readonly costPerHour: number;
   readonly costSoFar: number;
   readonly budget?: BudgetView;
@@ -298,6 +301,8 @@ export interface Observed {
     readonly state: 'stopped' | 'terminated';
     readonly reason: string;
   }[];
+  /** What the cloud said ahead; those of before stay. */
+  readonly notices?: readonly MachineNotice[];
 }
 
 /** What a process on a node is of: a job's setup or run, or a service that serves jobs. */
@@ -309,6 +314,7 @@ export const JOB_SIGNALS = {
   cancel: 'cancel',
   abandon: 'abandon',
   rankEnded: 'rankEnded',
+  interrupt: 'interrupt',
 } as const;
 
 /** The cluster gives the job its place. */
@@ -335,6 +341,8 @@ export interface RankEnded {
   readonly rank: number;
   readonly exitCode: number;
   readonly lost: boolean;
+  /** It was told to end because the cloud takes the machine back then: what it exited with says nothing. Milliseconds since the epoch. */
+  readonly interrupted?: number;
   /** Milliseconds since the epoch. */
   readonly endedAt: number;
 }

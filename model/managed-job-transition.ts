@@ -24,7 +24,7 @@ import {
   type PastCopy,
 } from './managed-job.ts';
 import { JobDraft, type JobEffect } from './managed-job-draft.ts';
-import type { ClusterReport } from './owned-cluster.ts';
+import { type ClusterReport, newWarnings } from './owned-cluster.ts';
 
 export type ManagedJobEvent =
   /** What a submission asks can never be carried out. */
@@ -181,6 +181,7 @@ function startCopy(draft: JobDraft): void {
 
 function onReport(draft: JobDraft, before: Copy, report: ClusterReport): void {
   const place = report.place ?? before.report?.place ?? null;
+  for (const text of newWarnings(before.report, report)) draft.tell(text);
   draft.copy({ report: { ...report, place } });
   if (!before.stood && report.launch?.outcome === 'succeeded') {
     draft.copy({ stood: true });
@@ -223,7 +224,7 @@ function live(draft: JobDraft, copy: Copy, report: ClusterReport): void {
       return collect(draft);
     case 'FAILED':
     case 'FAILED_SETUP':
-      if (report.gone) return lose(draft, 'machines', report.reason || 'a node is gone', true);
+      if (goes(report)) return lose(draft, 'machines', report.reason || 'a node is gone', true);
       draft.phase('verifying');
       return draft.effect({ type: 'verify', copy: copy.number, cluster: copy.cluster });
     case 'CANCELLED':
@@ -232,11 +233,16 @@ function live(draft: JobDraft, copy: Copy, report: ClusterReport): void {
       conclude(draft, 'CANCELLED', 'cancelled on its cluster');
       return collect(draft);
     case 'FAILED_DRIVER':
-      if (report.gone || isEnding(report)) return lose(draft, 'machines', job.reason ?? 'its machines are gone', true);
+      if (goes(report) || isEnding(report)) return lose(draft, 'machines', job.reason ?? 'its machines are gone', true);
       return lose(draft, 'process', job.reason ?? 'it vanished', true);
     default:
       assertNever(job.status);
   }
+}
+
+/** The cloud took a machine, or said that it does. */
+function goes({ gone, interruption }: ClusterReport): boolean {
+  return gone || interruption !== undefined;
 }
 
 /** The machines go, or are gone, whoever said so. */

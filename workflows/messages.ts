@@ -25,6 +25,7 @@ import {
   type WatchEnded,
 } from '../model/commands.ts';
 import { QUEUE_QUERIES, QUEUE_SIGNALS, type QueueAnswer, type QueueTold, type QueueView } from '../model/job-queue.ts';
+import type { MachineNotice } from '../model/machine-notices.ts';
 import {
   type CancelJobAnswer,
   type CancelJobCommand,
@@ -65,6 +66,7 @@ export const rayEndedSignal = defineSignal<[RayEnded]>(SIGNALS.rayEnded);
 export const runJobSignal = defineSignal<[RunJob]>(JOB_SIGNALS.run);
 export const cancelJobSignal = defineSignal(JOB_SIGNALS.cancel);
 export const abandonJobSignal = defineSignal<[AbandonJob]>(JOB_SIGNALS.abandon);
+export const interruptJobSignal = defineSignal<[MachineNotice]>(JOB_SIGNALS.interrupt);
 export const rankEndedSignal = defineSignal<[RankEnded]>(JOB_SIGNALS.rankEnded);
 
 /** To provision and retire: end early. */
