@@ -59,6 +59,8 @@ export type OpenedTargets = Readonly<Record<string, Readonly<Record<string, stri
 
 export interface Cloud {
   readonly name: string;
+  /** Others than Styx can stop and end its machines, so that stopped ones are looked at. */
+  readonly isShared: boolean;
   capabilities(): Promise<Capabilities>;
 
   /** Looks at credentials and rights without changing anything. */

@@ -217,6 +217,8 @@ export const SIGNALS = {
   jobChanged: 'jobChanged',
   watchEnded: 'watchEnded',
   observed: 'observed',
+  /** A worker: machines of a stopped cluster are gone. */
+  machinesMissing: 'machinesMissing',
   rayChanged: 'rayChanged',
   rayEnded: 'rayEnded',
 } as const;
@@ -303,6 +305,13 @@ export interface Observed {
   }[];
   /** What the cloud said ahead; those of before stay. */
   readonly notices?: readonly MachineNotice[];
+}
+
+/** Of a cluster that is stopped. */
+export interface MachinesMissing {
+  readonly generation: string;
+  readonly at: number;
+  readonly gone: NonNullable<Observed['gone']>;
 }
 
 /** What a process on a node is of: a job's setup or run, or a service that serves jobs. */

@@ -9,6 +9,7 @@ import {
   JOB_QUERIES,
   JOB_SIGNALS,
   type JobChanged,
+  type MachinesMissing,
   type Observed,
   type OperationEnded,
   type PlacementFailedSignal,
@@ -60,6 +61,7 @@ export const placementGoneSignal = defineSignal<[PlacementGoneSignal]>(SIGNALS.p
 export const jobChangedSignal = defineSignal<[JobChanged]>(SIGNALS.jobChanged);
 export const watchEndedSignal = defineSignal<[WatchEnded]>(SIGNALS.watchEnded);
 export const observedSignal = defineSignal<[Observed]>(SIGNALS.observed);
+export const machinesMissingSignal = defineSignal<[MachinesMissing]>(SIGNALS.machinesMissing);
 export const rayChangedSignal = defineSignal<[RayChanged]>(SIGNALS.rayChanged);
 export const rayEndedSignal = defineSignal<[RayEnded]>(SIGNALS.rayEnded);
 

@@ -16,6 +16,7 @@ type Place = Pick<Placement, 'region' | 'zone'>;
 
 export class AwsCloud implements Cloud {
   readonly name = 'aws';
+  readonly isShared = true;
   readonly #options: Required<AwsOptions>;
   #ec2: Promise<Ec2> | undefined;
 

@@ -40,6 +40,7 @@ function isHere({ region, zone }: Place): boolean {
 
 export class LocalCloud implements Cloud {
   readonly name = 'local';
+  readonly isShared = false;
   readonly #paths: LocalPaths;
   readonly #environment: NodeJS.ProcessEnv;
   #canOpen: Promise<true | string> | undefined;
