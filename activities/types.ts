@@ -142,6 +142,8 @@ export interface RankState {
   /** Null while it runs. */
   readonly exitCode: number | null;
   readonly lost: boolean;
+  /** As in `RankEnded`. */
+  readonly interrupted?: number;
   readonly startedAt: number;
   readonly endedAt: number | null;
 }

@@ -1,6 +1,7 @@
 /** The jobs' part of a cluster's transitions: queueing, placing, following and ending them. */
 import type { NewJob } from './cluster.ts';
 import type { Draft } from './cluster-draft.ts';
+import { interruptedRanks } from './cluster-notices.ts';
 import { generation } from './cluster-state.ts';
 import type { JobChanged } from './commands.ts';
 import { type Allotment, isTerminalJob, JOB_TRANSITIONS, type JobRow, type JobStatus } from './job.ts';
@@ -108,7 +109,8 @@ export function jobChanged(draft: Draft, change: JobChanged): void {
 }
 
 function nodesForQueue(draft: Draft) {
-  const lost = new Set(draft.state.lost.map((node) => node.rank));
+  const lost = interruptedRanks(draft.state);
+  for (const { rank } of draft.state.lost) lost.add(rank);
   return draft.state.nodes
     .filter((node) => !lost.has(node.rank))
     .map(({ rank, cpus, gpus, memory }) => ({ rank, cpus, gpus, memory }));
@@ -164,7 +166,7 @@ export function runQueue(draft: Draft): void {
   if (placement === null || !draft.state.jobs.some((job) => !isTerminalJob(job.status) && job.allotment === null))
     return;
   const decided = plan(draft);
-  if (draft.state.lost.length === 0) {
+  if (nodesForQueue(draft).length === draft.state.nodes.length) {
     for (const { id, reason } of decided.impossible) {
       abandonJobs(draft, 'FAILED_DRIVER', reason, { which: (job) => job.id === id });
     }

@@ -215,6 +215,9 @@ const clusterState = z.object({
   lastJobEndedAt: z.number(),
   lastSubmitAt: z.number(),
   lost: z.array(z.object({ rank: z.number(), since: z.number(), reason: z.string(), gone: z.boolean() })),
+  notices: z
+    .array(z.object({ rank: z.number(), kind: z.enum(['interruption', 'rebalance']), at: z.number() }))
+    .exactOptional(),
   stood: z.object({ resources: z.string(), infra: z.string() }).nullable().exactOptional(),
   cost: z.object({
     accrued: z.number(),

@@ -3,6 +3,7 @@ import { REMEMBERED_JOBS, REMEMBERED_OPERATIONS, REMEMBERED_REQUESTS, REMEMBERED
 import type { Claims } from './cloud-resource.ts';
 import { type ClusterState, displayStatus } from './cluster.ts';
 import { budgetNotice, budgetView } from './cluster-budget.ts';
+import { warning } from './cluster-notices.ts';
 import type { ClusterInput, ClusterMemo, ClusterView } from './commands.ts';
 import { costAt, hourlyNow } from './cost.ts';
 import { generationOf } from './identity.ts';
@@ -134,7 +135,7 @@ export function clusterView(
     status: displayStatus(state),
     entityStatus: state.status,
     statusSince: state.statusSince,
-    statusReason: state.statusReason || budgetNotice(state),
+    statusReason: state.statusReason || budgetNotice(state) || warning(state),
     launchedAt: state.launchedAt,
     lastUse: state.lastUse,
     resources: resourcesOf(state),
@@ -153,6 +154,7 @@ export function clusterView(
     autostopDueAt: clusterIdleness(state, context.timing, context.now).dueAt,
     sessions: state.sessions,
     lost: state.lost,
+    ...(state.notices === undefined ? {} : { notices: state.notices }),
     costPerHour: hourlyNow(state.cost),
     costSoFar: costAt(state.cost, context.now),
     ...budgetView(state),

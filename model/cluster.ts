@@ -6,6 +6,7 @@ import type { Cost } from './cost.ts';
 import type { Budget, ClusterBudget, Spending } from './cost-budget.ts';
 import type { Failure } from './errors.ts';
 import type { JobRow } from './job.ts';
+import type { MachineNotice } from './machine-notices.ts';
 import type { NodeInfo, Placement, ResourceRequest } from './machines.ts';
 import type { ClusterRay, RayRequest } from './ray.ts';
 import type { AutostopRule, Task } from './task.ts';
@@ -188,6 +189,8 @@ export interface ClusterState {
   readonly lastSubmitAt: number;
   /** Nodes that do not answer (`gone: false`) or that the cloud says are stopped or terminated. */
   readonly lost: readonly LostNode[];
+  /** What its cloud said ahead of taking machines back; absent: nothing. */
+  readonly notices?: readonly MachineNotice[];
   /** Over all generations. */
   readonly cost: Cost;
   /** Of `cost`, what older generations had spent. */

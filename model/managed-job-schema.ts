@@ -30,6 +30,8 @@ const report = z.object({
     })
     .nullable(),
   gone: z.boolean(),
+  interruption: z.object({ at: z.number() }).exactOptional(),
+  rebalance: z.object({ at: z.number() }).exactOptional(),
   silentSince: z.number().nullable(),
   place: region.extend({ zone: z.string(), instanceType: z.string(), useSpot: z.boolean() }).nullable(),
   cost: z.number(),

@@ -33,7 +33,7 @@ import {
   spotFailed,
 } from './managed-job-market.ts';
 import { collect, conclude, endCluster, endGently, startCopy } from './managed-job-steps.ts';
-import type { ClusterReport } from './owned-cluster.ts';
+import { type ClusterReport, newWarnings } from './owned-cluster.ts';
 import { askPool, awaitsPool, hasLeft, isPooled, poolAway } from './pooled-job.ts';
 
 export type ManagedJobEvent =
@@ -157,6 +157,7 @@ function apply(draft: JobDraft, event: ManagedJobEvent): void {
 
 function onReport(draft: JobDraft, before: Copy, report: ClusterReport): void {
   const place = report.place ?? before.report?.place ?? null;
+  for (const text of newWarnings(before.report, report)) draft.tell(text);
   draft.copy({ report: { ...report, place } });
   const taken = !isPooled(draft) || report.job !== null;
   if (!before.stood && taken && report.launch?.outcome === 'succeeded') {
@@ -207,7 +208,7 @@ function live(draft: JobDraft, copy: Copy, report: ClusterReport): void {
       return collect(draft);
     case 'FAILED':
     case 'FAILED_SETUP':
-      if (report.gone) return lose(draft, 'machines', report.reason || 'a node is gone', true);
+      if (goes(report)) return lose(draft, 'machines', report.reason || 'a node is gone', true);
       draft.phase('verifying');
       return draft.effect({ type: 'verify', copy: copy.number, cluster: copy.cluster });
     case 'CANCELLED':
@@ -216,11 +217,16 @@ function live(draft: JobDraft, copy: Copy, report: ClusterReport): void {
       conclude(draft, 'CANCELLED', 'cancelled on its cluster');
       return collect(draft);
     case 'FAILED_DRIVER':
-      if (report.gone || isEnding(report)) return lose(draft, 'machines', job.reason ?? 'its machines are gone', true);
+      if (goes(report) || isEnding(report)) return lose(draft, 'machines', job.reason ?? 'its machines are gone', true);
       return lose(draft, 'process', job.reason ?? 'it vanished', true);
     default:
       assertNever(job.status);
   }
+}
+
+/** The cloud took a machine, or said that it does. */
+function goes({ gone, interruption }: ClusterReport): boolean {
+  return gone || interruption !== undefined;
 }
 
 /** The machines go, or are gone, whoever said so. */

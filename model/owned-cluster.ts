@@ -3,6 +3,7 @@ import type { ClusterState, ClusterStatus, OperationKind } from './cluster.ts';
 import { costAt, hourlyNow } from './cost.ts';
 import type { Failure } from './errors.ts';
 import type { JobRow, JobStatus } from './job.ts';
+import { firstInterruption } from './machine-notices.ts';
 import type { InstanceTypeOffer } from './machines.ts';
 import type { Task } from './task.ts';
 
@@ -80,6 +81,10 @@ export interface ClusterReport {
   } | null;
   /** The cloud says that a node is stopped or gone. */
   readonly gone: boolean;
+  /** The cloud takes a node back then; absent: it said nothing of the kind. */
+  readonly interruption?: { readonly at: number };
+  /** The cloud warned that it may; absent: it did not. */
+  readonly rebalance?: { readonly at: number };
   /** Since when a node does not answer; null: all do. */
   readonly silentSince: number | null;
   /** Where it stands. */
@@ -97,7 +102,9 @@ export function clusterReport(state: ClusterState, copy: number, generation: str
   const launch = state.operations.findLast(({ kind }) => kind === 'launch');
   const [job] = state.jobs;
   const silent = state.lost.filter(({ gone }) => !gone).map(({ since }) => since);
-  const { placement } = state;
+  const { placement, notices } = state;
+  const interrupted = firstInterruption(notices);
+  const warned = notices?.find(({ kind }) => kind === 'rebalance');
   return {
     copy,
     cluster: state.name,
@@ -118,6 +125,8 @@ export function clusterReport(state: ClusterState, copy: number, generation: str
     tried: state.tries.length,
     job: jobOfReport(job),
     gone: state.lost.some(({ gone }) => gone),
+    ...(interrupted === undefined ? {} : { interruption: { at: interrupted.at } }),
+    ...(warned === undefined ? {} : { rebalance: { at: warned.at } }),
     silentSince: silent.length === 0 ? null : Math.min(...silent),
     place:
       placement === null
@@ -151,6 +160,19 @@ export function workerSize({ nodes }: Pick<ClusterState, 'nodes'>): WorkerSize |
   if (nodes.length === 0) return null;
   const least = (of: 'cpus' | 'gpus' | 'memory') => Math.min(...nodes.map((node) => node[of]));
   return { nodes: nodes.length, cpus: least('cpus'), gpus: least('gpus'), memory: least('memory') };
+}
+
+/** What the cloud said ahead, where the report before this one did not have it yet; for people. */
+export function newWarnings(before: ClusterReport | null, { interruption, rebalance }: ClusterReport): string[] {
+  const utc = (at: number) => `${new Date(at).toISOString().slice(0, 19)}Z`;
+  const found: string[] = [];
+  if (interruption !== undefined && before?.interruption === undefined) {
+    found.push(`the cloud takes a machine back at ${utc(interruption.at)}; the job is told to end`);
+  }
+  if (rebalance !== undefined && before?.rebalance === undefined) {
+    found.push(`the cloud warned at ${utc(rebalance.at)} that it may take a machine back`);
+  }
+  return found;
 }
 
 /** What of a report makes it worth telling: time and money that pass are not. */

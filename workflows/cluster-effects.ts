@@ -18,6 +18,7 @@ import {
   cancelJobSignal,
   endRaySignal,
   endWatchSignal,
+  interruptJobSignal,
   runJobSignal,
 } from './messages.ts';
 import { tell } from './parent.ts';
@@ -203,6 +204,9 @@ export class EffectCarrier {
         const workflowId = childWorkflowId(clusterId, gen, `reap-${jobId}`);
         return await this.start('reap', workflowId, reapInput, `end what is left of job ${jobId} of ${name}`);
       }
+      case 'interruptJob':
+        await this.tell(jobChild(clusterId, gen, effect.jobId), interruptJobSignal, effect.notice);
+        return;
       case 'abandonJob':
         await this.tell(jobChild(clusterId, gen, effect.jobId), abandonJobSignal, effect.end);
         return;

@@ -163,6 +163,7 @@ class ClusterEntity {
     setHandler(messages.jobChangedSignal, (event) => this.apply({ type: 'jobChanged', ...event }));
     setHandler(messages.watchEndedSignal, (event) => this.apply({ type: 'watchEnded', ...event }));
     setHandler(messages.observedSignal, (event) => this.apply({ type: 'observed', ...event }));
+    setHandler(messages.machinesMissingSignal, (event) => this.apply({ type: 'machinesMissing', ...event }));
     setHandler(messages.rayChangedSignal, (event) => this.apply({ type: 'rayChanged', ...event }));
     setHandler(messages.rayEndedSignal, (event) => this.apply({ type: 'rayEnded', ...event }));
   }

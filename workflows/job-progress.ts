@@ -3,6 +3,7 @@ import type { JobRef, RankState } from '../activities/types.ts';
 import type { AbandonJob, ProcessPhase, RankEnded, RunJob } from '../model/commands.ts';
 import { jobKey } from '../model/identity.ts';
 import type { JobStatus } from '../model/job.ts';
+import type { MachineNotice } from '../model/machine-notices.ts';
 
 export type Phase = 'setup' | 'run';
 
@@ -17,6 +18,8 @@ export interface RankEnd {
   /** Null: it never started, and never will. */
   readonly exitCode: number | null;
   readonly lost: boolean;
+  /** Its machine was to be taken then, and it was told to end. */
+  readonly interrupted: number | null;
 }
 
 export class JobProgress {
@@ -27,6 +30,8 @@ export class JobProgress {
   run: RunJob | null = null;
   cancelled = false;
   abandoned: AbandonJob | null = null;
+  /** A machine of its is taken back. */
+  notice: MachineNotice | null = null;
   private readonly ends = new Map<string, RankEnd>();
 
   constructor(job: JobRef, life: string | undefined) {
@@ -47,14 +52,14 @@ export class JobProgress {
   record(phase: ProcessPhase, state: RankState | RankEnded): void {
     if (state.exitCode === null) return;
     const key = `${phase}/${state.rank}`;
-    const { rank, exitCode, lost } = state;
-    if (this.ends.get(key)?.exitCode == null) this.ends.set(key, { rank, exitCode, lost });
+    const { rank, exitCode, lost, interrupted = null } = state;
+    if (this.ends.get(key)?.exitCode == null) this.ends.set(key, { rank, exitCode, lost, interrupted });
   }
 
   /** The rank was barred before it started. */
   neverStarted(phase: Phase, rank: number): void {
     const key = `${phase}/${rank}`;
-    if (!this.ends.has(key)) this.ends.set(key, { rank, exitCode: null, lost: false });
+    if (!this.ends.has(key)) this.ends.set(key, { rank, exitCode: null, lost: false, interrupted: null });
   }
 
   allEnded(phase: Phase, count: number): boolean {
@@ -62,11 +67,11 @@ export class JobProgress {
     return true;
   }
 
-  /** The first rank that ended with anything but 0. */
+  /** The first rank that ended with anything but 0, or because its machine goes: a handler that saves what there is may say 0. */
   failed(phase: Phase, count: number): RankEnd | null {
     for (let rank = 0; rank < count; rank++) {
       const end = this.ends.get(`${phase}/${rank}`);
-      if (end !== undefined && end.exitCode !== 0) return end;
+      if (end !== undefined && (end.exitCode !== 0 || end.interrupted !== null)) return end;
     }
     return null;
   }

@@ -16,6 +16,7 @@ import { type JobEnd, JobProgress, type Phase } from './job-progress.ts';
 import {
   abandonJobSignal,
   cancelJobSignal,
+  interruptJobSignal,
   jobChangedSignal,
   rankEndedSignal,
   runJobSignal,
@@ -49,6 +50,9 @@ export async function job(input: JobInput): Promise<void> {
   });
   setHandler(abandonJobSignal, (end) => {
     progress.abandoned ??= end;
+  });
+  setHandler(interruptJobSignal, (notice) => {
+    progress.notice ??= notice;
   });
   // Absent in what was started before there were secrets.
   setHandler(secretsQuery, () => input.task.secrets ?? {});

@@ -9,6 +9,7 @@ import {
   JOB_QUERIES,
   JOB_SIGNALS,
   type JobChanged,
+  type MachinesMissing,
   type Observed,
   type OperationEnded,
   type PlacementFailedSignal,
@@ -25,6 +26,7 @@ import {
   type WatchEnded,
 } from '../model/commands.ts';
 import { QUEUE_QUERIES, QUEUE_SIGNALS, type QueueAnswer, type QueueTold, type QueueView } from '../model/job-queue.ts';
+import type { MachineNotice } from '../model/machine-notices.ts';
 import {
   type CancelJobAnswer,
   type CancelJobCommand,
@@ -76,12 +78,14 @@ export const placementGoneSignal = defineSignal<[PlacementGoneSignal]>(SIGNALS.p
 export const jobChangedSignal = defineSignal<[JobChanged]>(SIGNALS.jobChanged);
 export const watchEndedSignal = defineSignal<[WatchEnded]>(SIGNALS.watchEnded);
 export const observedSignal = defineSignal<[Observed]>(SIGNALS.observed);
+export const machinesMissingSignal = defineSignal<[MachinesMissing]>(SIGNALS.machinesMissing);
 export const rayChangedSignal = defineSignal<[RayChanged]>(SIGNALS.rayChanged);
 export const rayEndedSignal = defineSignal<[RayEnded]>(SIGNALS.rayEnded);
 
 export const runJobSignal = defineSignal<[RunJob]>(JOB_SIGNALS.run);
 export const cancelJobSignal = defineSignal(JOB_SIGNALS.cancel);
 export const abandonJobSignal = defineSignal<[AbandonJob]>(JOB_SIGNALS.abandon);
+export const interruptJobSignal = defineSignal<[MachineNotice]>(JOB_SIGNALS.interrupt);
 export const rankEndedSignal = defineSignal<[RankEnded]>(JOB_SIGNALS.rankEnded);
 
 /** To provision and retire: end early. */
