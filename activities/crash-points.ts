@@ -58,6 +58,7 @@ export const CRASH_POINTS = {
   lookAtCluster: ['before', 'after', 'reported'],
   machinesStand: ['before', 'after', 'reported'],
   intentsOf: ['before', 'after', 'reported'],
+  shipLogs: ['written'],
   collectLogs: ['before', 'called', 'after', 'reported'],
   jobRows: ['before', 'after', 'reported'],
 } as const;

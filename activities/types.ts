@@ -161,7 +161,18 @@ export interface LeaseInput {
   readonly timing: Timing;
 }
 
+/** A job whose output goes to the store of logs while it runs. */
+export interface KeptJob {
+  readonly jobId: number;
+  /** See `jobLogFolder`. */
+  readonly folder: string;
+  readonly phases: readonly ('setup' | 'run')[];
+  /** Masked in what is kept. */
+  readonly secrets: Task['secrets'];
+}
+
 export interface WatchInput extends LeaseInput {
+  readonly keep?: KeptJob;
   /** Where signals about the nodes go: the entity's workflow id is `cluster.workflowId`. */
   readonly child: number;
   /** Last event handled, by node rank; empty at first. */

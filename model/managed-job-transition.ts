@@ -22,6 +22,7 @@ import {
   type ManagedEnd,
   type ManagedJobState,
   type PastCopy,
+  REMEMBERED_COPIES,
 } from './managed-job.ts';
 import { JobDraft, type JobEffect } from './managed-job-draft.ts';
 import type { ClusterReport } from './owned-cluster.ts';
@@ -41,7 +42,6 @@ export type ManagedJobEvent =
   /** A moment that `dueAt` named has come. */
   | { readonly type: 'due' };
 
-const REMEMBERED_COPIES = 20;
 const REMEMBERED_CANCELS = 20;
 
 export function newManagedJob(submittedAt: number): ManagedJobState {

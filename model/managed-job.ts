@@ -254,9 +254,17 @@ export function copyCluster(workflowId: string, copy: number): string {
   return `job-${stableHash(['job cluster', workflowId], 10)}-${copy}`;
 }
 
-/** Where the logs of a job's copies are kept, below the directory of all. */
+/** So many of its last copies a job speaks of, and of so many its output is kept. */
+export const REMEMBERED_COPIES = 20;
+
+/** Where the output of a job is kept, below the directory of all. */
+export function jobLogsOf(workflowId: string): string {
+  return stableHash(['job logs', workflowId], 24);
+}
+
+/** And that of one of its copies. */
 export function jobLogFolder(workflowId: string, copy: number): string {
-  return `${stableHash(['job logs', workflowId], 24)}/${copy}`;
+  return `${jobLogsOf(workflowId)}/${copy}`;
 }
 
 /** `sky-managed-2026-11-22-17-58-13-042000_<name>_<number>-0`, the same over all recoveries: what checkpoints are keyed by. */

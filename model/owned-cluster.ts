@@ -4,6 +4,7 @@ import { costAt, hourlyNow } from './cost.ts';
 import type { Failure } from './errors.ts';
 import type { JobStatus } from './job.ts';
 import type { InstanceTypeOffer } from './machines.ts';
+import type { Task } from './task.ts';
 
 /** In a cluster's input. */
 export interface ClusterOwner {
@@ -12,6 +13,8 @@ export interface ClusterOwner {
   readonly copy: number;
   /** In place of the id that its job would have. */
   readonly taskId: string;
+  /** What is kept of its job's output while it runs: which phases it has, and what is masked. Absent: nothing. */
+  readonly logs?: { readonly phases: readonly ('setup' | 'run')[]; readonly secrets: Task['secrets'] };
 }
 
 /** Signals of the owner to its cluster, and of the cluster to its owner. */

@@ -131,6 +131,22 @@ export const configFile = section({
         }),
         'when a job counts as lost',
       ),
+      logs: doc(
+        section({
+          directory: doc(
+            text,
+            'where the worker keeps them and `styx jobs logs` reads them, from the data directory on',
+            '`job-logs`',
+          ),
+          keep: doc(wholeField(0), "days after a job's last word until its output is removed; 0: never", '30'),
+          max_mb: doc(
+            wholeField(2),
+            'most that is kept of each rank and phase of a try, in MB; of more than that, the middle is left out',
+            '100',
+          ),
+        }),
+        'Styx alone: the output of jobs',
+      ),
     }),
     'managed jobs',
   ),

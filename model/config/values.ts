@@ -24,6 +24,12 @@ export interface Config {
   /** Managed jobs of a workspace that may launch, and that may have machines, at the same time. */
   readonly maxLaunchingJobs: number;
   readonly maxRunningJobs: number;
+  /** Where the output of managed jobs is kept; null: in the data directory. */
+  readonly jobLogsDirectory: string | null;
+  /** Days after a managed job's last word until its output is removed; 0: never. */
+  readonly jobLogsKeep: number;
+  /** Most that is kept of the output of one rank and phase of a try, in MB. */
+  readonly jobLogsMaxMb: number;
 }
 
 export const DEFAULT_CONFIG: Config = {
@@ -39,6 +45,9 @@ export const DEFAULT_CONFIG: Config = {
   jobSilence: 300,
   maxLaunchingJobs: 16,
   maxRunningJobs: 2_000,
+  jobLogsDirectory: null,
+  jobLogsKeep: 30,
+  jobLogsMaxMb: 100,
 };
 
 /** A cloud that may not be used, as messages have it; null: it may. */
