@@ -60,5 +60,7 @@ export const CRASH_POINTS = {
   intentsOf: ['before', 'after', 'reported'],
   shipLogs: ['written'],
   collectLogs: ['before', 'called', 'after', 'reported'],
+  receiversOf: ['before', 'after', 'reported'],
+  sendNotice: ['before', 'called', 'after', 'reported'],
   jobRows: ['before', 'after', 'reported'],
 } as const;

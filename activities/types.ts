@@ -6,6 +6,7 @@ import type { CreateRequest } from '../clouds/cloud.ts';
 import type { CatalogUpdateInput, PricesUpdated } from '../model/catalog-update.ts';
 import type { ProcessPhase, RunJob } from '../model/commands.ts';
 import type { ErrorKind } from '../model/errors.ts';
+import type { Notice, NoticeReceiver } from '../model/job-notices.ts';
 import type { WaitingRow } from '../model/job-queue.ts';
 import type { Instance, InstanceTypeOffer, NodeInfo, Placement, ResourceRequest } from '../model/machines.ts';
 import type { ClusterReport } from '../model/owned-cluster.ts';
@@ -287,6 +288,37 @@ export interface ActActivities {
   collectLogs(input: CollectLogsInput): Promise<{ problem: string | null }>;
   /** Managed jobs as lists know them, for a queue. */
   jobRows(input: JobRowsInput): Promise<JobRows>;
+}
+
+/** The managed job that a notice is about. */
+export interface NotifiedJob {
+  readonly workflowId: string;
+  readonly number: number | null;
+  readonly name: string | null;
+  readonly workspace: string;
+  readonly user: string;
+  readonly taskId: string | null;
+}
+
+export interface ReceiversInput {
+  readonly job: NotifiedJob;
+  readonly timing: Pick<Timing, 'heartbeatEvery'>;
+}
+
+export interface SendNoticeInput extends ReceiversInput {
+  /** Key of a receiver. */
+  readonly receiver: string;
+  readonly notice: Omit<Notice, 'to'>;
+  /** Time after which it is not tried much longer. */
+  readonly giveUpAt: number;
+}
+
+/** Of notifications, on NOTICE_QUEUE. */
+export interface NoticeActivities {
+  /** Those of the worker's configuration that want to be told of this job. */
+  receiversOf(input: ReceiversInput): Promise<NoticeReceiver[]>;
+  /** Sends it, maybe again; answers why it was given up. @throws transient until then */
+  sendNotice(input: SendNoticeInput): Promise<{ problem: string | null }>;
 }
 
 /** Long ones, on WATCH_QUEUE. */

@@ -1,4 +1,5 @@
 /** A managed job's state while one event is applied to it, and what has to be done about it, in order. */
+import { addNotice } from './job-notices.ts';
 import {
   type Copy,
   type CopyPhase,
@@ -9,6 +10,7 @@ import {
   type ManagedStatus,
   type QueuePhase,
 } from './managed-job.ts';
+import { costOf, infraOf } from './managed-job-view.ts';
 import type { PlaceOrder } from './place-order.ts';
 
 /** Plain data, may be carried out twice. `copy`: the number of the one that it is about. */
@@ -70,6 +72,23 @@ export class JobDraft {
     if (isManagedEnd(status)) this.set({ endedAt: this.now });
     this.set({ status, reason: text, statusSince: this.now });
     this.tell(text === '' ? status : `${status}: ${text}`);
+    this.notice(before, status, text);
+  }
+
+  private notice(previous: ManagedStatus, status: ManagedStatus, reason: string): void {
+    const { copy, past, copies, recoveries, notices } = this.state;
+    const change = {
+      at: this.now,
+      status,
+      previous,
+      reason,
+      try: copies === 0 ? null : (copy?.try ?? past.at(-1)?.try ?? null),
+      recoveries,
+      cluster: copy?.cluster ?? null,
+      infra: infraOf(copy),
+      cost: Math.round(costOf(this.state, this.now) * 1e4) / 1e4,
+    };
+    this.set({ notices: addNotice(notices, change) });
   }
 
   queue(phase: QueuePhase): void {

@@ -40,6 +40,19 @@ const anyCopy = {
   logs,
   why: z.string(),
 };
+const notice = z.object({
+  seq: z.number(),
+  at: z.number(),
+  status: z.enum(MANAGED_STATUSES),
+  previous: z.enum(MANAGED_STATUSES).nullable(),
+  reason: z.string(),
+  try: z.number().nullable(),
+  recoveries: z.number(),
+  cluster: z.string().nullable(),
+  infra: z.string().nullable(),
+  cost: z.number(),
+  to: z.array(z.string()).nullable(),
+});
 const end = z.enum(MANAGED_STATUSES).refine(isManagedEnd) as unknown as z.ZodType<ManagedEnd>;
 
 const managedJobState = z.object({
@@ -78,6 +91,11 @@ const managedJobState = z.object({
   nextAt: z.number().nullable(),
   spent: z.number(),
   events: z.array(z.object({ at: z.number(), text: z.string() })),
+  notices: z.object({
+    receivers: z.array(z.object({ key: z.string(), statuses: z.array(z.enum(MANAGED_STATUSES)) })).nullable(),
+    seq: z.number(),
+    pending: z.array(notice),
+  }),
   requests: z.array(z.string()),
 }) satisfies z.ZodType<ManagedJobState>;
 

@@ -4,6 +4,7 @@
  */
 import { assertNever, type Failure } from './errors.ts';
 import { isTerminalJob } from './job.ts';
+import { addNotice, learnReceivers, NO_NOTICES, type NoticeReceiver, noticeDone } from './job-notices.ts';
 import {
   type LossCause,
   nextPlaces,
@@ -39,6 +40,10 @@ export type ManagedJobEvent =
   /** Its cluster's workflow closed without saying that its machines are gone. */
   | { readonly type: 'clusterLost'; readonly copy: number }
   | { readonly type: 'fenced'; readonly copy: number }
+  /** Who wants to be told of its states. */
+  | { readonly type: 'receivers'; readonly receivers: readonly NoticeReceiver[]; readonly problem: string | null }
+  /** One of them was told, or could not be. */
+  | { readonly type: 'noticed'; readonly seq: number; readonly key: string; readonly problem: string | null }
   /** A moment that `dueAt` named has come. */
   | { readonly type: 'due' };
 
@@ -73,6 +78,17 @@ export function newManagedJob(submittedAt: number): ManagedJobState {
     nextAt: null,
     spent: 0,
     events: [{ at: submittedAt, text: 'PENDING' }],
+    notices: addNotice(NO_NOTICES, {
+      at: submittedAt,
+      status: 'PENDING',
+      previous: null,
+      reason: '',
+      try: null,
+      recoveries: 0,
+      cluster: null,
+      infra: null,
+      cost: 0,
+    }),
     requests: [],
   };
 }
@@ -140,6 +156,11 @@ function apply(draft: JobDraft, event: ManagedJobEvent): void {
         lose(draft, 'ended', 'its cluster was ended from outside', false);
       draft.phase('fencing');
       return draft.effect({ type: 'fence', copy: copy.number, cluster: copy.cluster });
+    case 'receivers':
+      if (event.problem !== null) draft.tell(`nobody is told of its states: ${event.problem}`);
+      return draft.set({ notices: learnReceivers(draft.state.notices, event.receivers) });
+    case 'noticed':
+      return noticed(draft, event.seq, event.key, event.problem);
     case 'fenced':
       if (copy?.number === event.copy && copy.phase === 'fencing') gone(draft);
       return;
@@ -261,6 +282,13 @@ function launchEnded(draft: JobDraft, report: ClusterReport): void {
     draft.copy({ why: failure.message.slice(0, 200) });
   }
   endCluster(draft);
+}
+
+function noticed(draft: JobDraft, seq: number, key: string, problem: string | null): void {
+  const { notices } = draft.state;
+  const status = notices.pending.find((one) => one.seq === seq)?.status;
+  if (problem !== null) draft.tell(`could not tell that it is ${status ?? 'changed'}: ${problem}`);
+  draft.set({ notices: noticeDone(notices, seq, key) });
 }
 
 /** It failed by itself, on machines that stand. */

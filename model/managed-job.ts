@@ -4,6 +4,7 @@
  */
 import type { Failure } from './errors.ts';
 import { stableHash } from './identity.ts';
+import type { JobNotices } from './job-notices.ts';
 import type { LossCause, RecoveryPolicy } from './job-recovery.ts';
 import type { ClusterReport } from './owned-cluster.ts';
 import type { RegionRef } from './place-order.ts';
@@ -143,6 +144,7 @@ export interface ManagedJobState {
   /** Dollars of past copies. */
   readonly spent: number;
   readonly events: readonly JobEvent[];
+  readonly notices: JobNotices;
   /** Ids of the last cancels. */
   readonly requests: readonly string[];
 }
@@ -200,7 +202,7 @@ export interface CancelJobAnswer {
 }
 
 /** All that is known of a job; what the query `view` answers. */
-export interface ManagedJobView extends Omit<ManagedJobState, 'version' | 'requests' | 'lostRegions'> {
+export interface ManagedJobView extends Omit<ManagedJobState, 'version' | 'requests' | 'lostRegions' | 'notices'> {
   readonly id: string;
   readonly workspace: string;
   readonly user: string;

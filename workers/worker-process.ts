@@ -85,7 +85,7 @@ async function work(code: WorkerCode, log: Log): Promise<void> {
   if (stop.signal.aborted) shutDown();
   let endpoint: MetricsEndpoint | null = null;
   if (address !== null && metrics !== null) {
-    beginCounters([...Object.keys(activities.actQueue), ...Object.keys(activities.watchQueue)]);
+    beginCounters(Object.values(activities).flatMap((map) => Object.keys(map)));
     endpoint = await serveMetrics(address, metrics, new ClusterGauges(client), log);
   }
   if (ready !== undefined) writeAtomically(ready, JSON.stringify({ ...self(), metrics: endpoint?.url ?? null }));

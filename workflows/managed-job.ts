@@ -30,6 +30,7 @@ import { filesProblem, manifestsOf } from '../model/task-files.ts';
 import { validateTask } from '../model/task-schema.ts';
 import { Alarm } from './alarm.ts';
 import { JobEffects } from './managed-job-effects.ts';
+import { NoticeSender } from './managed-job-notices.ts';
 import { cancelManagedJob, clusterReportSignal, managedJobQuery, queueAnswerSignal } from './messages.ts';
 
 interface RunInput extends ManagedJobInput {
@@ -58,6 +59,7 @@ class ManagedJob {
   private readonly input: RunInput;
   private readonly rules: JobRules;
   private readonly effects;
+  private readonly notices;
   private readonly outbox: JobEffect[];
   private readonly alarm = new Alarm('look again: what is due of the job');
   private state;
@@ -75,6 +77,7 @@ class ManagedJob {
     this.outbox = [...(input.outbox ?? [])];
     this.lookAt = Date.now() + timing.describeOpsEvery;
     this.effects = new JobEffects(input, (event) => this.apply(event));
+    this.notices = new NoticeSender(input, (event) => this.apply(event));
   }
 
   async run(): Promise<void> {
@@ -84,11 +87,17 @@ class ManagedJob {
       this.show();
       await this.carryOut();
       this.show();
-      if (isManagedJobOver(this.state) && this.outbox.length === 0 && this.effects.idle && allHandlersFinished())
-        return;
+      this.notices.pump(this.state);
+      if (this.isOver()) return;
       if (this.mustContinueAsNew()) await this.continueAsNew();
       else await this.nextChange();
     }
+  }
+
+  /** All that is left may be that somebody is to be told. */
+  private isOver(): boolean {
+    const done = this.outbox.length === 0 && this.effects.idle && this.state.notices.pending.length === 0;
+    return isManagedJobOver(this.state) && done && allHandlersFinished();
   }
 
   private begin(): void {

@@ -6,6 +6,7 @@ import { TAKEN, takenKeys } from './fields.ts';
 import { isCarriedOut } from './keys.ts';
 import type { ConfigLayer } from './layers.ts';
 import { mergeLayers, plainMerged, type Setting, settingsOf } from './merge.ts';
+import { notificationRules } from './notifications.ts';
 import { type Config, DEFAULT_CONFIG } from './values.ts';
 
 export interface ResolvedConfig {
@@ -42,6 +43,7 @@ export function resolveConfig(layers: readonly ConfigLayer[]): ResolvedConfig {
     maxRunningJobs: jobs('max_running') ?? DEFAULT_CONFIG.maxRunningJobs,
     jobLogsDirectory: typeof logs === 'string' ? logs : DEFAULT_CONFIG.jobLogsDirectory,
     jobLogsKeep: jobs('logs.keep') ?? DEFAULT_CONFIG.jobLogsKeep,
+    notifications: notificationRules(given.notifications),
     jobLogsMaxMb: jobs('logs.max_mb') ?? DEFAULT_CONFIG.jobLogsMaxMb,
   };
   return { config, settings, warning: warningOf(layers) };

@@ -21,6 +21,7 @@ export const CARRIED_OUT: Readonly<Record<string, unknown>> = {
   'jobs.logs.directory': DEFAULT_CONFIG.jobLogsDirectory,
   'jobs.logs.keep': DEFAULT_CONFIG.jobLogsKeep,
   'jobs.logs.max_mb': DEFAULT_CONFIG.jobLogsMaxMb,
+  notifications: null,
 };
 
 export function isCarriedOut(path: readonly string[]): boolean {

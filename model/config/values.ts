@@ -1,5 +1,6 @@
 /** What the parts of Styx take of the configuration. */
 import type { Budget } from '../cost-budget.ts';
+import type { NotificationRule } from './notifications.ts';
 
 /** Values of configuration, with their defaults where nothing says otherwise. */
 export interface Config {
@@ -30,6 +31,8 @@ export interface Config {
   readonly jobLogsKeep: number;
   /** Most that is kept of the output of one rank and phase of a try, in MB. */
   readonly jobLogsMaxMb: number;
+  /** Who is told of the states of managed jobs. The worker's own counts. */
+  readonly notifications: readonly NotificationRule[];
 }
 
 export const DEFAULT_CONFIG: Config = {
@@ -48,6 +51,7 @@ export const DEFAULT_CONFIG: Config = {
   jobLogsDirectory: null,
   jobLogsKeep: 30,
   jobLogsMaxMb: 100,
+  notifications: [],
 };
 
 /** A cloud that may not be used, as messages have it; null: it may. */

@@ -50,6 +50,7 @@ test('`config show` says which line of which file, or which option, each value i
     ['jobs.max_launching', '16', 'default'],
     ['jobs.max_running', '2000', 'default'],
     ['jobs.status_check.min_elapsed_seconds', '300', 'default'],
+    ['notifications', '-', 'default'],
     ['provision.install_conda', 'false', 'default'],
     ['provision.ssh_timeout', '20', '.styx.yaml:1'],
     ['sweep.fix', 'false', 'default'],

@@ -119,6 +119,7 @@ describe('layers', () => {
       jobLogsDirectory: null,
       jobLogsKeep: 30,
       jobLogsMaxMb: 100,
+      notifications: [],
     });
     expect(settings.map(({ path, source, line }) => [path.join('.'), source.name, line])).toEqual([
       ['allowed_clouds', '~/.styx/config.yaml', 1],
