@@ -38,6 +38,12 @@ export interface JobNotices {
 
 export const NO_NOTICES: JobNotices = { receivers: null, seq: 0, pending: [] };
 
+/** Of a job that was submitted just now. */
+export function submittedNotices(at: number): JobNotices {
+  const nothing = { reason: '', try: null, recoveries: 0, cluster: null, infra: null, cost: 0 };
+  return addNotice(NO_NOTICES, { at, status: 'PENDING', previous: null, ...nothing });
+}
+
 /** A job that changes more often than its receivers can be told loses the oldest. */
 const MOST_PENDING = 100;
 /** Of receivers that one job has. */

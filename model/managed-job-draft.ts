@@ -1,5 +1,5 @@
 /** A managed job's state while one event is applied to it, and what has to be done about it, in order. */
-import { addNotice } from './job-notices.ts';
+import { addNotice, learnReceivers, type NoticeReceiver, noticeDone } from './job-notices.ts';
 import {
   type Copy,
   type CopyPhase,
@@ -73,6 +73,20 @@ export class JobDraft {
     this.set({ status, reason: text, statusSince: this.now });
     this.tell(text === '' ? status : `${status}: ${text}`);
     this.notice(before, status, text);
+  }
+
+  /** Who wants to be told. */
+  receivers(receivers: readonly NoticeReceiver[], problem: string | null): void {
+    if (problem !== null) this.tell(`nobody is told of its states: ${problem}`);
+    this.set({ notices: learnReceivers(this.state.notices, receivers) });
+  }
+
+  /** One of them was, or could not be. */
+  noticed(seq: number, key: string, problem: string | null): void {
+    const { notices } = this.state;
+    const status = notices.pending.find((one) => one.seq === seq)?.status;
+    if (problem !== null) this.tell(`could not tell that it is ${status ?? 'changed'}: ${problem}`);
+    this.set({ notices: noticeDone(notices, seq, key) });
   }
 
   private notice(previous: ManagedStatus, status: ManagedStatus, reason: string): void {

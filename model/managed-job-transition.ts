@@ -4,7 +4,7 @@
  */
 import { assertNever, type Failure } from './errors.ts';
 import { isTerminalJob } from './job.ts';
-import { addNotice, learnReceivers, NO_NOTICES, type NoticeReceiver, noticeDone } from './job-notices.ts';
+import { type NoticeReceiver, submittedNotices } from './job-notices.ts';
 import {
   type LossCause,
   nextPlaces,
@@ -78,17 +78,7 @@ export function newManagedJob(submittedAt: number): ManagedJobState {
     nextAt: null,
     spent: 0,
     events: [{ at: submittedAt, text: 'PENDING' }],
-    notices: addNotice(NO_NOTICES, {
-      at: submittedAt,
-      status: 'PENDING',
-      previous: null,
-      reason: '',
-      try: null,
-      recoveries: 0,
-      cluster: null,
-      infra: null,
-      cost: 0,
-    }),
+    notices: submittedNotices(submittedAt),
     requests: [],
   };
 }
@@ -157,10 +147,9 @@ function apply(draft: JobDraft, event: ManagedJobEvent): void {
       draft.phase('fencing');
       return draft.effect({ type: 'fence', copy: copy.number, cluster: copy.cluster });
     case 'receivers':
-      if (event.problem !== null) draft.tell(`nobody is told of its states: ${event.problem}`);
-      return draft.set({ notices: learnReceivers(draft.state.notices, event.receivers) });
+      return draft.receivers(event.receivers, event.problem);
     case 'noticed':
-      return noticed(draft, event.seq, event.key, event.problem);
+      return draft.noticed(event.seq, event.key, event.problem);
     case 'fenced':
       if (copy?.number === event.copy && copy.phase === 'fencing') gone(draft);
       return;
@@ -282,13 +271,6 @@ function launchEnded(draft: JobDraft, report: ClusterReport): void {
     draft.copy({ why: failure.message.slice(0, 200) });
   }
   endCluster(draft);
-}
-
-function noticed(draft: JobDraft, seq: number, key: string, problem: string | null): void {
-  const { notices } = draft.state;
-  const status = notices.pending.find((one) => one.seq === seq)?.status;
-  if (problem !== null) draft.tell(`could not tell that it is ${status ?? 'changed'}: ${problem}`);
-  draft.set({ notices: noticeDone(notices, seq, key) });
 }
 
 /** It failed by itself, on machines that stand. */
