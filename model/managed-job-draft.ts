@@ -61,14 +61,17 @@ export class JobDraft {
     this.set({ events: [...this.state.events, event].slice(-REMEMBERED_EVENTS) });
   }
 
-  /** @throws when the table does not have that step: the rules would be wrong */
-  status(status: ManagedStatus, reason = ''): void {
+  /** `since`: when it became so, where that is known. @throws when the table does not have that step: the rules would be wrong */
+  status(status: ManagedStatus, reason = '', since: number | null = null): void {
     const { status: before, runningSince, ranMs } = this.state;
     const text = reason.slice(0, REASON_CHARS);
     if (status === before) return this.set({ reason: text });
     if (!MANAGED_TRANSITIONS[before].includes(status)) throw new Error(`a ${before} job cannot become ${status}`);
     if (runningSince !== null) this.set({ ranMs: ranMs + this.now - runningSince, runningSince: null });
-    if (status === 'RUNNING') this.set({ runningSince: this.now, startedAt: this.state.startedAt ?? this.now });
+    if (status === 'RUNNING') {
+      const runningSince = Math.min(since ?? this.now, this.now);
+      this.set({ runningSince, startedAt: this.state.startedAt ?? runningSince });
+    }
     if (isManagedEnd(status)) this.set({ endedAt: this.now });
     this.set({ status, reason: text, statusSince: this.now });
     this.tell(text === '' ? status : `${status}: ${text}`);
@@ -109,6 +112,14 @@ export class JobDraft {
     if (this.state.queue === phase) return;
     this.set({ queue: phase });
     this.effect({ type: 'tellQueue', phase });
+  }
+
+  /** The present copy's machines go. */
+  endCluster(): void {
+    const { copy } = this.state;
+    if (copy === null) return;
+    this.phase('ending');
+    this.effect({ type: 'endCluster', copy: copy.number, cluster: copy.cluster });
   }
 
   copy(change: Partial<Copy>): void {

@@ -22,6 +22,7 @@ const report = z.object({
       id: z.number(),
       status: z.enum(JOB_STATUSES),
       reason: z.string().nullable(),
+      startedAt: z.number().nullable(),
       exitCodes: z.array(z.number()),
     })
     .nullable(),
@@ -68,6 +69,8 @@ const managedJobState = z.object({
   ranMs: z.number(),
   runningSince: z.number().nullable(),
   cancelledBy: z.string().nullable(),
+  paused: z.string().nullable(),
+  pauses: z.number(),
   outcome: z.object({ status: end, reason: z.string() }).nullable(),
   copies: z.number(),
   copy: z

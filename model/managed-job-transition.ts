@@ -25,6 +25,7 @@ import {
   type PastCopy,
   REMEMBERED_COPIES,
 } from './managed-job.ts';
+import { cancel, pause, resume } from './managed-job-commands.ts';
 import { JobDraft, type JobEffect } from './managed-job-draft.ts';
 import type { ClusterReport } from './owned-cluster.ts';
 
@@ -33,7 +34,7 @@ export type ManagedJobEvent =
   | { readonly type: 'refused'; readonly failure: Failure }
   /** The queue's word. */
   | { readonly type: 'queued'; readonly number: number; readonly admitted: boolean }
-  | { readonly type: 'cancel'; readonly requestId: string; readonly user: string }
+  | { readonly type: 'cancel' | 'pause' | 'resume'; readonly requestId: string; readonly user: string }
   | { readonly type: 'report'; readonly report: ClusterReport }
   | { readonly type: 'verified'; readonly copy: number; readonly stands: boolean }
   | { readonly type: 'collected'; readonly copy: number; readonly problem: string | null }
@@ -46,8 +47,6 @@ export type ManagedJobEvent =
   | { readonly type: 'noticed'; readonly seq: number; readonly key: string; readonly problem: string | null }
   /** A moment that `dueAt` named has come. */
   | { readonly type: 'due' };
-
-const REMEMBERED_CANCELS = 20;
 
 export function newManagedJob(submittedAt: number): ManagedJobState {
   return {
@@ -63,6 +62,8 @@ export function newManagedJob(submittedAt: number): ManagedJobState {
     ranMs: 0,
     runningSince: null,
     cancelledBy: null,
+    paused: null,
+    pauses: 0,
     outcome: null,
     copies: 0,
     copy: null,
@@ -123,22 +124,27 @@ function apply(draft: JobDraft, event: ManagedJobEvent): void {
       if (event.admitted && copy === null && draft.state.outcome === null && draft.state.queue === 'waiting') {
         draft.set({ queue: 'launching' });
         startCopy(draft);
-      }
+      } else if (event.admitted && draft.state.queue === 'parked') draft.effect({ type: 'tellQueue', phase: 'parked' });
       return;
     case 'cancel':
       return cancel(draft, event.requestId, event.user);
+    case 'pause':
+      return pause(draft, event.requestId, event.user);
+    case 'resume':
+      return resume(draft, event.requestId, event.user);
     case 'report':
       if (copy?.number === event.report.copy) onReport(draft, copy, event.report);
       return;
     case 'verified':
       if (copy?.number !== event.copy || copy.phase !== 'verifying') return;
-      if (draft.state.outcome !== null) return collect(draft);
+      // It was cancelled or paused meanwhile.
+      if (draft.state.outcome !== null || copy.why !== '') return collect(draft);
       return event.stands ? failed(draft, copy) : lose(draft, 'machines', 'its machines are gone', false);
     case 'collected':
       if (copy?.number !== event.copy || copy.phase !== 'collecting') return;
       draft.copy({ logs: event.problem === null ? 'kept' : 'lost' });
       if (event.problem !== null) draft.tell(`the logs of copy ${copy.number} could not be kept: ${event.problem}`);
-      return endCluster(draft);
+      return draft.endCluster();
     case 'clusterLost':
       if (copy?.number !== event.copy || copy.phase === 'fencing') return;
       draft.tell(`the workflow of cluster ${copy.cluster} was ended from outside; its machines are ended`);
@@ -168,7 +174,7 @@ function startCopy(draft: JobDraft): void {
   const copy: Copy = {
     number,
     cluster,
-    try: state.recoveries + 1,
+    try: state.recoveries + state.pauses + 1,
     phase: 'live',
     phaseSince: draft.now,
     startedAt: draft.now,
@@ -178,7 +184,7 @@ function startCopy(draft: JobDraft): void {
     why: '',
   };
   draft.set({ copies: number, copy, nextAt: null });
-  if (!state.everStood) draft.status('STARTING');
+  if (!state.everStood || state.status === 'PENDING') draft.status('STARTING');
   draft.tell(`launching copy ${number} on cluster ${cluster}`);
   draft.effect({
     type: 'startCluster',
@@ -207,7 +213,12 @@ function onReport(draft: JobDraft, before: Copy, report: ClusterReport): void {
   const copy = draft.state.copy;
   if (copy === null) return;
   if (copy.phase === 'live') live(draft, copy, report);
-  else if (copy.phase === 'cancelling' && (report.job === null || isTerminalJob(report.job.status))) collect(draft);
+  else if (draft.state.outcome === null && copy.phase === 'cancelling' && report.job?.status === 'SUCCEEDED') {
+    // It was done before it could be paused.
+    draft.set({ paused: null });
+    conclude(draft, 'SUCCEEDED', '');
+    collect(draft);
+  } else if (copy.phase === 'cancelling' && (report.job === null || isTerminalJob(report.job.status))) collect(draft);
   // Whatever it was that was waited for, it went with the machines.
   const now = draft.state.copy;
   if (now === null || now.number !== copy.number || report.status !== 'TERMINATED') return;
@@ -220,6 +231,9 @@ function live(draft: JobDraft, copy: Copy, report: ClusterReport): void {
   const { job, launch } = report;
   if (!copy.stood && launch !== null && launch.outcome !== 'succeeded') return launchEnded(draft, report);
   if (job === null) return;
+  // One that was so short that its end came with the word of its start.
+  const ran = job.status === 'SUCCEEDED' || job.status === 'FAILED';
+  if (ran && copy.stood && draft.state.status !== 'RUNNING') draft.status('RUNNING', '', job.startedAt);
   switch (job.status) {
     case 'INIT':
     case 'PENDING':
@@ -270,7 +284,7 @@ function launchEnded(draft: JobDraft, report: ClusterReport): void {
     draft.tell(`copy ${draft.state.copy?.number} found no place: ${failure.message}`);
     draft.copy({ why: failure.message.slice(0, 200) });
   }
-  endCluster(draft);
+  draft.endCluster();
 }
 
 /** It failed by itself, on machines that stand. */
@@ -309,7 +323,7 @@ function lose(draft: JobDraft, cause: LossCause, why: string, logs: boolean): vo
   // One whose machines never stood is launched again, which is no recovery.
   draft.status(copy.stood ? 'RECOVERING' : draft.state.status, why);
   if (logs && copy.stood) collect(draft);
-  else endCluster(draft);
+  else draft.endCluster();
 }
 
 /** Decides how the job ends. One that was cancelled is CANCELLED when its machines are gone; all others are what they are at once. */
@@ -325,13 +339,6 @@ function collect(draft: JobDraft): void {
   if (copy === null) return;
   draft.phase('collecting');
   draft.effect({ type: 'collect', copy: copy.number, cluster: copy.cluster });
-}
-
-function endCluster(draft: JobDraft): void {
-  const { copy } = draft.state;
-  if (copy === null) return;
-  draft.phase('ending');
-  draft.effect({ type: 'endCluster', copy: copy.number, cluster: copy.cluster });
 }
 
 /** The machines of the present copy are proved gone. */
@@ -357,29 +364,13 @@ function gone(draft: JobDraft): void {
     if (!isManagedEnd(draft.state.status)) draft.status(outcome.status, outcome.reason);
     return draft.queue('ended');
   }
+  if (draft.state.paused !== null) {
+    draft.set({ nextAt: null });
+    return draft.queue('parked');
+  }
   // A launch that found nothing holds no slot while it waits.
   if (!copy.stood) draft.queue('parked');
   due(draft);
-}
-
-function cancel(draft: JobDraft, requestId: string, user: string): void {
-  const { requests, status, copy } = draft.state;
-  if (requests.includes(requestId)) return;
-  draft.set({ requests: [...requests, requestId].slice(-REMEMBERED_CANCELS) });
-  if (isManagedEnd(status) || status === 'CANCELLING') return;
-  draft.tell(`cancelled by ${user}`);
-  draft.set({ cancelledBy: user, outcome: { status: 'CANCELLED', reason: '' }, nextAt: null });
-  if (copy === null) {
-    draft.status('CANCELLED');
-    return draft.queue('ended');
-  }
-  draft.status('CANCELLING');
-  draft.copy({ why: `cancelled by ${user}`.slice(0, 200) });
-  if (copy.phase !== 'live') return;
-  const job = copy.report?.job ?? null;
-  if (!copy.stood || job === null || isTerminalJob(job.status)) return endCluster(draft);
-  draft.phase('cancelling');
-  draft.effect({ type: 'cancelOnCluster', copy: copy.number, cluster: copy.cluster });
 }
 
 function due(draft: JobDraft): void {

@@ -65,6 +65,7 @@ export function managedJobMemo(input: ManagedJobInput, state: ManagedJobState, n
     cluster: state.copy?.cluster ?? null,
     infra: infraOf(state.copy) ?? last?.infra ?? null,
     queue: state.queue,
+    paused: state.paused !== null,
     cost: Math.round(costOf(state, now) * 1e4) / 1e4,
   };
 }

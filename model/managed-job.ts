@@ -30,8 +30,10 @@ export type ManagedEnd = Exclude<ManagedStatus, 'PENDING' | 'STARTING' | 'RUNNIN
 
 /** Nothing comes after an end; only what a cancel comes too late for goes on to one of its own. */
 export const MANAGED_TRANSITIONS: Readonly<Record<ManagedStatus, readonly ManagedStatus[]>> = {
-  PENDING: ['STARTING', 'CANCELLED', 'FAILED_PRECHECKS'],
+  // A job that was paused is PENDING too, while its last copy goes: it may have been done by then.
+  PENDING: ['STARTING', 'CANCELLING', 'SUCCEEDED', 'CANCELLED', 'FAILED_PRECHECKS'],
   STARTING: [
+    'PENDING',
     'RUNNING',
     'RECOVERING',
     'CANCELLING',
@@ -42,8 +44,8 @@ export const MANAGED_TRANSITIONS: Readonly<Record<ManagedStatus, readonly Manage
     'FAILED_NO_RESOURCE',
     'CANCELLED',
   ],
-  RUNNING: ['RECOVERING', 'CANCELLING', 'SUCCEEDED', 'FAILED', 'FAILED_SETUP', 'CANCELLED'],
-  RECOVERING: ['RUNNING', 'CANCELLING', 'SUCCEEDED', 'FAILED', 'FAILED_SETUP', 'CANCELLED'],
+  RUNNING: ['PENDING', 'RECOVERING', 'CANCELLING', 'SUCCEEDED', 'FAILED', 'FAILED_SETUP', 'CANCELLED'],
+  RECOVERING: ['PENDING', 'STARTING', 'RUNNING', 'CANCELLING', 'SUCCEEDED', 'FAILED', 'FAILED_SETUP', 'CANCELLED'],
   CANCELLING: ['CANCELLED'],
   SUCCEEDED: [],
   FAILED: [],
@@ -120,6 +122,10 @@ export interface ManagedJobState {
   readonly ranMs: number;
   readonly runningSince: number | null;
   readonly cancelledBy: string | null;
+  /** Who paused it; null: nobody. */
+  readonly paused: string | null;
+  /** Copies that stood and were ended by a pause. */
+  readonly pauses: number;
   /** How it ends, once decided; its machines may still be there. */
   readonly outcome: { readonly status: ManagedEnd; readonly reason: string } | null;
   /** Copies made so far: clusters, also those whose launch failed. */
@@ -188,16 +194,16 @@ export interface ManagedJobInput {
 export const MANAGED_JOB_WORKFLOW = 'managedJob';
 export const JOB_KIND = 'job';
 
-export const MANAGED_UPDATES = { cancel: 'cancelJob' } as const;
+export const MANAGED_UPDATES = { cancel: 'cancelJob', pause: 'pauseJob', resume: 'resumeJob' } as const;
 
-export interface CancelJobCommand {
+export interface ManagedJobCommand {
   readonly requestId: string;
   readonly user: string;
 }
 
-export interface CancelJobAnswer {
+export interface ManagedJobAnswer {
   readonly status: ManagedStatus;
-  /** Why nothing had to be done; null: it is being cancelled. */
+  /** Why nothing had to be done; null: it is being done. */
   readonly note: string | null;
 }
 
@@ -234,6 +240,7 @@ export interface ManagedJobMemo {
   readonly cluster: string | null;
   readonly infra: string | null;
   readonly queue: QueuePhase;
+  readonly paused: boolean;
   /** Dollars when it was written. */
   readonly cost: number;
 }

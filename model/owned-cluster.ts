@@ -42,6 +42,7 @@ export interface ClusterReport {
     readonly id: number;
     readonly status: JobStatus;
     readonly reason: string | null;
+    readonly startedAt: number | null;
     /** Those that are not 0, each once. */
     readonly exitCodes: readonly number[];
   } | null;
@@ -89,6 +90,7 @@ export function clusterReport(state: ClusterState, copy: number, generation: str
             id: job.id,
             status: job.status,
             reason: job.reason?.slice(0, REASON_CHARS) ?? null,
+            startedAt: job.startedAt,
             exitCodes: [
               ...new Set((job.exitCodes ?? []).filter((code): code is number => code !== null && code !== 0)),
             ].slice(0, SHOWN_CODES),

@@ -15,7 +15,13 @@ import {
 } from '@temporalio/workflow';
 import { FILES_MEMO, MEMO_KEY, SEARCH } from '../model/commands.ts';
 import { type Failure, StyxError } from '../model/errors.ts';
-import { JOB_KIND, type JobRules, type ManagedJobInput } from '../model/managed-job.ts';
+import {
+  JOB_KIND,
+  type JobRules,
+  type ManagedJobAnswer,
+  type ManagedJobCommand,
+  type ManagedJobInput,
+} from '../model/managed-job.ts';
 import type { JobEffect } from '../model/managed-job-draft.ts';
 import { parseManagedJobState } from '../model/managed-job-schema.ts';
 import {
@@ -31,7 +37,14 @@ import { validateTask } from '../model/task-schema.ts';
 import { Alarm } from './alarm.ts';
 import { JobEffects } from './managed-job-effects.ts';
 import { NoticeSender } from './managed-job-notices.ts';
-import { cancelManagedJob, clusterReportSignal, managedJobQuery, queueAnswerSignal } from './messages.ts';
+import {
+  cancelManagedJob,
+  clusterReportSignal,
+  managedJobQuery,
+  pauseManagedJob,
+  queueAnswerSignal,
+  resumeManagedJob,
+} from './messages.ts';
 
 interface RunInput extends ManagedJobInput {
   /** What the run before it had decided and not yet carried out. */
@@ -113,12 +126,24 @@ class ManagedJob {
       this.apply({ type: 'report', report });
     });
     setHandler(queueAnswerSignal, ({ number, admitted }) => this.apply({ type: 'queued', number, admitted }));
+    setHandler(pauseManagedJob, (command) => this.asked('pause', command));
+    setHandler(resumeManagedJob, (command) => this.asked('resume', command));
     setHandler(cancelManagedJob, ({ requestId, user }) => {
       const before = this.state.status;
       this.apply({ type: 'cancel', requestId, user });
       const { status, cancelledBy } = this.state;
       return { status, note: cancelledBy === null ? `It is ${before} already.` : null };
     });
+  }
+
+  /** Answers what became of it, or why nothing had to be done. */
+  private asked(type: 'pause' | 'resume', { requestId, user }: ManagedJobCommand): ManagedJobAnswer {
+    const { requests, paused } = this.state;
+    this.apply({ type, requestId, user });
+    const { status, paused: now } = this.state;
+    if (requests.includes(requestId) || (paused === null) !== (now === null)) return { status, note: null };
+    const running = type === 'resume' ? 'It is not paused.' : `It is ${status} already.`;
+    return { status, note: paused === null ? running : 'It is paused already.' };
   }
 
   private apply(event: ManagedJobEvent): void {

@@ -26,9 +26,9 @@ import {
 } from '../model/commands.ts';
 import { QUEUE_QUERIES, QUEUE_SIGNALS, type QueueAnswer, type QueueTold, type QueueView } from '../model/job-queue.ts';
 import {
-  type CancelJobAnswer,
-  type CancelJobCommand,
   MANAGED_UPDATES,
+  type ManagedJobAnswer,
+  type ManagedJobCommand,
   type ManagedJobView,
 } from '../model/managed-job.ts';
 import { type ClusterReport, OWNER_SIGNALS, type OwnerCommand } from '../model/owned-cluster.ts';
@@ -78,7 +78,9 @@ export const endWatchSignal = defineSignal('end');
 export const ownerCommandSignal = defineSignal<[OwnerCommand]>(OWNER_SIGNALS.command);
 export const clusterReportSignal = defineSignal<[ClusterReport]>(OWNER_SIGNALS.report);
 
-export const cancelManagedJob = defineUpdate<CancelJobAnswer, [CancelJobCommand]>(MANAGED_UPDATES.cancel);
+export const cancelManagedJob = defineUpdate<ManagedJobAnswer, [ManagedJobCommand]>(MANAGED_UPDATES.cancel);
+export const pauseManagedJob = defineUpdate<ManagedJobAnswer, [ManagedJobCommand]>(MANAGED_UPDATES.pause);
+export const resumeManagedJob = defineUpdate<ManagedJobAnswer, [ManagedJobCommand]>(MANAGED_UPDATES.resume);
 export const managedJobQuery = defineQuery<ManagedJobView>(QUERIES.view);
 
 /** To the queue, from a job; and back. */

@@ -61,6 +61,7 @@ function positionOf(job: JobSummary, queue: QueueView | null): number | null {
 
 export function waitReason(job: JobSummary, queue: QueueView | null): string | null {
   if (isManagedEnd(job.status)) return null;
+  if (job.paused) return 'paused: `styx jobs resume` queues it again';
   if (job.queue === 'parked') return 'waits before it looks for machines again';
   if (job.queue !== 'waiting' || queue === null) return null;
   const position = positionOf(job, queue);
@@ -145,6 +146,7 @@ function asJson(job: JobSummary, queue: QueueView | null, waits: string | null, 
     cluster: job.cluster,
     infra: job.infra,
     schedule: job.queue,
+    paused: job.paused,
     position: positionOf(job, queue),
     waits,
     cost: job.cost,

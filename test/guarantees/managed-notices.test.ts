@@ -7,6 +7,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest
 import { signatureOf } from '../../activities/deliver.ts';
 import { Reader } from '../../client/histories.ts';
 import { Link } from '../../client/link.ts';
+import { TEST } from '../../model/timing.ts';
 import { connectConfig } from '../../workers/connection.ts';
 import { World } from '../harness/world.ts';
 import { JobStory } from './job-story.ts';
@@ -171,4 +172,24 @@ test('one that never answers keeps neither the job nor other receivers waiting, 
   expect(told).toBe("could not tell that it is SUCCEEDED: the deaf one: it answered 418 I'm a Teapot");
   await story.nothingLeft();
   await deaf.close();
+});
+
+test('while one that fails is tried, styx doctor says so', async () => {
+  receiver.answer = () => 503;
+  configure([{ url: receiver.url, statuses: ['SUCCEEDED'] }]);
+  const patient = await JobStory.on(world, { timing: { ...TEST, noticesFor: 600_000 } });
+  try {
+    const id = await patient.submit('name: told-late\nrun: sleep 0.5\n');
+    await patient.ends(id, 'SUCCEEDED');
+    const finding = await until('it is found', async () =>
+      (await world.styx.doctor()).findings.find(({ subject, check }) => subject === id && check === 'activities'),
+    );
+    expect(finding.problem).toMatch(
+      /^its step sendNotice is at attempt \d+; the last one failed: 127\.0\.0\.1:\d+: it answered 503/,
+    );
+    receiver.answer = () => 200;
+    await until('it was told', () => receiver.statuses(id).length === 1);
+  } finally {
+    await patient.close();
+  }
 });

@@ -59,7 +59,7 @@ class Play {
         operation: 'launch',
         launch: null,
         tried: 1,
-        job: { id: 1, status: 'INIT', reason: null, exitCodes: [] },
+        job: { id: 1, status: 'INIT', reason: null, startedAt: null, exitCodes: [] },
         gone: false,
         silentSince: null,
         place: null,
@@ -89,16 +89,23 @@ class Play {
       place: PLACE,
     } as const;
     const ended = (status: 'SUCCEEDED' | 'FAILED' | 'FAILED_SETUP' | 'FAILED_DRIVER' | 'CANCELLED') =>
-      this.report({ ...up, job: { id: 1, status, reason: 'why', exitCodes: code === 0 ? [] : [code] } });
+      this.report({
+        ...up,
+        job: { id: 1, status, reason: 'why', startedAt: null, exitCodes: code === 0 ? [] : [code] },
+      });
     const steps: (() => void)[] = [
       () => this.apply({ type: 'queued', number: 1, admitted: true }),
       () => this.report(up),
-      () => this.report({ ...up, job: { id: 1, status: 'RUNNING', reason: null, exitCodes: [] } }),
+      () => this.report({ ...up, job: { id: 1, status: 'RUNNING', reason: null, startedAt: null, exitCodes: [] } }),
       () => ended('SUCCEEDED'),
       () => ended('FAILED'),
       () => ended('FAILED_SETUP'),
       () => ended('FAILED_DRIVER'),
-      () => this.report({ gone: true, job: { id: 1, status: 'FAILED_DRIVER', reason: 'gone', exitCodes: [] } }),
+      () =>
+        this.report({
+          gone: true,
+          job: { id: 1, status: 'FAILED_DRIVER', reason: 'gone', startedAt: null, exitCodes: [] },
+        }),
       () => this.report({ operation: 'down' }),
       () => this.report({ status: 'TERMINATED', operation: null, place: null }),
       () =>
@@ -111,12 +118,18 @@ class Play {
         this.apply({ type: 'due' });
       },
       // Words about copies that are no more.
-      () => this.report({ job: { id: 1, status: 'SUCCEEDED', reason: null, exitCodes: [] } }, Math.max(1, copy - 1)),
+      () =>
+        this.report(
+          { job: { id: 1, status: 'SUCCEEDED', reason: null, startedAt: null, exitCodes: [] } },
+          Math.max(1, copy - 1),
+        ),
       () => this.apply({ type: 'clusterLost', copy }),
       () => {
         if (this.state.copy?.phase === 'fencing') this.standing.delete(copy);
         this.apply({ type: 'fenced', copy });
       },
+      () => this.apply({ type: 'pause', requestId: `p-${this.now}`, user: 'u' }),
+      () => this.apply({ type: 'resume', requestId: `r-${this.now}`, user: 'u' }),
     ];
     steps[choice % steps.length]?.();
   }
@@ -126,7 +139,8 @@ class Play {
     for (let turn = 0; turn < 60 && !isManagedJobOver(this.state); turn++) {
       const { copy } = this.state;
       const number = copy?.number ?? 0;
-      if (copy === null) this.apply({ type: 'queued', number: 1, admitted: true });
+      if (this.state.paused !== null) this.step(19, 0);
+      else if (copy === null) this.apply({ type: 'queued', number: 1, admitted: true });
       else if (copy.phase === 'verifying') this.apply({ type: 'verified', copy: number, stands: true });
       else if (copy.phase === 'collecting') this.apply({ type: 'collected', copy: number, problem: null });
       else if (copy.phase === 'fencing') this.step(17, 0);
@@ -137,7 +151,7 @@ class Play {
   }
 }
 
-const acts = fc.array(fc.tuple(fc.nat(17), fc.constantFrom(0, 1, 2, 33)), { maxLength: 60 });
+const acts = fc.array(fc.tuple(fc.nat(19), fc.constantFrom(0, 1, 2, 33)), { maxLength: 60 });
 
 describe('whatever happens, in whatever order', () => {
   test('there are never two copies, and left alone the job ends with nothing left', () => {
@@ -152,6 +166,32 @@ describe('whatever happens, in whatever order', () => {
     });
     holds(law, 500);
     expect(seen).toContain('SUCCEEDED');
+  });
+
+  test('a paused job starts nothing and holds no slot once its machines are gone; resumed, it goes on with the next try', () => {
+    const law = fc.property(acts, acts, (before, after) => {
+      const play = new Play();
+      for (const [choice, code] of before) play.step(choice, code);
+      const now = () => play.state;
+      if (now().outcome !== null) return;
+      play.apply({ type: 'pause', requestId: 'p', user: 'u' });
+      const { copies } = play.state;
+      for (const [choice, code] of after) if (choice % 20 !== 19) play.step(choice, code);
+      expect(play.state.copies).toBe(copies);
+      const { copy, outcome, paused, queue } = now();
+      if (outcome !== null) {
+        expect(outcome.status).toBe('SUCCEEDED');
+        return;
+      }
+      expect(paused).toBe('u');
+      if (copy === null)
+        expect([play.state.status, queue, dueAt(play.state, RULES)]).toEqual(['PENDING', 'parked', null]);
+      play.rest();
+      expect(play.state.status).toBe('SUCCEEDED');
+      // One that was done before its SIGTERM came needs no other.
+      if (copy === null) expect(play.state.copies).toBeGreaterThan(copies);
+    });
+    holds(law, 300);
   });
 
   test('a cancel at any moment ends in CANCELLED, unless the job had ended, and no copy is started after it', () => {
