@@ -9,7 +9,7 @@ import { StyxError } from '../model/errors.ts';
 import { jobKey } from '../model/identity.ts';
 import type { NodeInfo } from '../model/machines.ts';
 import type { Timing } from '../model/timing.ts';
-import type { LogChunk } from '../nodes/node.ts';
+import type { LogChunk, Node } from '../nodes/node.ts';
 import { loadConfig } from '../system/config.ts';
 import { logsDirectory } from '../system/home.ts';
 import { Masker } from '../system/masking.ts';
@@ -22,7 +22,8 @@ import type { ClusterRef, WatchInput } from './types.ts';
 
 export interface LogSource {
   readonly cluster: ClusterRef;
-  readonly jobId: number;
+  /** `numberOnNodes`; null: of the one job that is there. */
+  readonly jobId: number | string | null;
   readonly node: NodeInfo;
   readonly name: LogName;
   /** Values that are masked. */
@@ -61,13 +62,23 @@ export async function ship(
   const node = await context.pool.node(nodeAddress(context.secret, cluster, source.node), signal);
   const { rank, phase } = name;
   const from = { offset: end.raw };
-  const request = { jobKey: jobKey(cluster.generation, jobId), phase, rank, from, follow, paceMs: PACE_MS };
+  const key = jobId === null ? await keyThere(node, cluster, name) : jobKey(cluster.generation, jobId);
+  const request = { jobKey: key, phase, rank, from, follow, paceMs: PACE_MS };
   for await (const chunk of node.logs(request, signal)) {
     onChunk?.();
     await log.take(chunk);
     crashPoint('shipLogs.written');
   }
   await log.finish();
+}
+
+/** What the node knows the first job by. @throws not-found before it has begun */
+async function keyThere(node: Node, { generation }: ClusterRef, { rank, phase }: LogName): Promise<string> {
+  const first = jobKey(generation, 1);
+  const own = (key: string) => key === first || key.startsWith(`${first}-`);
+  const there = (await node.processes()).find((one) => one.phase === phase && one.rank === rank && own(one.jobKey));
+  if (there === undefined) throw new StyxError('not-found', `${phase} of rank ${rank} has not begun`);
+  return there.jobKey;
 }
 
 /** A log on its way. */
@@ -125,13 +136,13 @@ class ShippedLog {
 export async function shipWhileItRuns(context: ActivityContext, input: WatchInput, signal: AbortSignal): Promise<void> {
   const { keep, cluster, nodes, timing } = input;
   if (keep === undefined) return;
-  const { folder, jobId } = keep;
+  const { folder } = keep;
   const hidden = Object.values(openSecrets(context.keyring, keep.secrets));
   const store = await logStore(context);
   const all = nodes.map(async (node) => {
     for (const phase of keep.phases) {
       // The job has all nodes of its cluster, in their order.
-      const source: LogSource = { cluster, jobId, node, name: { folder, rank: node.rank, phase }, hidden };
+      const source: LogSource = { cluster, jobId: null, node, name: { folder, rank: node.rank, phase }, hidden };
       await shipToTheEnd(context, store, source, timing, signal);
     }
   });

@@ -16,7 +16,7 @@ import {
 } from '../model/commands.ts';
 import type { Budget } from '../model/cost-budget.ts';
 import { StyxError } from '../model/errors.ts';
-import { childWorkflowId, clusterWorkflowId, nameProblem } from '../model/identity.ts';
+import { childWorkflowId, clusterWorkflowId, lifeOf, nameProblem } from '../model/identity.ts';
 import type { InstanceTypeOffer } from '../model/machines.ts';
 import { CLUSTER_QUEUE } from '../model/queues.ts';
 import type { RayRequest } from '../model/ray.ts';
@@ -261,6 +261,19 @@ export class Clusters {
       { budget: 30_000, alsoRepeat: isUnanswered },
     );
     return Object.values(openSecrets(link.keyring, boxes));
+  }
+
+  /** Of the first run of a job's workflow, without a worker; null when there is none. */
+  async lifeOfJob(name: string, generation: string, jobId: number): Promise<string | null> {
+    const workflowId = childWorkflowId(clusterWorkflowId(this.#context.workspace, name), generation, `job-${jobId}`);
+    try {
+      const { runId, raw } = await this.#context.link.read((workflow) => workflow.getHandle(workflowId).describe());
+      return lifeOf(raw.workflowExecutionInfo?.firstRunId || runId);
+    } catch (error) {
+      const failure = toStyxError(error);
+      if (failure.kind === 'not-found') return null;
+      throw failure;
+    }
   }
 
   /** Follows an operation that a command started until it ends. */

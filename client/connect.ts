@@ -21,6 +21,7 @@ import { type ManagedLogOptions, type ManagedLogPiece, managedJobLogs } from './
 import { Jobs } from './jobs.ts';
 import { Link } from './link.ts';
 import { jobLogs, type LogOptions, type LogPiece } from './logs.ts';
+import { Pools } from './pools.ts';
 import { repeat } from './repeat.ts';
 import type { SweepOptions } from './sweep.ts';
 
@@ -51,6 +52,7 @@ export interface Styx {
   /** When catalogues are updated by themselves. */
   readonly catalogSchedule: CatalogSchedule;
   readonly jobs: Jobs;
+  readonly pools: Pools;
   /** The namespace's UUID. */
   installation(): Promise<string>;
   /** What clusters of all workspaces have cost, ended ones too while the server keeps them. */
@@ -88,7 +90,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Styx> {
   const { allowedClouds, installConda, budget } = config;
   const timing = timingOf(process.env.STYX_TIMING === 'test' ? TEST : NORMAL, config);
   const clusters = new Clusters({ link, workspace, user, timing, home, allowedClouds, installConda, budget });
-  const jobs = new Jobs({
+  const jobsContext = {
     link,
     workspace,
     user,
@@ -98,14 +100,16 @@ export async function connect(options: ConnectOptions = {}): Promise<Styx> {
     installConda,
     fenceAfter: config.jobSilence * 1_000,
     limits: { launching: config.maxLaunchingJobs, running: config.maxRunningJobs },
-  });
+  };
+  const jobs = new Jobs(jobsContext);
   let pool: Promise<NodePool> | undefined;
   async function* clusterLogs(name: string, logOptions: LogOptions): AsyncGenerator<LogPiece, void, void> {
     pool ??= openPool();
     const look = (budget: number) => clusters.view(name, { budget });
     const secretValues = (generation: string, jobId: number) => clusters.secretValues(name, generation, jobId);
+    const lifeOfJob = (generation: string, jobId: number) => clusters.lifeOfJob(name, generation, jobId);
     const secret = installationSecret(home);
-    yield* jobLogs({ workspace, name, look, pool: await pool, secret, secretValues }, logOptions);
+    yield* jobLogs({ workspace, name, look, pool: await pool, secret, secretValues, lifeOfJob }, logOptions);
   }
   /** Where the worker keeps them: its configuration is that of the data directory, and of no project. */
   const logStore = async () => {
@@ -120,6 +124,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Styx> {
     clusters,
     catalogSchedule: new CatalogSchedule(link, timing),
     jobs,
+    pools: new Pools(jobsContext),
     installation: () => link.installation(),
     costs: (costOptions = {}) => costReport(link, costOptions),
     async doctor() {

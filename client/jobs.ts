@@ -36,6 +36,7 @@ import { isNotFound, isUnanswered, toStyxError } from './errors.ts';
 import { type ManagedHistory, managedHistory } from './history-managed.ts';
 import type { Link } from './link.ts';
 import { didYouMean } from './names.ts';
+import { Pools } from './pools.ts';
 import { repeat } from './repeat.ts';
 import { withSnapshots } from './snapshots.ts';
 
@@ -43,6 +44,8 @@ export interface JobRequest {
   readonly task: WrittenTask;
   /** For people; see `resourcesText` of model. */
   readonly resourcesText: string;
+  /** It runs on a worker of this pool, which has to be there. */
+  readonly pool?: string;
   /** Default: EAGER_NEXT_REGION, and no restarts on errors. */
   readonly recovery?: RecoveryPolicy;
 }
@@ -61,6 +64,22 @@ export interface JobListOptions {
   readonly user?: string;
   /** The newest; default: all. */
   readonly limit?: number;
+}
+
+/** Plain JSON, so that it can be the answer of an activity. */
+export interface ChildJob {
+  readonly type: typeof MANAGED_JOB_WORKFLOW;
+  /** The workflow that starts it may end before it. */
+  readonly options: ChildJobOptions & { readonly workflowId: string; readonly parentClosePolicy: 'ABANDON' };
+}
+
+interface ChildJobOptions {
+  readonly taskQueue: string;
+  readonly args: [ManagedJobInput];
+  readonly workflowIdReusePolicy: 'REJECT_DUPLICATE';
+  readonly memo: Record<string, unknown>;
+  readonly searchAttributes: Record<string, string[]>;
+  readonly staticSummary: string;
 }
 
 export interface JobsContext {
@@ -101,10 +120,36 @@ export class Jobs {
    * @throws invalid, transient
    */
   async launch(request: JobRequest, options: CommandOptions = {}): Promise<{ id: string }> {
+    const { id, ...start } = await this.#start(request, options);
+    const send = async (deadline: number) => {
+      try {
+        await this.#context.link.call(deadline, (workflow) =>
+          workflow.start(MANAGED_JOB_WORKFLOW, { workflowId: id, ...start }),
+        );
+      } catch (error) {
+        // Sent before, and accepted.
+        if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+      }
+    };
+    await repeat(send, options);
+    return { id };
+  }
+
+  /**
+   * What starts the job as a child of a workflow of your own, with its files and secrets as they are now. Give a request id that stays the same when
+   * this is tried again. @throws invalid
+   */
+  async child(request: JobRequest, options: CommandOptions & { requestId: string }): Promise<ChildJob> {
+    const { id: workflowId, ...start } = await this.#start(request, options);
+    return { type: MANAGED_JOB_WORKFLOW, options: { workflowId, ...start, parentClosePolicy: 'ABANDON' } };
+  }
+
+  async #start(request: JobRequest, options: CommandOptions) {
     const { link, home, workspace, user, timing, allowedClouds = null, installConda = false } = this.#context;
     const requestId = options.requestId ?? randomUUID();
     const problem = requestIdProblem(requestId);
     if (problem !== null) throw new StyxError('invalid', `request id '${requestId}' ${problem}`);
+    if (request.pool !== undefined) await new Pools(this.#context).mustBe(request.pool);
     const allowed = await onAllowedClouds(request.task, allowedClouds);
     const written = await withSnapshots(home, () => link.installation(), allowed, 'launch', options);
     const input: ManagedJobInput = {
@@ -115,6 +160,7 @@ export class Jobs {
       user,
       task: { ...written, secrets: closeSecrets(link.keyring, written.secrets) },
       resourcesText: request.resourcesText,
+      ...(request.pool === undefined ? {} : { pool: request.pool }),
       recovery: request.recovery ?? DEFAULT_RECOVERY,
       limits: this.#context.limits ?? LIMITS,
       fenceAfter: this.#context.fenceAfter ?? FENCE_MS,
@@ -124,36 +170,25 @@ export class Jobs {
     };
     const id = managedJobId(workspace, requestId);
     const manifests = manifestsOf(input.task);
-    const send = async (deadline: number) => {
-      try {
-        await link.call(deadline, (workflow) =>
-          workflow.start(MANAGED_JOB_WORKFLOW, {
-            workflowId: id,
-            taskQueue: CLUSTER_QUEUE,
-            args: [input],
-            workflowIdReusePolicy: 'REJECT_DUPLICATE',
-            memo: {
-              [MEMO_KEY]: managedJobMemo(input, newManagedJob(input.submittedAt), input.submittedAt),
-              ...(manifests.length === 0 ? {} : { [FILES_MEMO]: manifests }),
-            },
-            // A list shows it before a worker has seen it.
-            searchAttributes: {
-              [SEARCH.kind]: [JOB_KIND],
-              [SEARCH.workspace]: [workspace],
-              [SEARCH.user]: [user],
-              [SEARCH.status]: ['PENDING'],
-              ...(input.task.name === null ? {} : { [SEARCH.name]: [input.task.name] }),
-            },
-            staticSummary: `Managed job ${input.task.name ?? ''}`.trim(),
-          }),
-        );
-      } catch (error) {
-        // Sent before, and accepted.
-        if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
-      }
-    };
-    await repeat(send, options);
-    return { id };
+    return {
+      id,
+      taskQueue: CLUSTER_QUEUE,
+      args: [input],
+      workflowIdReusePolicy: 'REJECT_DUPLICATE',
+      memo: {
+        [MEMO_KEY]: managedJobMemo(input, newManagedJob(input.submittedAt), input.submittedAt),
+        ...(manifests.length === 0 ? {} : { [FILES_MEMO]: manifests }),
+      },
+      // A list shows it before a worker has seen it.
+      searchAttributes: {
+        [SEARCH.kind]: [JOB_KIND],
+        [SEARCH.workspace]: [workspace],
+        [SEARCH.user]: [user],
+        [SEARCH.status]: ['PENDING'],
+        ...(input.task.name === null ? {} : { [SEARCH.name]: [input.task.name] }),
+      },
+      staticSummary: `Managed job ${input.task.name ?? ''}`.trim(),
+    } satisfies ChildJobOptions & { id: string };
   }
 
   /** The workflow of a job that is given by its number, its name (of several the newest), or its id. @throws not-found */

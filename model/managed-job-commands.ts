@@ -2,6 +2,8 @@
 import { isTerminalJob } from './job.ts';
 import { isManagedEnd } from './managed-job.ts';
 import type { JobDraft } from './managed-job-draft.ts';
+import { endGently } from './managed-job-steps.ts';
+import { hasLeft, isPooled } from './pooled-job.ts';
 
 const REMEMBERED_REQUESTS = 20;
 
@@ -20,16 +22,20 @@ export function cancel(draft: JobDraft, requestId: string, user: string): void {
   draft.set({ cancelledBy: user, outcome: { status: 'CANCELLED', reason: '' }, nextAt: null, paused: null });
   if (copy === null) {
     draft.status('CANCELLED');
+    if (isPooled(draft)) draft.effect({ type: 'leavePool', copy: draft.state.copies + 1, lost: false });
     return draft.queue('ended');
   }
   draft.status('CANCELLING');
   endCopy(draft, `cancelled by ${user}`);
 }
 
-/** Its copy gets its SIGTERM and goes, and then it holds no slot. What has ended, or is about to, is left alone. */
+/**
+ * Its copy gets its SIGTERM and goes, and then it holds no slot. What has ended, or is about to, is left alone, and so is a job in a pool,
+ * which has no machines of its own to give back.
+ */
 export function pause(draft: JobDraft, requestId: string, user: string): void {
   const { outcome, paused, copy, pauses } = draft.state;
-  if (!isNew(draft, requestId) || outcome !== null || paused !== null) return;
+  if (!isNew(draft, requestId) || outcome !== null || paused !== null || isPooled(draft)) return;
   const why = `paused by ${user}`;
   draft.tell(why);
   draft.set({ paused: user, nextAt: null, pauses: pauses + (copy?.stood === true ? 1 : 0) });
@@ -56,7 +62,6 @@ function endCopy(draft: JobDraft, why: string): void {
   draft.copy({ why: why.slice(0, 200) });
   if (copy.phase !== 'live') return;
   const job = copy.report?.job ?? null;
-  if (!copy.stood || job === null || isTerminalJob(job.status)) return draft.endCluster();
-  draft.phase('cancelling');
-  draft.effect({ type: 'cancelOnCluster', copy: copy.number, cluster: copy.cluster });
+  const over = !copy.stood || job === null || isTerminalJob(job.status);
+  endGently(draft, isPooled(draft) ? hasLeft(draft) : over);
 }

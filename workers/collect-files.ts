@@ -7,6 +7,7 @@ import type { Collected } from '../data/store.ts';
 import { storeRoot } from '../data/store-paths.ts';
 import { CLUSTER_WORKFLOW, FILES_MEMO, JOB_WORKFLOW, QUERIES } from '../model/commands.ts';
 import { MANAGED_JOB_WORKFLOW } from '../model/managed-job.ts';
+import { POOL_WORKFLOW } from '../model/pool.ts';
 import { homePaths } from '../system/home.ts';
 
 /** A snapshot that was taken or needed again more recently is kept: its command may be on the way. */
@@ -43,7 +44,7 @@ async function liveManifests(workflow: WorkflowClient, listsBehindMs: number): P
     for (const manifest of await held(workflow, workflowId)) live.add(manifest);
   }
   await sleep(listsBehindMs);
-  for (const type of [JOB_WORKFLOW, MANAGED_JOB_WORKFLOW]) {
+  for (const type of [JOB_WORKFLOW, MANAGED_JOB_WORKFLOW, POOL_WORKFLOW]) {
     for await (const { memo } of workflow.list({ query: running(type) })) {
       const manifests = memo?.[FILES_MEMO];
       if (Array.isArray(manifests)) for (const manifest of manifests) live.add(String(manifest));

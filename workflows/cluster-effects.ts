@@ -6,7 +6,7 @@ import type { ClusterRef, WatchInput } from '../activities/types.ts';
 import type { QueuedEffect } from '../model/cluster-effects.ts';
 import { type ClusterInput, FILES_MEMO, JOB_WORKFLOW, type RunJob, SEARCH } from '../model/commands.ts';
 import { assertNever } from '../model/errors.ts';
-import { childWorkflowId } from '../model/identity.ts';
+import { childWorkflowId, numberOnNodes } from '../model/identity.ts';
 import { jobLogFolder } from '../model/managed-job.ts';
 import { CHILD_QUEUE } from '../model/queues.ts';
 import { manifestsOf } from '../model/task-files.ts';
@@ -111,7 +111,7 @@ export class EffectCarrier {
   private keep(): Pick<WatchInput, 'keep'> {
     const { owner } = this.input;
     if (owner?.logs === undefined) return {};
-    return { keep: { jobId: 1, folder: jobLogFolder(owner.workflowId, owner.copy), ...owner.logs } };
+    return { keep: { folder: jobLogFolder(owner.workflowId, owner.copy), ...owner.logs } };
   }
 
   private async one(effect: QueuedEffect, placed: ReadonlyMap<number, RunJob>): Promise<void> {
@@ -181,7 +181,7 @@ export class EffectCarrier {
           version: 1,
           cluster,
           jobId: newJob.id,
-          taskId: this.input.owner?.taskId ?? taskId(name, newJob.id, newJob.submittedAt),
+          taskId: newJob.taskId ?? this.input.owner?.taskId ?? taskId(name, newJob.id, newJob.submittedAt),
           user: newJob.user,
           task: newJob.task,
           withSetup: newJob.withSetup,
@@ -206,8 +206,8 @@ export class EffectCarrier {
         await this.tell(jobChild(clusterId, gen, effect.jobId), cancelJobSignal);
         return;
       case 'reapJob': {
-        const { jobId, nodes } = effect;
-        const reapInput: ReapInput = { version: 1, cluster, jobId, nodes, timing };
+        const { jobId, nodes, life } = effect;
+        const reapInput: ReapInput = { version: 1, cluster, jobId: numberOnNodes(jobId, life), nodes, timing };
         const workflowId = childWorkflowId(clusterId, gen, `reap-${jobId}`);
         return await this.start('reap', workflowId, reapInput, `end what is left of job ${jobId} of ${name}`);
       }

@@ -5,6 +5,7 @@
  */
 import {
   allHandlersFinished,
+  CancellationScope,
   condition,
   continueAsNew,
   setCurrentDetails,
@@ -15,12 +16,16 @@ import {
 } from '@temporalio/workflow';
 import { FILES_MEMO, MEMO_KEY, SEARCH } from '../model/commands.ts';
 import { type Failure, StyxError } from '../model/errors.ts';
+import { recoveryProblem } from '../model/job-recovery.ts';
 import {
+  type Copy,
   JOB_KIND,
   type JobRules,
   type ManagedJobAnswer,
   type ManagedJobCommand,
   type ManagedJobInput,
+  type ManagedJobResult,
+  type ManagedJobState,
 } from '../model/managed-job.ts';
 import type { JobEffect } from '../model/managed-job-draft.ts';
 import { parseManagedJobState } from '../model/managed-job-schema.ts';
@@ -31,7 +36,8 @@ import {
   type ManagedJobEvent,
   newManagedJob,
 } from '../model/managed-job-transition.ts';
-import { managedJobDetails, managedJobMemo, managedJobView } from '../model/managed-job-view.ts';
+import { managedJobDetails, managedJobMemo, managedJobResult, managedJobView } from '../model/managed-job-view.ts';
+import { awaitsPool } from '../model/pooled-job.ts';
 import { filesProblem, manifestsOf } from '../model/task-files.ts';
 import { validateTask } from '../model/task-schema.ts';
 import { Alarm } from './alarm.ts';
@@ -42,6 +48,7 @@ import {
   clusterReportSignal,
   managedJobQuery,
   pauseManagedJob,
+  poolPlacedSignal,
   queueAnswerSignal,
   resumeManagedJob,
 } from './messages.ts';
@@ -51,12 +58,16 @@ interface RunInput extends ManagedJobInput {
   readonly outbox?: readonly JobEffect[];
 }
 
-export async function managedJob(input: RunInput): Promise<void> {
-  await new ManagedJob(input).run();
+export async function managedJob(input: RunInput): Promise<ManagedJobResult> {
+  const job = new ManagedJob(input);
+  // By the workflow whose child it is. Where messages have to be sealed nobody's word counts that is not: see interceptors.ts.
+  const scope = CancellationScope.current();
+  if (scope.cancellable) scope.cancelRequested.catch(() => job.cancel('the workflow that started it'));
+  return await CancellationScope.nonCancellable(() => job.run());
 }
 
 /** What stands in the way of ever carrying it out; the client has looked too. */
-function refusal({ task }: ManagedJobInput): Failure | null {
+function refusal({ task, recovery }: ManagedJobInput): Failure | null {
   try {
     validateTask(task);
   } catch (error) {
@@ -65,17 +76,19 @@ function refusal({ task }: ManagedJobInput): Failure | null {
   }
   const files = filesProblem(task);
   if (files !== null) return { kind: 'invalid', message: `The task's files are not there: ${files}.` };
-  return task.run === null ? { kind: 'invalid', message: 'A managed job needs a run script.' } : null;
+  if (task.run === null) return { kind: 'invalid', message: 'A managed job needs a run script.' };
+  const problem = recoveryProblem(recovery, task.resources.useSpot);
+  return problem === null ? null : { kind: 'invalid', message: `Its job_recovery cannot be followed: ${problem}.` };
 }
 
 class ManagedJob {
   private readonly input: RunInput;
-  private readonly rules: JobRules;
+  readonly rules: JobRules;
   private readonly effects;
   private readonly notices;
   private readonly outbox: JobEffect[];
   private readonly alarm = new Alarm('look again: what is due of the job');
-  private state;
+  state: ManagedJobState;
   private changes = 0;
   private shown = { memo: '', search: '' };
   /** When its cluster is looked at in case a report got lost. */
@@ -83,9 +96,10 @@ class ManagedJob {
 
   constructor(input: RunInput) {
     this.input = input;
-    const { recovery, fenceAfter, timing, task } = input;
+    const { recovery, fenceAfter, timing, task, pool } = input;
     const { workflowId } = workflowInfo();
-    this.rules = { workflowId, numNodes: task.numNodes, recovery, fenceAfter, timing };
+    const { numNodes } = task;
+    this.rules = { workflowId, numNodes, recovery, fenceAfter, timing, ...(pool === undefined ? {} : { pool }) };
     this.state = input.state === undefined ? newManagedJob(input.submittedAt) : parseManagedJobState(input.state);
     this.outbox = [...(input.outbox ?? [])];
     this.lookAt = Date.now() + timing.describeOpsEvery;
@@ -93,7 +107,7 @@ class ManagedJob {
     this.notices = new NoticeSender(input, (event) => this.apply(event));
   }
 
-  async run(): Promise<void> {
+  async run(): Promise<ManagedJobResult> {
     this.listen();
     if (this.input.state === undefined) this.begin();
     for (;;) {
@@ -101,7 +115,7 @@ class ManagedJob {
       await this.carryOut();
       this.show();
       this.notices.pump(this.state);
-      if (this.isOver()) return;
+      if (this.isOver()) return managedJobResult(this.input, this.state, Date.now());
       if (this.mustContinueAsNew()) await this.continueAsNew();
       else await this.nextChange();
     }
@@ -111,6 +125,10 @@ class ManagedJob {
   private isOver(): boolean {
     const done = this.outbox.length === 0 && this.effects.idle && this.state.notices.pending.length === 0;
     return isManagedJobOver(this.state) && done && allHandlersFinished();
+  }
+
+  cancel(user: string): void {
+    this.apply({ type: 'cancel', requestId: 'temporal', user });
   }
 
   private begin(): void {
@@ -126,6 +144,11 @@ class ManagedJob {
       this.apply({ type: 'report', report });
     });
     setHandler(queueAnswerSignal, ({ number, admitted }) => this.apply({ type: 'queued', number, admitted }));
+    setHandler(poolPlacedSignal, (word) => {
+      this.lookAt = Date.now() + this.input.timing.describeOpsEvery;
+      if (word.kind === 'placed') this.apply({ type: 'placed', copy: word.copy, cluster: word.cluster });
+      else this.apply({ type: 'cancel', requestId: 'pool-down', user: word.user });
+    });
     setHandler(pauseManagedJob, (command) => this.asked('pause', command));
     setHandler(resumeManagedJob, (command) => this.asked('resume', command));
     setHandler(cancelManagedJob, ({ requestId, user }) => {
@@ -142,8 +165,10 @@ class ManagedJob {
     this.apply({ type, requestId, user });
     const { status, paused: now } = this.state;
     if (requests.includes(requestId) || (paused === null) !== (now === null)) return { status, note: null };
-    const running = type === 'resume' ? 'It is not paused.' : `It is ${status} already.`;
-    return { status, note: paused === null ? running : 'It is paused already.' };
+    if (paused !== null) return { status, note: 'It is paused already.' };
+    if (type === 'resume') return { status, note: 'It is not paused.' };
+    const pooled = this.input.pool !== undefined && this.state.outcome === null;
+    return { status, note: pooled ? 'A job in a pool cannot be paused.' : `It is ${status} already.` };
   }
 
   private apply(event: ManagedJobEvent): void {
@@ -164,7 +189,7 @@ class ManagedJob {
   /** Sleeps until a message or the alarm, and does what the alarm is for. */
   private async nextChange(): Promise<void> {
     const seen = this.changes;
-    const lookAt = this.state.copy === null ? null : this.lookAt;
+    const lookAt = this.clusters().length === 0 && !awaitsPool(this) ? null : this.lookAt;
     const times = [dueAt(this.state, this.rules), lookAt].filter((time) => time !== null);
     if (times.length > 0) this.alarm.set(Math.min(...times));
     await condition(() => this.changes !== seen || this.outbox.length > 0 || this.alarm.rung);
@@ -172,10 +197,16 @@ class ManagedJob {
     const now = Date.now();
     const due = dueAt(this.state, this.rules);
     if (due !== null && now >= due) this.apply({ type: 'due' });
-    const { copy } = this.state;
-    if (copy === null || now < this.lookAt || this.outbox.length > 0) return;
+    const clusters = this.clusters();
+    if ((clusters.length === 0 && !awaitsPool(this)) || now < this.lookAt || this.outbox.length > 0) return;
     this.lookAt = now + this.input.timing.describeOpsEvery;
-    this.effects.look(copy);
+    for (const cluster of clusters) this.effects.look(cluster);
+    if (awaitsPool(this)) this.outbox.push({ type: 'askPool', copy: this.state.copies + 1 });
+  }
+
+  private clusters(): Pick<Copy, 'number' | 'cluster'>[] {
+    const { copy, market } = this.state;
+    return [copy, market.probe].filter((one) => one !== null);
   }
 
   private mustContinueAsNew(): boolean {
