@@ -25,8 +25,6 @@ export interface ActivityContext {
   readonly installation: string;
   /** Directory of the snapshots that clients took. */
   readonly storeRoot: string;
-  /** Directory of what managed jobs wrote. */
-  readonly jobLogs: string;
 }
 
 /** What the worker's process knows. */
@@ -46,7 +44,6 @@ export function activityContext(host: HostContext): ActivityContext {
     secret: Buffer.from(installationSecret(host.styxHome)),
     keyring: new Keyring(host.styxHome),
     installation: host.namespace.installation,
-    jobLogs: homePaths(host.styxHome).jobLogs,
     storeRoot: storeRoot(homePaths(host.styxHome).store, host.namespace.installation),
   };
 }

@@ -58,7 +58,10 @@ export const CRASH_POINTS = {
   lookAtCluster: ['before', 'after', 'reported'],
   machinesStand: ['before', 'after', 'reported'],
   intentsOf: ['before', 'after', 'reported'],
+  shipLogs: ['written'],
   collectLogs: ['before', 'called', 'after', 'reported'],
+  receiversOf: ['before', 'after', 'reported'],
+  sendNotice: ['before', 'called', 'after', 'reported'],
   jobRows: ['before', 'after', 'reported'],
   commandCluster: ['before', 'called', 'after', 'reported'],
 } as const;

@@ -6,16 +6,18 @@ import { logSteps } from './job-logs.ts';
 import { jobSteps } from './jobs.ts';
 import { machineSteps } from './machines.ts';
 import { nodeSteps } from './nodes.ts';
+import { noticeSteps } from './notices.ts';
 import { priceSteps } from './prices.ts';
 import { raySteps } from './ray.ts';
 import { sweepSteps } from './sweep.ts';
-import type { ActActivities, PriceActivities, WatchActivities } from './types.ts';
+import type { ActActivities, NoticeActivities, PriceActivities, WatchActivities } from './types.ts';
 import { watchSteps } from './watch.ts';
 import { wrapAll } from './wrap.ts';
 
 export function createActivities(host: HostContext): {
   actQueue: ActActivities & PriceActivities;
   watchQueue: WatchActivities;
+  noticeQueue: NoticeActivities;
 } {
   const context = activityContext(host);
   return {
@@ -33,5 +35,6 @@ export function createActivities(host: HostContext): {
       ...wrapAll<PriceActivities>(priceSteps(host.styxHome)),
     },
     watchQueue: wrapAll<WatchActivities>(watchSteps(context)),
+    noticeQueue: wrapAll<NoticeActivities>(noticeSteps(context)),
   };
 }

@@ -1,20 +1,16 @@
-/** Keeps what a managed job's copy wrote, before its machines go. */
-import { randomBytes } from 'node:crypto';
-import { createWriteStream, mkdirSync, renameSync } from 'node:fs';
-import { join } from 'node:path';
-import { finished } from 'node:stream/promises';
+/** Keeps what a managed job's copy wrote and was not shipped while it ran, before its machines go. */
+import type { LogName, LogStore } from '../data/log-store.ts';
 import type { ClusterView } from '../model/commands.ts';
 import { StyxError } from '../model/errors.ts';
-import { jobKey, numberOnNodes } from '../model/identity.ts';
+import { numberOnNodes } from '../model/identity.ts';
 import type { NodeInfo } from '../model/machines.ts';
 import { jobLogFolder } from '../model/managed-job.ts';
 import type { Timing } from '../model/timing.ts';
-import { Masker } from '../system/masking.ts';
 import { openSecrets } from '../system/secret-box.ts';
-import { nodeAddress } from './addresses.ts';
 import type { ActivityContext } from './context.ts';
 import { crashPoint } from './crash-points.ts';
 import { clusterViewOf } from './jobs.ts';
+import { logStore, ship } from './log-shipping.ts';
 import type { ActActivities, ClusterRef, CollectLogsInput } from './types.ts';
 import { backoff, whileHeartbeating } from './wrap.ts';
 
@@ -30,6 +26,7 @@ interface Source {
 }
 
 const PHASES = ['setup', 'run'] as const;
+type Phase = (typeof PHASES)[number];
 const NODES_AT_ONCE = 16;
 /** A machine that runs and cannot be reached is tried for so many times the time after which a node counts as silent. */
 const PATIENCE = 2;
@@ -41,12 +38,13 @@ export function logSteps(context: ActivityContext): Pick<ActActivities, 'collect
     async collectLogs(input: CollectLogsInput): Promise<{ problem: string | null }> {
       const view = await clusterViewOf(context.client, input.workflowId);
       const { sources, problems } = sourcesOf(context, input, view);
+      const store = await logStore(context);
       const { heartbeatEvery } = input.timing;
       await whileHeartbeating({ heartbeatEvery }, async (signal) => {
         const left = [...sources];
         const lane = async () => {
           for (let next = left.shift(); next !== undefined; next = left.shift()) {
-            const problem = await keep(context, next, input.timing, signal);
+            const problem = await keep(context, store, next, input.timing, signal);
             if (problem !== null) problems.push(`rank ${next.rank}: ${problem}`);
           }
         };
@@ -69,8 +67,7 @@ function sourcesOf(
   // Never placed: it wrote nothing.
   if (job?.allotment == null) return { sources: [], problems: [] };
   const hidden = Object.values(openSecrets(context.keyring, input.secrets));
-  const folder = join(context.jobLogs, jobLogFolder(input.job, input.copy));
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const folder = jobLogFolder(input.job, input.copy);
   const jobId = numberOnNodes(job.id, job.life);
   const sources: Source[] = [];
   const problems: string[] = [];
@@ -86,6 +83,7 @@ function sourcesOf(
 /** Null when all that there is was kept. A connection that breaks says nothing: it is tried again while the cloud says that the machine runs. */
 async function keep(
   context: ActivityContext,
+  store: LogStore,
   source: Source,
   timing: Timing,
   signal: AbortSignal,
@@ -94,7 +92,7 @@ async function keep(
   for (const pause = backoff(timing.pollEvery); ; await pause()) {
     signal.throwIfAborted();
     try {
-      for (const phase of PHASES) await keepPhase(context, source, phase, timing, signal);
+      for (const phase of PHASES) await keepPhase(context, store, source, phase, timing, signal);
       return null;
     } catch (error) {
       const problem = error instanceof Error ? error.message : String(error);
@@ -116,40 +114,29 @@ async function runs(context: ActivityContext, { place, node }: Source): Promise<
 
 async function keepPhase(
   context: ActivityContext,
+  store: LogStore,
   source: Source,
-  phase: 'setup' | 'run',
+  phase: Phase,
   timing: Timing,
   signal: AbortSignal,
 ): Promise<void> {
-  const { cluster, jobId, rank, node: info, folder } = source;
   const silence = new AbortController();
-  const over = AbortSignal.any([signal, silence.signal]);
   const alarm = () => setTimeout(() => silence.abort(), timing.stepTimeout * SILENCE);
   let timer = alarm();
-  const file = join(folder, `${rank}-${phase}.log`);
-  const temporary = `${file}.${process.pid}.${randomBytes(4).toString('hex')}`;
-  const masker = new Masker(source.hidden);
-  const out = createWriteStream(temporary, { mode: 0o600 });
+  const onChunk = () => {
+    clearTimeout(timer);
+    timer = alarm();
+  };
+  const name: LogName = { folder: source.folder, rank: source.rank, phase };
   try {
-    const node = await context.pool.node(nodeAddress(context.secret, cluster, info), over);
-    const key = jobKey(cluster.generation, jobId);
-    const request = { jobKey: key, phase, rank, from: { offset: 0 }, follow: false } as const;
-    for await (const { data } of node.logs(request, over)) {
-      clearTimeout(timer);
-      timer = alarm();
-      const shown = masker.push(data);
-      if (!out.write(shown)) await new Promise<void>((resolve) => out.once('drain', () => resolve()));
-    }
-    out.write(masker.end());
+    await ship(context, store, { ...source, name }, AbortSignal.any([signal, silence.signal]), { onChunk });
+    // The machine goes next, and with it the only other place where this is.
+    await store.settle(name);
   } catch (error) {
     // The phase never began.
     if (error instanceof StyxError && error.kind === 'not-found') return;
     throw error;
   } finally {
     clearTimeout(timer);
-    out.end();
-    await finished(out);
-    // What could be had is kept, also when the rest is lost.
-    renameSync(temporary, file);
   }
 }

@@ -6,6 +6,7 @@ import type { CreateRequest } from '../clouds/cloud.ts';
 import type { CatalogUpdateInput, PricesUpdated } from '../model/catalog-update.ts';
 import type { ProcessPhase, RunJob } from '../model/commands.ts';
 import type { ErrorKind } from '../model/errors.ts';
+import type { Notice, NoticeReceiver } from '../model/job-notices.ts';
 import type { WaitingRow } from '../model/job-queue.ts';
 import type { Instance, InstanceTypeOffer, NodeInfo, Placement, ResourceRequest } from '../model/machines.ts';
 import type { HoursInput, HoursResult } from '../model/office-hours.ts';
@@ -167,7 +168,17 @@ export interface LeaseInput {
   readonly timing: Timing;
 }
 
+/** The one job of a cluster, whose output goes to the store of logs while it runs. */
+export interface KeptJob {
+  /** See `jobLogFolder`. */
+  readonly folder: string;
+  readonly phases: readonly ('setup' | 'run')[];
+  /** Masked in what is kept. */
+  readonly secrets: Task['secrets'];
+}
+
 export interface WatchInput extends LeaseInput {
+  readonly keep?: KeptJob;
   /** Where signals about the nodes go: the entity's workflow id is `cluster.workflowId`. */
   readonly child: number;
   /** Last event handled, by node rank; empty at first. */
@@ -294,6 +305,37 @@ export interface ActActivities {
   jobRows(input: JobRowsInput): Promise<JobRows>;
   /** Sends a cluster a command, once whoever asks how often, unless the other side of its schedule was due meanwhile. @throws what the cluster says */
   commandCluster(input: CommandClusterInput): Promise<HoursResult>;
+}
+
+/** The managed job that a notice is about. */
+export interface NotifiedJob {
+  readonly workflowId: string;
+  readonly number: number | null;
+  readonly name: string | null;
+  readonly workspace: string;
+  readonly user: string;
+  readonly taskId: string | null;
+}
+
+export interface ReceiversInput {
+  readonly job: NotifiedJob;
+  readonly timing: Pick<Timing, 'heartbeatEvery'>;
+}
+
+export interface SendNoticeInput extends ReceiversInput {
+  /** Key of a receiver. */
+  readonly receiver: string;
+  readonly notice: Omit<Notice, 'to'>;
+  /** Time after which it is not tried much longer. */
+  readonly giveUpAt: number;
+}
+
+/** Of notifications, on NOTICE_QUEUE. */
+export interface NoticeActivities {
+  /** Those of the worker's configuration that want to be told of this job. */
+  receiversOf(input: ReceiversInput): Promise<NoticeReceiver[]>;
+  /** Sends it, maybe again; answers why it was given up. @throws transient until then */
+  sendNotice(input: SendNoticeInput): Promise<{ problem: string | null }>;
 }
 
 /** Long ones, on WATCH_QUEUE. */

@@ -1,5 +1,5 @@
 /** The one long activity of a cluster that stands: follows all nodes' events and signals what changes. */
-import { Context, metricMeter } from '@temporalio/activity';
+import { Context, log, metricMeter } from '@temporalio/activity';
 import { JOB_SIGNALS, type Observed, type RankEnded, SIGNALS } from '../model/commands.ts';
 import type { MachineNotice } from '../model/machine-notices.ts';
 import type { NodeInfo } from '../model/machines.ts';
@@ -8,6 +8,8 @@ import type { AgentEvent, Node } from '../nodes/node.ts';
 import { nodeAddress } from './addresses.ts';
 import type { ActivityContext } from './context.ts';
 import { crashPoint } from './crash-points.ts';
+import { delay } from './delay.ts';
+import { shipWhileItRuns } from './log-shipping.ts';
 import type { WatchActivities, WatchInput } from './types.ts';
 
 export function watchSteps(context: ActivityContext): WatchActivities {
@@ -62,13 +64,17 @@ class ClusterWatch {
     if (cancelled.aborted) end();
     const lease = setTimeout(end, timing.watchLease);
     const heartbeat = setInterval(() => activity.heartbeat([...this.positions]), timing.heartbeatEvery);
+    const shipping = shipWhileItRuns(this.context, this.input, over.signal).catch((error: unknown) => {
+      log.warn(`the output of the job is kept at its end only: ${(error as Error).message}`);
+    });
     try {
       await Promise.all(this.input.nodes.map((node, index) => this.follow(node, index, over.signal)));
       await this.telling;
     } finally {
       clearTimeout(lease);
-      clearInterval(heartbeat);
       end();
+      await shipping;
+      clearInterval(heartbeat);
       cancelled.removeEventListener('abort', end);
     }
     if (cancelled.aborted) await activity.cancelled;
@@ -227,20 +233,4 @@ class ClusterWatch {
       }
     }
   }
-}
-
-const LONGEST_TIMER = 2 ** 31 - 1;
-
-/** Waits; returns early when the signal aborts. */
-async function delay(ms: number, signal?: AbortSignal): Promise<void> {
-  if (signal?.aborted === true) return;
-  await new Promise<void>((resolve) => {
-    const done = (): void => {
-      clearTimeout(timer);
-      signal?.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, Math.min(ms, LONGEST_TIMER));
-    signal?.addEventListener('abort', done, { once: true });
-  });
 }

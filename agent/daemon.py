@@ -122,7 +122,11 @@ class Daemon:
         if not isinstance(start, dict) or type(start.get('offset', start.get('lastLines'))) is not int or start.get('offset', 0) < 0:
             raise invalid('from must be {offset} or {lastLines}')
         follow = message.get('follow') is True
-        connection.add(LogStream(message['id'], process, start, follow, self.loop, connection.pump))
+        pace = message.get('paceMs')
+        if pace is not None and (type(pace) is not int or not 0 < pace <= 600000):
+            raise invalid('paceMs must be a whole number from 1 to 600000')
+        pace = None if pace is None else pace / 1000.0
+        connection.add(LogStream(message['id'], process, start, follow, pace, self.loop, connection.pump))
 
     def read_stats(self, connection, message):
         self._count_sessions()

@@ -37,12 +37,18 @@ class EventStream:
 
 
 class LogStream:
-    """A log file from an offset on, to its end, or with `follow` until the process ended and all was read."""
+    """
+    A log file from an offset on, to its end, or with `follow` until the process ended and all was read.
 
-    def __init__(self, request_id, process, start, follow, loop, wake):
+    `pace`: seconds until the file is looked at again once all was read, for a reader that is in no hurry; None: soon, and less often
+    the longer nothing comes.
+    """
+
+    def __init__(self, request_id, process, start, follow, pace, loop, wake):
         self.id = request_id
         self.process = process
         self.follow = follow
+        self.pace = pace
         self.loop = loop
         self.wake = wake
         self.credit = LOG_WINDOW
@@ -75,7 +81,8 @@ class LogStream:
             self.done = True
             return b'{"id": %d, "end": true}\n' % self.id
         self.idle += 1
-        self.timer = self.loop.after(min(0.25, 0.02 * (1 + self.idle // 10)), self._again)
+        soon = min(0.25, 0.02 * (1 + self.idle // 10))
+        self.timer = self.loop.after(soon if self.pace is None else self.pace, self._again)
         return None
 
     def nudge(self):

@@ -1,5 +1,6 @@
 /** Where programs begin: `const styx = await connect()`. */
 import { userInfo } from 'node:os';
+import { LogDirectory } from '../data/log-directory.ts';
 import type { Collected } from '../data/store.ts';
 import { type Config, DEFAULT_CONFIG } from '../model/config/values.ts';
 import { StyxError } from '../model/errors.ts';
@@ -8,7 +9,7 @@ import type { SweepReport } from '../model/sweep.ts';
 import { NORMAL, TEST, type Timing } from '../model/timing.ts';
 import type { NodePool } from '../nodes/node.ts';
 import { loadConfig } from '../system/config.ts';
-import { styxHome } from '../system/home.ts';
+import { logsDirectory, styxHome } from '../system/home.ts';
 import { installationSecret } from '../system/secret.ts';
 import { connectConfig, startsWorkers } from '../workers/connection.ts';
 import type { TemporalCall } from './calls.ts';
@@ -116,6 +117,12 @@ export async function connect(options: ConnectOptions = {}): Promise<Styx> {
     const secret = installationSecret(home);
     yield* jobLogs({ workspace, name, cluster, pool: await pool, secret, secretValues, lifeOfJob }, logOptions);
   }
+  /** Where the worker keeps them: its configuration is that of the data directory, and of no project. */
+  const logStore = async () => {
+    const { jobLogsDirectory, jobLogsMaxMb } =
+      options.config === undefined ? (await loadConfig({ home, project: null })).config : config;
+    return new LogDirectory(logsDirectory(home, jobLogsDirectory), jobLogsMaxMb * 1_000_000);
+  };
   return {
     home,
     workspace,
@@ -144,7 +151,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Styx> {
       return await repeat(collect, { budget: 30_000 });
     },
     logs: (name, logOptions = {}) => clusterLogs(name, logOptions),
-    jobLogs: (id, logOptions = {}) => managedJobLogs({ id, home, jobs, clusterLogs }, logOptions),
+    jobLogs: (id, logOptions = {}) => managedJobLogs({ id, store: logStore, jobs, clusterLogs }, logOptions),
     async close() {
       await (await pool)?.close();
       await link.close();

@@ -34,11 +34,14 @@ const SCHEDULED = 1;
 const STEADY_MS = 60_000;
 const CLOSED: readonly string[] = ['FAILED', 'CANCELLED', 'TERMINATED', 'TIMED_OUT'];
 
+/** Clusters and what they start, managed jobs and their queues. */
+const OURS = ['cluster/', 'job/', 'queue/'];
+
 export async function examineWorkflows(link: Link, known: Known): Promise<Finding[]> {
   const reader = new Reader(link.converter);
   const listedAt = Date.now();
   const listed = await list(link, "ExecutionStatus = 'Running'");
-  const running = listed.filter(({ workflowId }) => workflowId.startsWith('cluster/'));
+  const running = listed.filter(({ workflowId }) => OURS.some((kind) => workflowId.startsWith(kind)));
   known.running = running.map(({ workflowId }) => workflowId);
   const over = await list(link, `${SEARCH.kind} = 'cluster' AND ExecutionStatus != 'Running'`);
   known.closed = [...new Set(over.map(({ workflowId }) => workflowId))];
@@ -58,7 +61,7 @@ export async function examineWorkflows(link: Link, known: Known): Promise<Findin
     return raw === null ? [] : [...(await stuckTask(link, raw, info, reader)), ...(await retries(raw, info, reader))];
   });
   known.clusters = running
-    .filter(({ workflowId }) => clusterOf(workflowId) === workflowId)
+    .filter(({ workflowId }) => workflowId.startsWith('cluster/') && clusterOf(workflowId) === workflowId)
     .map(({ workflowId }) => ({ workflowId, readable: !sealed.has(workflowId) }));
   known.listedAt = listedAt;
   const keys = [...sealed].map(
@@ -164,7 +167,7 @@ async function retries(raw: Described, info: WorkflowExecutionInfo, reader: Read
       check: 'activities',
       subject: info.workflowId,
       problem: `its step ${step.activityType?.name} is at attempt ${attempt}; the last one failed: ${await reader.reason(step.lastFailure)}`,
-      next: `It is tried until it works: repair what the error names. \`styx history ${name}\` tells how it came to this.`,
+      next: `It is tried until it works${step.activityType?.name === 'sendNotice' ? ', for an hour' : ''}: repair what the error names.${name === '' ? '' : ` \`styx history ${name}\` tells how it came to this.`}`,
     });
   }
   return found;

@@ -6,7 +6,7 @@ import { statfs } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import type { StyxError } from '../model/errors.ts';
 import { mapLimited } from '../model/map-limited.ts';
-import { ACTIVITY_QUEUE, CHILD_QUEUE, CLUSTER_QUEUE, WATCH_QUEUE } from '../model/queues.ts';
+import { ACTIVITY_QUEUE, CHILD_QUEUE, CLUSTER_QUEUE, NOTICE_QUEUE, WATCH_QUEUE } from '../model/queues.ts';
 import { startTimeOf } from '../system/processes.ts';
 import { examineMachines } from './doctor-machines.ts';
 import { examineWorkflows, type Known } from './doctor-workflows.ts';
@@ -122,6 +122,7 @@ const QUEUES = [
   { name: CHILD_QUEUE, type: 1, serves: 'what clusters start' },
   { name: ACTIVITY_QUEUE, type: 2, serves: 'steps' },
   { name: WATCH_QUEUE, type: 2, serves: 'watches' },
+  { name: NOTICE_QUEUE, type: 2, serves: 'notifications' },
 ] as const;
 
 async function workers(link: Link): Promise<Finding[]> {

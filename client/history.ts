@@ -40,6 +40,12 @@ export type HistoryKind =
   | 'retried'
   | 'retrying'
   | 'workflow-failed'
+  /** Of managed jobs: submitted, its place in the queue, its states, and who or what could not be told or kept. */
+  | 'submitted'
+  | 'queued'
+  | 'job-status'
+  | 'logs'
+  | 'notice'
   | 'gap'
   | 'now';
 

@@ -2,11 +2,9 @@
  * A managed job's output over all its tries: from the nodes while they are there, and from what was kept when they are gone. Where reading
  * changes over from one to the other in the middle, it goes on at the very byte.
  */
-import { createReadStream, readdirSync } from 'node:fs';
-import { join } from 'node:path';
+import type { LogStore } from '../data/log-store.ts';
 import { StyxError } from '../model/errors.ts';
 import { type Copy, isManagedEnd, jobLogFolder, type ManagedJobView } from '../model/managed-job.ts';
-import { homePaths } from '../system/home.ts';
 import type { Jobs } from './jobs.ts';
 import type { LogOptions, LogPiece } from './logs.ts';
 
@@ -33,13 +31,12 @@ export interface ManagedLogPiece {
 export interface ManagedLogSource {
   /** The job's workflow. */
   readonly id: string;
-  readonly home: string;
+  readonly store: () => Promise<LogStore>;
   readonly jobs: Jobs;
   readonly clusterLogs: (name: string, options: LogOptions) => AsyncGenerator<LogPiece, void, void>;
 }
 
-const PHASES = ['setup', 'run'] as const;
-type Phase = (typeof PHASES)[number];
+type Phase = 'setup' | 'run';
 
 interface CopyRef {
   readonly number: number;
@@ -144,15 +141,19 @@ class Reading {
   }
 
   async *#stored(copy: CopyRef): AsyncGenerator<ManagedLogPiece, void, void> {
-    const folder = join(homePaths(this.#source.home).jobLogs, jobLogFolder(this.#source.id, copy.number));
-    const ranks = new Set(filesOf(folder).map((name) => Number(name.split('-')[0])));
-    for (const rank of [...ranks].sort((a, b) => a - b)) {
+    const store = await this.#source.store();
+    const logs = await store.logsOf(jobLogFolder(this.#source.id, copy.number));
+    for (const log of logs) {
+      const { rank, phase } = log;
       if (this.#options.rank !== undefined && this.#options.rank !== rank) continue;
-      for (const phase of PHASES) {
-        const start = this.shown.get(keyOf(copy, rank, phase)) ?? 0;
-        for await (const data of contentOf(join(folder, `${rank}-${phase}.log`), start)) {
-          yield this.#given(copy, rank, phase, data);
+      const key = keyOf(copy, rank, phase);
+      for await (const { at, data } of store.read(log, this.shown.get(key) ?? 0)) {
+        const missing = at - (this.shown.get(key) ?? 0);
+        if (missing > 0) {
+          yield { try: copy.try, rank, phase, data: Buffer.from(leftOut(missing)) };
+          this.shown.set(key, at);
         }
+        yield this.#given(copy, rank, phase, data);
       }
     }
   }
@@ -168,20 +169,9 @@ function keyOf(copy: CopyRef, rank: number, phase: Phase): string {
   return `${copy.number}/${rank}/${phase}`;
 }
 
-function filesOf(folder: string): string[] {
-  try {
-    return readdirSync(folder).filter((name) => /^\d+-(?:setup|run)\.log$/.test(name));
-  } catch {
-    return [];
-  }
-}
-
-async function* contentOf(file: string, start: number): AsyncGenerator<Buffer, void, void> {
-  try {
-    for await (const chunk of createReadStream(file, { start })) yield chunk as Buffer;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-  }
+/** Where a log was too long to be kept whole. */
+function leftOut(bytes: number): string {
+  return `\n[${bytes} bytes of output were left out here: it was longer than is kept (jobs.logs.max_mb)]\n`;
 }
 
 function waitText(view: ManagedJobView): string {

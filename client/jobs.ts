@@ -9,12 +9,13 @@ import { StyxError } from '../model/errors.ts';
 import { type QueueView, queueId } from '../model/job-queue.ts';
 import { DEFAULT_RECOVERY, type RecoveryPolicy } from '../model/job-recovery.ts';
 import {
-  type CancelJobAnswer,
   isManagedEnd,
   JOB_KIND,
   type JobLimits,
   MANAGED_JOB_WORKFLOW,
   MANAGED_UPDATES,
+  type ManagedJobAnswer,
+  type ManagedJobCommand,
   type ManagedJobInput,
   type ManagedJobMemo,
   type ManagedJobView,
@@ -33,6 +34,7 @@ import { onAllowedClouds } from './clouds.ts';
 import type { CommandOptions } from './clusters.ts';
 import { isNotFound, isUnanswered, toStyxError } from './errors.ts';
 import { followUntil, glanceAt, LOOK_MS } from './followed.ts';
+import { type ManagedHistory, managedHistory } from './history-managed.ts';
 import type { Link } from './link.ts';
 import { didYouMean } from './names.ts';
 import { Pools } from './pools.ts';
@@ -247,13 +249,27 @@ export class Jobs {
     return await this.until(id, (view) => (over(view) ? view : undefined), options);
   }
 
-  /** Its machines go, and what it wrote is kept. @throws not-found when it has ended, or never was */
-  async cancel(id: string, options: CommandOptions = {}): Promise<CancelJobAnswer> {
+  /** Its machines go, and what it wrote is kept. @throws not-found when there never was such a job */
+  async cancel(id: string, options: CommandOptions = {}): Promise<ManagedJobAnswer> {
+    return await this.#command('cancel', id, options);
+  }
+
+  /** Its machines go, what it wrote is kept, and it waits for `resume`. @throws as cancel */
+  async pause(id: string, options: CommandOptions = {}): Promise<ManagedJobAnswer> {
+    return await this.#command('pause', id, options);
+  }
+
+  /** It waits for its turn again, and its next try has the same task id. @throws as cancel */
+  async resume(id: string, options: CommandOptions = {}): Promise<ManagedJobAnswer> {
+    return await this.#command('resume', id, options);
+  }
+
+  async #command(kind: keyof typeof MANAGED_UPDATES, id: string, options: CommandOptions): Promise<ManagedJobAnswer> {
     const requestId = options.requestId ?? randomUUID();
-    const payload = { requestId, user: this.#context.user };
+    const payload: ManagedJobCommand = { requestId, user: this.#context.user };
     const send = (deadline: number) =>
       this.#context.link.call(deadline, (workflow) =>
-        workflow.getHandle(id).executeUpdate<CancelJobAnswer, [typeof payload]>(MANAGED_UPDATES.cancel, {
+        workflow.getHandle(id).executeUpdate<ManagedJobAnswer, [ManagedJobCommand]>(MANAGED_UPDATES[kind], {
           args: [payload],
           updateId: requestId,
         }),
@@ -293,6 +309,13 @@ export class Jobs {
       .filter(({ status }) => !skipFinished || !isManagedEnd(status))
       .toSorted((a, b) => b.submittedAt - a.submittedAt || (b.number ?? 0) - (a.number ?? 0))
       .slice(0, limit);
+  }
+
+  /** Its life, from events of its workflow and of its clusters; without a worker. @throws not-found, transient */
+  async history(id: string): Promise<ManagedHistory> {
+    const told = await managedHistory(this.#context.link, id);
+    if (told === null) throw new StyxError('not-found', `The server keeps nothing of the managed job '${id}'`);
+    return told;
   }
 
   /** Who waits for whom; null when nothing was ever submitted here. @throws transient without a worker */

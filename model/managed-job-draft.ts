@@ -1,4 +1,5 @@
 /** A managed job's state while one event is applied to it, and what has to be done about it, in order. */
+import { addNotice, learnReceivers, type NoticeReceiver, noticeDone } from './job-notices.ts';
 import {
   type Copy,
   type CopyPhase,
@@ -9,6 +10,7 @@ import {
   type ManagedStatus,
   type QueuePhase,
 } from './managed-job.ts';
+import { costOf, infraOf } from './managed-job-view.ts';
 import type { Market } from './market.ts';
 import type { PlaceOrder } from './place-order.ts';
 
@@ -70,17 +72,51 @@ export class JobDraft {
     this.set({ events: [...this.state.events, event].slice(-REMEMBERED_EVENTS) });
   }
 
-  /** @throws when the table does not have that step: the rules would be wrong */
-  status(status: ManagedStatus, reason = ''): void {
+  /** `since`: when it became so, where that is known. @throws when the table does not have that step: the rules would be wrong */
+  status(status: ManagedStatus, reason = '', since: number | null = null): void {
     const { status: before, runningSince, ranMs } = this.state;
     const text = reason.slice(0, REASON_CHARS);
     if (status === before) return this.set({ reason: text });
     if (!MANAGED_TRANSITIONS[before].includes(status)) throw new Error(`a ${before} job cannot become ${status}`);
     if (runningSince !== null) this.set({ ranMs: ranMs + this.now - runningSince, runningSince: null });
-    if (status === 'RUNNING') this.set({ runningSince: this.now, startedAt: this.state.startedAt ?? this.now });
+    if (status === 'RUNNING') {
+      const runningSince = Math.min(since ?? this.now, this.now);
+      this.set({ runningSince, startedAt: this.state.startedAt ?? runningSince });
+    }
     if (isManagedEnd(status)) this.set({ endedAt: this.now });
     this.set({ status, reason: text, statusSince: this.now });
     this.tell(text === '' ? status : `${status}: ${text}`);
+    this.notice(before, status, text);
+  }
+
+  /** Who wants to be told. */
+  receivers(receivers: readonly NoticeReceiver[], problem: string | null): void {
+    if (problem !== null) this.tell(`nobody is told of its states: ${problem}`);
+    this.set({ notices: learnReceivers(this.state.notices, receivers) });
+  }
+
+  /** One of them was, or could not be. */
+  noticed(seq: number, key: string, problem: string | null): void {
+    const { notices } = this.state;
+    const status = notices.pending.find((one) => one.seq === seq)?.status;
+    if (problem !== null) this.tell(`could not tell that it is ${status ?? 'changed'}: ${problem}`);
+    this.set({ notices: noticeDone(notices, seq, key) });
+  }
+
+  private notice(previous: ManagedStatus, status: ManagedStatus, reason: string): void {
+    const { copy, past, copies, recoveries, notices } = this.state;
+    const change = {
+      at: this.now,
+      status,
+      previous,
+      reason,
+      try: copies === 0 ? null : (copy?.try ?? past.at(-1)?.try ?? null),
+      recoveries,
+      cluster: copy?.cluster ?? null,
+      infra: infraOf(copy),
+      cost: Math.round(costOf(this.state, this.now) * 1e4) / 1e4,
+    };
+    this.set({ notices: addNotice(notices, change) });
   }
 
   queue(phase: QueuePhase): void {

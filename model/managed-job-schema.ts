@@ -26,6 +26,7 @@ const report = z.object({
       id: z.number(),
       status: z.enum(JOB_STATUSES),
       reason: z.string().nullable(),
+      startedAt: z.number().nullable().exactOptional(),
       exitCodes: z.array(z.number()),
     })
     .nullable(),
@@ -47,6 +48,19 @@ const anyCopy = {
   why: z.string(),
   market: z.enum(MARKETS).nullable().default(null),
 };
+const notice = z.object({
+  seq: z.number(),
+  at: z.number(),
+  status: z.enum(MANAGED_STATUSES),
+  previous: z.enum(MANAGED_STATUSES).nullable(),
+  reason: z.string(),
+  try: z.number().nullable(),
+  recoveries: z.number(),
+  cluster: z.string().nullable(),
+  infra: z.string().nullable(),
+  cost: z.number(),
+  to: z.array(z.string()).nullable(),
+});
 const end = z.enum(MANAGED_STATUSES).refine(isManagedEnd) as unknown as z.ZodType<ManagedEnd>;
 
 const managedJobState = z.object({
@@ -62,6 +76,8 @@ const managedJobState = z.object({
   ranMs: z.number(),
   runningSince: z.number().nullable(),
   cancelledBy: z.string().nullable(),
+  paused: z.string().nullable(),
+  pauses: z.number(),
   outcome: z.object({ status: end, reason: z.string() }).nullable(),
   copies: z.number(),
   copy: z
@@ -87,6 +103,11 @@ const managedJobState = z.object({
   nextAt: z.number().nullable(),
   spent: z.number(),
   events: z.array(z.object({ at: z.number(), text: z.string() })),
+  notices: z.object({
+    receivers: z.array(z.object({ key: z.string(), statuses: z.array(z.enum(MANAGED_STATUSES)) })).nullable(),
+    seq: z.number(),
+    pending: z.array(notice),
+  }),
   requests: z.array(z.string()),
 }) satisfies z.ZodType<ManagedJobState>;
 

@@ -19,7 +19,7 @@ export function startCopy(draft: JobDraft, market: Market | null, order?: PlaceO
     number,
     cluster,
     market,
-    try: state.recoveries + 1,
+    try: state.recoveries + state.pauses + 1,
     phase: 'live',
     phaseSince: draft.now,
     startedAt: draft.now,
@@ -29,7 +29,7 @@ export function startCopy(draft: JobDraft, market: Market | null, order?: PlaceO
     why: '',
   };
   draft.set({ copies: number, copy, nextAt: null });
-  if (!state.everStood) draft.status('STARTING');
+  if (!state.everStood || state.status === 'PENDING') draft.status('STARTING');
   if (worker !== undefined) {
     draft.tell(`submitting copy ${number} on cluster ${cluster}`);
     draft.status(draft.state.status);

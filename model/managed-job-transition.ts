@@ -4,6 +4,7 @@
  */
 import { assertNever, type Failure } from './errors.ts';
 import { isTerminalJob } from './job.ts';
+import type { NoticeReceiver } from './job-notices.ts';
 import {
   type CauseLimit,
   type LossCause,
@@ -21,7 +22,9 @@ import {
   type JobRules,
   type ManagedJobState,
   type PastCopy,
+  REMEMBERED_COPIES,
 } from './managed-job.ts';
+import { cancel, pause, resume } from './managed-job-commands.ts';
 import { JobDraft, type JobEffect } from './managed-job-draft.ts';
 import {
   copyRuns,
@@ -32,7 +35,7 @@ import {
   reconsider,
   spotFailed,
 } from './managed-job-market.ts';
-import { collect, conclude, endCluster, endGently, startCopy } from './managed-job-steps.ts';
+import { collect, conclude, endCluster, startCopy } from './managed-job-steps.ts';
 import { type ClusterReport, newWarnings } from './owned-cluster.ts';
 import { askPool, awaitsPool, hasLeft, isPooled, poolAway } from './pooled-job.ts';
 
@@ -41,7 +44,7 @@ export type ManagedJobEvent =
   | { readonly type: 'refused'; readonly failure: Failure }
   /** The queue's word. */
   | { readonly type: 'queued'; readonly number: number; readonly admitted: boolean }
-  | { readonly type: 'cancel'; readonly requestId: string; readonly user: string }
+  | { readonly type: 'cancel' | 'pause' | 'resume'; readonly requestId: string; readonly user: string }
   | { readonly type: 'report'; readonly report: ClusterReport }
   | { readonly type: 'verified'; readonly copy: number; readonly stands: boolean }
   | { readonly type: 'collected'; readonly copy: number; readonly problem: string | null }
@@ -51,13 +54,14 @@ export type ManagedJobEvent =
   /** Its pool's word: on which worker the next copy runs. */
   | { readonly type: 'placed'; readonly copy: number; readonly cluster: string }
   | { readonly type: 'poolAway' }
+  /** Who wants to be told of its states. */
+  | { readonly type: 'receivers'; readonly receivers: readonly NoticeReceiver[]; readonly problem: string | null }
+  /** One of them was told, or could not be. */
+  | { readonly type: 'noticed'; readonly seq: number; readonly key: string; readonly problem: string | null }
   /** A moment that `dueAt` named has come. */
   | { readonly type: 'due' };
 
 export { newManagedJob } from './new-managed-job.ts';
-
-const REMEMBERED_COPIES = 20;
-const REMEMBERED_CANCELS = 20;
 
 /** Nothing is left to be done: it has its number, its machines are gone, and the queue knows. */
 export function isManagedJobOver(state: ManagedJobState): boolean {
@@ -107,6 +111,7 @@ function apply(draft: JobDraft, event: ManagedJobEvent): void {
       return conclude(draft, 'FAILED_PRECHECKS', failureText(event.failure));
     case 'queued':
       if (draft.state.number === null) draft.set({ number: event.number });
+      if (event.admitted && draft.state.paused !== null) draft.effect({ type: 'tellQueue', phase: 'parked' });
       if (copy !== null || draft.state.outcome !== null || draft.state.queue !== 'waiting') return;
       if (isPooled(draft)) askPool(draft);
       else if (event.admitted) {
@@ -116,13 +121,18 @@ function apply(draft: JobDraft, event: ManagedJobEvent): void {
       return;
     case 'cancel':
       return cancel(draft, event.requestId, event.user);
+    case 'pause':
+      return pause(draft, event.requestId, event.user);
+    case 'resume':
+      return resume(draft, event.requestId, event.user);
     case 'report':
       if (draft.state.market.probe?.number === event.report.copy) return onProbeReport(draft, event.report);
       if (copy?.number === event.report.copy) onReport(draft, copy, event.report);
       return;
     case 'verified':
       if (copy?.number !== event.copy || copy.phase !== 'verifying') return;
-      if (draft.state.outcome !== null) return collect(draft);
+      // It was cancelled or paused meanwhile.
+      if (draft.state.outcome !== null || copy.why !== '') return collect(draft);
       return event.stands ? failed(draft, copy) : lose(draft, 'machines', 'its machines are gone', false);
     case 'collected':
       if (copy?.number !== event.copy || copy.phase !== 'collecting') return;
@@ -137,6 +147,10 @@ function apply(draft: JobDraft, event: ManagedJobEvent): void {
         lose(draft, 'ended', 'its cluster was ended from outside', false);
       draft.phase('fencing');
       return draft.effect({ type: 'fence', copy: copy.number, cluster: copy.cluster });
+    case 'receivers':
+      return draft.receivers(event.receivers, event.problem);
+    case 'noticed':
+      return draft.noticed(event.seq, event.key, event.problem);
     case 'fenced':
       if (draft.state.market.probe?.number === event.copy) return probeFenced(draft);
       if (copy?.number === event.copy && copy.phase === 'fencing') gone(draft);
@@ -176,8 +190,9 @@ function onReport(draft: JobDraft, before: Copy, report: ClusterReport): void {
   if (copy === null) return;
   if (copy.phase === 'live') live(draft, copy, report);
   else if (copy.phase === 'cancelling' && (report.job === null || isTerminalJob(report.job.status))) {
-    // It was told to end because it moves, and was done before it heard.
+    // It was told to end because it moves or pauses, and was done before it heard.
     if (report.job?.status === 'SUCCEEDED') conclude(draft, 'SUCCEEDED', '');
+    if (isManagedEnd(draft.state.status)) draft.set({ paused: null });
     collect(draft);
   }
   // Whatever it was that was waited for, it went with the machines.
@@ -194,6 +209,12 @@ function live(draft: JobDraft, copy: Copy, report: ClusterReport): void {
   const { job, launch } = report;
   if (!copy.stood && launch !== null && launch.outcome !== 'succeeded') return launchEnded(draft, report);
   if (job === null) return;
+  // One that was so short that its end came with the word of its start.
+  const ran = job.status === 'SUCCEEDED' || job.status === 'FAILED';
+  if (ran && copy.stood && draft.state.status !== 'RUNNING') {
+    draft.status('RUNNING', '', job.startedAt ?? null);
+    copyRuns(draft);
+  }
   switch (job.status) {
     case 'INIT':
     case 'PENDING':
@@ -347,29 +368,13 @@ function gone(draft: JobDraft): void {
     if (!isManagedEnd(draft.state.status)) draft.status(outcome.status, outcome.reason);
     return draft.queue('ended');
   }
+  if (draft.state.paused !== null) {
+    draft.set({ nextAt: null });
+    return draft.queue('parked');
+  }
   // A launch that found nothing holds no slot while it waits; one that may have to go elsewhere at any time keeps its own.
   if (!copy.stood) draft.queue(marketRule(draft.rules.recovery) === null ? 'parked' : 'running');
   due(draft);
-}
-
-function cancel(draft: JobDraft, requestId: string, user: string): void {
-  const { requests, status, copy } = draft.state;
-  if (requests.includes(requestId)) return;
-  draft.set({ requests: [...requests, requestId].slice(-REMEMBERED_CANCELS) });
-  if (isManagedEnd(status) || status === 'CANCELLING') return;
-  draft.tell(`cancelled by ${user}`);
-  draft.set({ cancelledBy: user, outcome: { status: 'CANCELLED', reason: '' }, nextAt: null });
-  if (copy === null) {
-    draft.status('CANCELLED');
-    if (isPooled(draft)) draft.effect({ type: 'leavePool', copy: draft.state.copies + 1, lost: false });
-    return draft.queue('ended');
-  }
-  draft.status('CANCELLING');
-  draft.copy({ why: `cancelled by ${user}`.slice(0, 200) });
-  if (copy.phase !== 'live') return;
-  const job = copy.report?.job ?? null;
-  const over = !copy.stood || job === null || isTerminalJob(job.status);
-  endGently(draft, isPooled(draft) ? hasLeft(draft) : over);
 }
 
 function due(draft: JobDraft): void {

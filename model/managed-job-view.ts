@@ -13,20 +13,20 @@ import {
   managedTaskId,
 } from './managed-job.ts';
 
-function infraOf(copy: Copy | null): string | null {
+export function infraOf(copy: Copy | null): string | null {
   const place = copy?.report?.place ?? null;
   return place === null ? null : `${place.cloud}/${place.region}/${place.zone}`;
 }
 
 /** Dollars of all copies until now. */
-function costOf({ copy, spent }: Pick<ManagedJobState, 'copy' | 'spent'>, now: number): number {
+export function costOf({ copy, spent }: Pick<ManagedJobState, 'copy' | 'spent'>, now: number): number {
   const report = copy?.report ?? null;
   const present = report === null ? 0 : report.cost + (report.hourly * Math.max(0, now - report.at)) / 3_600_000;
   return spent + present;
 }
 
 export function managedJobView(input: ManagedJobInput, state: ManagedJobState, now: number): ManagedJobView {
-  const { version: _version, requests: _requests, lostRegions: _lost, ...shown } = state;
+  const { version: _version, requests: _requests, lostRegions: _lost, notices: _notices, ...shown } = state;
   const { task } = input;
   return {
     ...shown,
@@ -82,6 +82,7 @@ export function managedJobMemo(input: ManagedJobInput, state: ManagedJobState, n
     infra: infraOf(state.copy) ?? last?.infra ?? null,
     ...(input.pool === undefined ? {} : { pool: input.pool }),
     queue: state.queue,
+    paused: state.paused !== null,
     cost: Math.round(costOf(state, now) * 1e4) / 1e4,
     ...scheduleOf(input),
   };

@@ -4,6 +4,7 @@
  */
 import type { Failure } from './errors.ts';
 import { stableHash } from './identity.ts';
+import type { JobNotices } from './job-notices.ts';
 import type { LossCause, RecoveryPolicy } from './job-recovery.ts';
 import type { Market } from './market.ts';
 import type { MarketState } from './market-state.ts';
@@ -32,8 +33,10 @@ export type ManagedEnd = Exclude<ManagedStatus, 'PENDING' | 'STARTING' | 'RUNNIN
 
 /** Nothing comes after an end; only what a cancel comes too late for goes on to one of its own. */
 export const MANAGED_TRANSITIONS: Readonly<Record<ManagedStatus, readonly ManagedStatus[]>> = {
-  PENDING: ['STARTING', 'CANCELLED', 'FAILED_PRECHECKS'],
+  // A job that was paused is PENDING too, while its last copy goes: it may have been done by then.
+  PENDING: ['STARTING', 'CANCELLING', 'SUCCEEDED', 'CANCELLED', 'FAILED_PRECHECKS'],
   STARTING: [
+    'PENDING',
     'RUNNING',
     'RECOVERING',
     'CANCELLING',
@@ -44,8 +47,8 @@ export const MANAGED_TRANSITIONS: Readonly<Record<ManagedStatus, readonly Manage
     'FAILED_NO_RESOURCE',
     'CANCELLED',
   ],
-  RUNNING: ['RECOVERING', 'CANCELLING', 'SUCCEEDED', 'FAILED', 'FAILED_SETUP', 'CANCELLED'],
-  RECOVERING: ['RUNNING', 'CANCELLING', 'SUCCEEDED', 'FAILED', 'FAILED_SETUP', 'CANCELLED'],
+  RUNNING: ['PENDING', 'RECOVERING', 'CANCELLING', 'SUCCEEDED', 'FAILED', 'FAILED_SETUP', 'CANCELLED'],
+  RECOVERING: ['PENDING', 'STARTING', 'RUNNING', 'CANCELLING', 'SUCCEEDED', 'FAILED', 'FAILED_SETUP', 'CANCELLED'],
   CANCELLING: ['CANCELLED'],
   SUCCEEDED: [],
   FAILED: [],
@@ -125,6 +128,10 @@ export interface ManagedJobState {
   readonly ranMs: number;
   readonly runningSince: number | null;
   readonly cancelledBy: string | null;
+  /** Who paused it; null: nobody. */
+  readonly paused: string | null;
+  /** Copies that stood and were ended by a pause. */
+  readonly pauses: number;
   /** How it ends, once decided; its machines may still be there. */
   readonly outcome: { readonly status: ManagedEnd; readonly reason: string } | null;
   /** Copies made so far: clusters, also those whose launch failed. */
@@ -152,6 +159,7 @@ export interface ManagedJobState {
   /** Dollars of past copies. */
   readonly spent: number;
   readonly events: readonly JobEvent[];
+  readonly notices: JobNotices;
   /** Ids of the last cancels. */
   readonly requests: readonly string[];
 }
@@ -214,21 +222,21 @@ export interface ManagedJobResult {
 export const MANAGED_JOB_WORKFLOW = 'managedJob';
 export const JOB_KIND = 'job';
 
-export const MANAGED_UPDATES = { cancel: 'cancelJob' } as const;
+export const MANAGED_UPDATES = { cancel: 'cancelJob', pause: 'pauseJob', resume: 'resumeJob' } as const;
 
-export interface CancelJobCommand {
+export interface ManagedJobCommand {
   readonly requestId: string;
   readonly user: string;
 }
 
-export interface CancelJobAnswer {
+export interface ManagedJobAnswer {
   readonly status: ManagedStatus;
-  /** Why nothing had to be done; null: it is being cancelled. */
+  /** Why nothing had to be done; null: it is being done. */
   readonly note: string | null;
 }
 
 /** All that is known of a job; what the query `view` answers. */
-export interface ManagedJobView extends Omit<ManagedJobState, 'version' | 'requests' | 'lostRegions'> {
+export interface ManagedJobView extends Omit<ManagedJobState, 'version' | 'requests' | 'lostRegions' | 'notices'> {
   readonly id: string;
   readonly workspace: string;
   readonly user: string;
@@ -265,6 +273,7 @@ export interface ManagedJobMemo {
   /** Absent: it has clusters of its own. */
   readonly pool?: string;
   readonly queue: QueuePhase;
+  readonly paused: boolean;
   /** Dollars when it was written. */
   readonly cost: number;
   /** Name of the schedule that started it. */
@@ -290,9 +299,17 @@ export function copyCluster(workflowId: string, copy: number): string {
   return `job-${stableHash(['job cluster', workflowId], 10)}-${copy}`;
 }
 
-/** Where the logs of a job's copies are kept, below the directory of all. */
+/** So many of its last copies a job speaks of, and of so many its output is kept. */
+export const REMEMBERED_COPIES = 20;
+
+/** Where the output of a job is kept, below the directory of all. */
+export function jobLogsOf(workflowId: string): string {
+  return stableHash(['job logs', workflowId], 24);
+}
+
+/** And that of one of its copies. */
 export function jobLogFolder(workflowId: string, copy: number): string {
-  return `${stableHash(['job logs', workflowId], 24)}/${copy}`;
+  return `${jobLogsOf(workflowId)}/${copy}`;
 }
 
 /** `sky-managed-2026-11-22-17-58-13-042000_<name>_<number>-0`, the same over all recoveries: what checkpoints are keyed by. */

@@ -1,4 +1,5 @@
 /** A managed job as it begins. */
+import { submittedNotices } from './job-notices.ts';
 import type { ManagedJobState } from './managed-job.ts';
 import { NEW_MARKET } from './market-state.ts';
 
@@ -16,6 +17,8 @@ export function newManagedJob(submittedAt: number): ManagedJobState {
     ranMs: 0,
     runningSince: null,
     cancelledBy: null,
+    paused: null,
+    pauses: 0,
     outcome: null,
     copies: 0,
     copy: null,
@@ -33,6 +36,7 @@ export function newManagedJob(submittedAt: number): ManagedJobState {
     nextAt: null,
     spent: 0,
     events: [{ at: submittedAt, text: 'PENDING' }],
+    notices: submittedNotices(submittedAt),
     requests: [],
   };
 }

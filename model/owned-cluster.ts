@@ -14,6 +14,8 @@ export interface ClusterOwner {
   readonly copy: number;
   /** In place of the id that its job would have. */
   readonly taskId: string;
+  /** What is kept of its job's output while it runs: which phases it has, and what is masked. Absent: nothing. */
+  readonly logs?: { readonly phases: readonly ('setup' | 'run')[]; readonly secrets: Task['secrets'] };
   /** It takes jobs that other workflows give it (`guestCommand`). Default false. */
   readonly guests?: boolean;
 }
@@ -76,6 +78,7 @@ export interface ClusterReport {
     readonly id: number;
     readonly status: JobStatus;
     readonly reason: string | null;
+    readonly startedAt?: number | null;
     /** Those that are not 0, each once. */
     readonly exitCodes: readonly number[];
   } | null;
@@ -151,6 +154,7 @@ export function jobOfReport(job: JobRow | undefined): ClusterReport['job'] {
     id: job.id,
     status: job.status,
     reason: job.reason?.slice(0, REASON_CHARS) ?? null,
+    startedAt: job.startedAt,
     exitCodes: [...new Set(codes)].slice(0, SHOWN_CODES),
   };
 }

@@ -6,4 +6,6 @@ export const CLUSTER_QUEUE = 'styx';
 export const CHILD_QUEUE = 'styx-work';
 export const ACTIVITY_QUEUE = 'styx-act';
 export const WATCH_QUEUE = 'styx-watch';
+/** Of those that are told of jobs, whose answers may take long. */
+export const NOTICE_QUEUE = 'styx-notices';
 export const WATCH_SLOTS = 2_000;

@@ -44,9 +44,14 @@ export interface Timing {
   readonly idleMinute: number;
   /** What is younger is never taken for nobody's. */
   readonly sweepMinAge: number;
+  /** How long a receiver of notifications is tried after what it is to be told of; absent: NOTICES_MS. */
+  readonly noticesFor?: number;
   /** Between the two looks that prove that a thing is nobody's. */
   readonly sweepConfirm: number;
 }
+
+/** Within that a receiver that is away comes back, or nobody misses it. */
+export const NOTICES_MS = 60 * 60_000;
 
 export const NORMAL: Timing = {
   name: 'normal',
@@ -97,4 +102,5 @@ export const TEST: Timing = {
   idleMinute: 1_000,
   sweepMinAge: 1_000,
   sweepConfirm: 1_500,
+  noticesFor: 15_000,
 };

@@ -123,6 +123,8 @@ export interface LogRequest {
   readonly from: { readonly offset: number } | { readonly lastLines: number };
   /** Go on until the process ended and all was read. */
   readonly follow: boolean;
+  /** A log that was read to its end is looked at again after so many ms, or when its process ends. Default: 20, and up to 250 while nothing comes. */
+  readonly paceMs?: number;
 }
 
 export interface Node {

@@ -34,6 +34,12 @@ export function homePaths(home: string) {
   };
 }
 
+/** Of managed jobs; `configured`: `jobs.logs.directory`, from the data directory on. */
+export function logsDirectory(home: string, configured: string | null): string {
+  if (configured === null) return homePaths(home).jobLogs;
+  return resolve(home, configured.startsWith('~/') ? join(homedir(), configured.slice(2)) : configured);
+}
+
 /**
  * Makes a directory that only its owner can enter, parents included, and closes one that others could.
  * @throws invalid when the path is taken by something else or cannot be written

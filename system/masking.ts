@@ -25,6 +25,11 @@ export class Masker {
     this.#patterns = patternsOf(values);
   }
 
+  /** Bytes of the stream that were pushed and are not shown yet. */
+  get held(): number {
+    return this.#held.length;
+  }
+
   /** What can be shown of the stream up to here. */
   push(data: Buffer): Buffer {
     if (this.#patterns.length === 0) return data;

@@ -18,6 +18,7 @@ import { connectConfig, environmentConfig } from './connection.ts';
 import { beginCounters, installTelemetry, type MetricsEndpoint, serveMetrics } from './metrics.ts';
 import { metricsAddress } from './metrics-setting.ts';
 import { ensureNamespace, type NamespaceInfo } from './namespace.ts';
+import { removeOldLogs } from './old-logs.ts';
 import type { CodecRule } from './payload-codec.ts';
 import { type Periodic, periodically } from './periodic.ts';
 import { sealedClient } from './sealing.ts';
@@ -86,7 +87,7 @@ async function work(code: WorkerCode, log: Log): Promise<void> {
   if (stop.signal.aborted) shutDown();
   let endpoint: MetricsEndpoint | null = null;
   if (address !== null && metrics !== null) {
-    beginCounters([...Object.keys(activities.actQueue), ...Object.keys(activities.watchQueue)]);
+    beginCounters(Object.values(activities).flatMap((map) => Object.keys(map)));
     endpoint = await serveMetrics(address, metrics, new ClusterGauges(client), log);
   }
   if (ready !== undefined) writeAtomically(ready, JSON.stringify({ ...self(), metrics: endpoint?.url ?? null }));
@@ -101,6 +102,12 @@ async function work(code: WorkerCode, log: Log): Promise<void> {
       first: TIDY_FIRST_MS,
       every: TIDY_EVERY_MS,
       work: () => collectFiles(workflow, home, installation),
+    },
+    {
+      failure: 'old output of managed jobs could not be removed',
+      first: TIDY_FIRST_MS,
+      every: TIDY_EVERY_MS,
+      work: () => removeOldLogs(workflow, home),
     },
     {
       failure: 'a sweep could not be started',

@@ -1,5 +1,5 @@
 import { type NativeConnection, Worker, type WorkflowBundleOption } from '@temporalio/worker';
-import { ACTIVITY_QUEUE, CHILD_QUEUE, CLUSTER_QUEUE, WATCH_QUEUE, WATCH_SLOTS } from '../model/queues.ts';
+import { ACTIVITY_QUEUE, CHILD_QUEUE, CLUSTER_QUEUE, NOTICE_QUEUE, WATCH_QUEUE, WATCH_SLOTS } from '../model/queues.ts';
 import type { Log } from '../system/log.ts';
 import type { CodecRule } from './payload-codec.ts';
 import { sealedWorker } from './sealing.ts';
@@ -10,6 +10,7 @@ type ActivityMap = object;
 export interface ActivityMaps {
   readonly actQueue: ActivityMap;
   readonly watchQueue: ActivityMap;
+  readonly noticeQueue: ActivityMap;
 }
 
 export interface WorkerSettings {
@@ -37,6 +38,7 @@ const NO_CACHE = 0;
  */
 const CHILD_SLOTS = { local: 1, remote: 20 } as const;
 const ACTIVITY_SLOTS = 100;
+const NOTICE_SLOTS = 50;
 /** Short steps are let finish; watches hand over at once. */
 const STEP_GRACE = '10s';
 const WATCH_GRACE = 0;
@@ -67,6 +69,14 @@ export async function createWorkers(settings: WorkerSettings): Promise<Worker[]>
       activities: settings.activities.actQueue,
       shutdownGraceTime: STEP_GRACE,
       maxConcurrentActivityTaskExecutions: ACTIVITY_SLOTS,
+      dataConverter: activityData,
+    }),
+    Worker.create({
+      ...common,
+      taskQueue: NOTICE_QUEUE,
+      activities: settings.activities.noticeQueue,
+      shutdownGraceTime: STEP_GRACE,
+      maxConcurrentActivityTaskExecutions: NOTICE_SLOTS,
       dataConverter: activityData,
     }),
     Worker.create({

@@ -2,11 +2,12 @@
 
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import { ParentClosePolicy, type SignalDefinition, startChild, workflowInfo } from '@temporalio/workflow';
-import type { ClusterRef } from '../activities/types.ts';
+import type { ClusterRef, WatchInput } from '../activities/types.ts';
 import type { QueuedEffect } from '../model/cluster-effects.ts';
 import { type ClusterInput, FILES_MEMO, JOB_WORKFLOW, type RunJob, SEARCH } from '../model/commands.ts';
 import { assertNever } from '../model/errors.ts';
 import { childWorkflowId, numberOnNodes } from '../model/identity.ts';
+import { jobLogFolder } from '../model/managed-job.ts';
 import { CHILD_QUEUE } from '../model/queues.ts';
 import { manifestsOf } from '../model/task-files.ts';
 import { taskId } from '../model/task-id.ts';
@@ -107,6 +108,13 @@ export class EffectCarrier {
     await tell(workflowId, signal, ...args);
   }
 
+  /** Of an owner's job, which is the only one of its cluster. */
+  private keep(): Pick<WatchInput, 'keep'> {
+    const { owner } = this.input;
+    if (owner?.logs === undefined) return {};
+    return { keep: { folder: jobLogFolder(owner.workflowId, owner.copy), ...owner.logs } };
+  }
+
   private async one(effect: QueuedEffect, placed: ReadonlyMap<number, RunJob>): Promise<void> {
     const { timing, workspace, name } = this.input;
     const { clusterId } = this;
@@ -149,7 +157,7 @@ export class EffectCarrier {
         const { child: number, nodes, placement, autostop } = effect;
         const watchInput: WatchWorkflowInput = {
           version: 1,
-          watch: { cluster, child: number, placement, nodes, autostop, timing, positions: [] },
+          watch: { cluster, child: number, placement, nodes, autostop, timing, positions: [], ...this.keep() },
         };
         return await this.start('watch', watchChild(clusterId, gen, number), watchInput, `watch ${name}`);
       }

@@ -112,17 +112,21 @@ export class JobEffects {
   }
 
   private async startCluster(effect: Start, state: ManagedJobState): Promise<void> {
-    const { workspace, installation, timing } = this.input;
+    const { workspace, installation, task, timing } = this.input;
     const number = state.number ?? 0;
-    const { name } = this.input.task;
-    const taskId = managedTaskId(name, number, state.submittedAt);
+    const taskId = managedTaskId(task.name, number, state.submittedAt);
     const input: ClusterInput = {
       version: 1,
       workspace,
       name: effect.cluster,
       installation,
       timing,
-      owner: { workflowId: this.id, copy: effect.copy, taskId },
+      owner: {
+        workflowId: this.id,
+        copy: effect.copy,
+        taskId,
+        logs: { phases: task.setup === null ? ['run'] : ['setup', 'run'], secrets: task.secrets },
+      },
       launch: this.launch(effect, number, taskId),
     };
     const started = startChild<(input: ClusterInput) => Promise<void>>(CLUSTER_WORKFLOW, {

@@ -21,6 +21,8 @@ import {
   type Copy,
   JOB_KIND,
   type JobRules,
+  type ManagedJobAnswer,
+  type ManagedJobCommand,
   type ManagedJobInput,
   type ManagedJobResult,
   type ManagedJobState,
@@ -40,12 +42,15 @@ import { filesProblem, manifestsOf } from '../model/task-files.ts';
 import { validateTask } from '../model/task-schema.ts';
 import { Alarm } from './alarm.ts';
 import { JobEffects } from './managed-job-effects.ts';
+import { NoticeSender } from './managed-job-notices.ts';
 import {
   cancelManagedJob,
   clusterReportSignal,
   managedJobQuery,
+  pauseManagedJob,
   poolPlacedSignal,
   queueAnswerSignal,
+  resumeManagedJob,
 } from './messages.ts';
 
 interface RunInput extends ManagedJobInput {
@@ -99,6 +104,7 @@ class ManagedJob {
   private readonly input: RunInput;
   readonly rules: JobRules;
   private readonly effects;
+  private readonly notices;
   private readonly outbox: JobEffect[];
   private readonly alarm = new Alarm('look again: what is due of the job');
   state: ManagedJobState;
@@ -117,6 +123,7 @@ class ManagedJob {
     this.outbox = [...(input.outbox ?? [])];
     this.lookAt = Date.now() + timing.describeOpsEvery;
     this.effects = new JobEffects(input, (event) => this.apply(event));
+    this.notices = new NoticeSender(input, (event) => this.apply(event));
   }
 
   async run(): Promise<ManagedJobResult> {
@@ -126,11 +133,17 @@ class ManagedJob {
       this.show();
       await this.carryOut();
       this.show();
-      if (isManagedJobOver(this.state) && this.outbox.length === 0 && this.effects.idle && allHandlersFinished())
-        return managedJobResult(this.input, this.state, Date.now());
+      this.notices.pump(this.state);
+      if (this.isOver()) return managedJobResult(this.input, this.state, Date.now());
       if (this.mustContinueAsNew()) await this.continueAsNew();
       else await this.nextChange();
     }
+  }
+
+  /** All that is left may be that somebody is to be told. */
+  private isOver(): boolean {
+    const done = this.outbox.length === 0 && this.effects.idle && this.state.notices.pending.length === 0;
+    return isManagedJobOver(this.state) && done && allHandlersFinished();
   }
 
   cancel(user: string): void {
@@ -155,12 +168,26 @@ class ManagedJob {
       if (word.kind === 'placed') this.apply({ type: 'placed', copy: word.copy, cluster: word.cluster });
       else this.apply({ type: 'cancel', requestId: 'pool-down', user: word.user });
     });
+    setHandler(pauseManagedJob, (command) => this.asked('pause', command));
+    setHandler(resumeManagedJob, (command) => this.asked('resume', command));
     setHandler(cancelManagedJob, ({ requestId, user }) => {
       const before = this.state.status;
       this.apply({ type: 'cancel', requestId, user });
       const { status, cancelledBy } = this.state;
       return { status, note: cancelledBy === null ? `It is ${before} already.` : null };
     });
+  }
+
+  /** Answers what became of it, or why nothing had to be done. */
+  private asked(type: 'pause' | 'resume', { requestId, user }: ManagedJobCommand): ManagedJobAnswer {
+    const { requests, paused } = this.state;
+    this.apply({ type, requestId, user });
+    const { status, paused: now } = this.state;
+    if (requests.includes(requestId) || (paused === null) !== (now === null)) return { status, note: null };
+    if (paused !== null) return { status, note: 'It is paused already.' };
+    if (type === 'resume') return { status, note: 'It is not paused.' };
+    const pooled = this.input.pool !== undefined && this.state.outcome === null;
+    return { status, note: pooled ? 'A job in a pool cannot be paused.' : `It is ${status} already.` };
   }
 
   private apply(event: ManagedJobEvent): void {

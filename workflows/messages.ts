@@ -28,9 +28,9 @@ import {
 import { QUEUE_QUERIES, QUEUE_SIGNALS, type QueueAnswer, type QueueTold, type QueueView } from '../model/job-queue.ts';
 import type { MachineNotice } from '../model/machine-notices.ts';
 import {
-  type CancelJobAnswer,
-  type CancelJobCommand,
   MANAGED_UPDATES,
+  type ManagedJobAnswer,
+  type ManagedJobCommand,
   type ManagedJobView,
 } from '../model/managed-job.ts';
 import {
@@ -108,7 +108,9 @@ export const applyPool = defineUpdate<PoolAnswer, [ApplyPoolCommand]>(POOL_UPDAT
 export const downPool = defineUpdate<PoolAnswer, [DownPoolCommand]>(POOL_UPDATES.down);
 export const poolQuery = defineQuery<PoolView>(POOL_QUERIES.view);
 
-export const cancelManagedJob = defineUpdate<CancelJobAnswer, [CancelJobCommand]>(MANAGED_UPDATES.cancel);
+export const cancelManagedJob = defineUpdate<ManagedJobAnswer, [ManagedJobCommand]>(MANAGED_UPDATES.cancel);
+export const pauseManagedJob = defineUpdate<ManagedJobAnswer, [ManagedJobCommand]>(MANAGED_UPDATES.pause);
+export const resumeManagedJob = defineUpdate<ManagedJobAnswer, [ManagedJobCommand]>(MANAGED_UPDATES.resume);
 export const managedJobQuery = defineQuery<ManagedJobView>(QUERIES.view);
 
 /** To the queue, from a job; and back. */

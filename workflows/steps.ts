@@ -1,8 +1,8 @@
 /** How workflows call activities: one place for queues, timeouts and retries. */
 import { ActivityCancellationType, proxyActivities } from '@temporalio/workflow';
-import type { ActActivities, WatchActivities } from '../activities/types.ts';
+import type { ActActivities, NoticeActivities, WatchActivities } from '../activities/types.ts';
 import { ERROR_KINDS, ERROR_POLICIES } from '../model/errors.ts';
-import { ACTIVITY_QUEUE, WATCH_QUEUE } from '../model/queues.ts';
+import { ACTIVITY_QUEUE, NOTICE_QUEUE, WATCH_QUEUE } from '../model/queues.ts';
 import type { Timing } from '../model/timing.ts';
 
 const NEVER_RETRIED = ERROR_KINDS.filter((kind) => !ERROR_POLICIES[kind].retried);
@@ -80,6 +80,26 @@ export function rayStep(timing: Timing, summary: string, tries = Number.POSITIVE
     heartbeatTimeout: timing.heartbeatTimeout,
     cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     retry: { ...retry(timing), ...(Number.isFinite(tries) ? { maximumAttempts: tries } : {}) },
+    summary,
+  });
+}
+
+/** Receivers of notifications answer by themselves within that. */
+const NOTICE_MS = 90_000;
+const NOTICE_PAUSE_MS = 60_000;
+
+/** A step that tells somebody: it gives up by itself, whatever the error was until then. */
+export function noticeStep(timing: Timing, summary: string) {
+  return proxyActivities<NoticeActivities>({
+    taskQueue: NOTICE_QUEUE,
+    startToCloseTimeout: NOTICE_MS,
+    heartbeatTimeout: timing.heartbeatTimeout,
+    cancellationType: ActivityCancellationType.ABANDON,
+    retry: {
+      initialInterval: timing.retryFirst,
+      backoffCoefficient: 2,
+      maximumInterval: Math.max(timing.retryMax, timing.name === 'test' ? 0 : NOTICE_PAUSE_MS),
+    },
     summary,
   });
 }

@@ -1,10 +1,8 @@
 import type { Command } from 'commander';
-import type { HistoryEntry } from '../../client/history.ts';
-import { spanText } from '../../client/history-text.ts';
-import { isoTime } from '../format.ts';
+import { StyxError } from '../../model/errors.ts';
+import { historyJson, historyText } from '../history-text.ts';
 import { configOption, debugOption, outputOption, wholeNumber } from '../options.ts';
 import { type CommonOptions, type Context, runCommand } from '../run.ts';
-import { plain } from '../table.ts';
 
 interface HistoryOptions extends CommonOptions {
   readonly all?: boolean;
@@ -12,7 +10,7 @@ interface HistoryOptions extends CommonOptions {
 
 export function configure(command: Command): void {
   command
-    .argument('<cluster>', 'name of the cluster, of one that ended too')
+    .argument('<cluster>', 'name of the cluster, of one that ended too; or number, name or id of a managed job')
     .argument('[job]', 'only what this job has to do with', wholeNumber(1))
     .option('-a, --all', 'every cluster of this name that the server keeps, not only the last');
   outputOption(configOption(debugOption(command))).action(
@@ -28,52 +26,15 @@ async function history(
   { all = false, output }: HistoryOptions,
 ): Promise<number> {
   const styx = await context.styx();
-  const entries = await styx.clusters.history(name, { all, ...(job === undefined ? {} : { job }) });
-  if (output === 'json') process.stdout.write(`${JSON.stringify(entries.map(asJson), null, 2)}\n`);
+  const ofCluster = { all, ...(job === undefined ? {} : { job }) };
+  const entries = await styx.clusters.history(name, ofCluster).catch(async (error: unknown) => {
+    if (!(error instanceof StyxError) || error.kind !== 'not-found' || job !== undefined) throw error;
+    // No cluster: it may be a managed job.
+    const id = await styx.jobs.find(name).catch(() => null);
+    if (id === null) throw error;
+    return (await styx.jobs.history(id)).entries;
+  });
+  if (output === 'json') process.stdout.write(`${JSON.stringify(entries.map(historyJson), null, 2)}\n`);
   else process.stdout.write(`${historyText(entries)}\n`);
   return 0;
-}
-
-/** Times are local. An empty line between generations. */
-export function historyText(entries: readonly HistoryEntry[]): string {
-  const spans = entries.map(({ at, generation }, index) => {
-    const before = entries[index - 1];
-    return before?.generation === generation ? `+${spanText(at - before.at)}` : '';
-  });
-  const width = Math.max(0, ...spans.map((span) => span.length));
-  return entries
-    .map(({ at, text, generation }, index) => {
-      const gap = index > 0 && entries[index - 1]?.generation !== generation ? '\n' : '';
-      return `${gap}${localTime(at)}  ${(spans[index] ?? '').padStart(width)}  ${plain(text)}`;
-    })
-    .join('\n');
-}
-
-/** `2026-03-01 14:05:09` */
-function localTime(at: number): string {
-  return new Date(at - new Date(at).getTimezoneOffset() * 60_000).toISOString().slice(0, 19).replace('T', ' ');
-}
-
-/** docs/cli.md describes this shape. */
-function asJson(entry: HistoryEntry) {
-  return {
-    at: isoTime(entry.at),
-    kind: entry.kind,
-    text: entry.text,
-    generation: entry.generation,
-    job: entry.job,
-    user: entry.user ?? null,
-    operation: entry.operation ?? null,
-    infra: entry.infra ?? null,
-    instanceType: entry.instanceType ?? null,
-    instances: entry.instances ?? null,
-    costPerHour: entry.costPerHour ?? null,
-    cost: entry.cost ?? null,
-    seconds: entry.seconds ?? null,
-    status: entry.status ?? null,
-    exitCodes: entry.exitCodes ?? null,
-    attempts: entry.attempts ?? null,
-    error: entry.error ?? null,
-    workflowId: entry.workflowId,
-  };
 }

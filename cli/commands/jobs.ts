@@ -14,6 +14,11 @@ export function configure(command: Command): void {
   queue(command.command('queue').description('Show managed jobs'));
   logs(command.command('logs').description("Show a job's output over all its tries, and follow it"));
   cancel(command.command('cancel').description('Cancel managed jobs; their machines go'));
+  pausing(
+    command.command('pause').description('End the machines of managed jobs, which wait until they are resumed'),
+    'pause',
+  );
+  pausing(command.command('resume').description('Queue paused managed jobs again'), 'resume');
   configurePool(command.command('pool').description('Workers that stand ready for managed jobs'));
   configureSchedule(command.command('schedule').description('Have managed jobs submitted at given times'));
   history(command.command('history').description("Tell a job's life: its tries, what ended them, what they cost"));
@@ -84,6 +89,16 @@ function cancel(command: Command): void {
     runCommand(options, async (context) => {
       const { cancelJobs } = await import('../jobs/cancel.ts');
       return await cancelJobs(context, jobs, options);
+    }),
+  );
+}
+
+function pausing(command: Command, kind: 'pause' | 'resume'): void {
+  command.argument('<jobs...>', 'numbers, names or ids of jobs');
+  common(command).action((jobs: string[], options) =>
+    runCommand(options, async (context) => {
+      const { pauseJobs } = await import('../jobs/pause.ts');
+      return await pauseJobs(context, kind, jobs, options);
     }),
   );
 }

@@ -1,58 +1,53 @@
-/** `styx jobs history`: a job's life in its own words, and its tries with what they cost. */
-
+/** `styx jobs history`: a job's life from events of its workflows, and its tries with what they cost. Needs no worker. */
+import type { CopyHistory, ManagedHistory } from '../../client/history-managed.ts';
 import { formatDuration } from '../../model/duration.ts';
-import type { ManagedJobView, PastCopy } from '../../model/managed-job.ts';
 import { formatMoney, infraName, isoTime } from '../format.ts';
+import { historyJson, historyText } from '../history-text.ts';
 import type { CommonOptions, Context } from '../run.ts';
-import { formatTable, plain } from '../table.ts';
+import { formatTable } from '../table.ts';
 
 export async function showHistory(context: Context, job: string, options: CommonOptions): Promise<number> {
   const styx = await context.styx();
-  const view = await styx.jobs.view(await styx.jobs.find(job));
-  process.stdout.write(options.output === 'json' ? `${JSON.stringify(asJson(view), null, 2)}\n` : `${text(view)}\n`);
+  const told = await styx.jobs.history(await styx.jobs.find(job));
+  process.stdout.write(options.output === 'json' ? `${JSON.stringify(asJson(told), null, 2)}\n` : `${text(told)}\n`);
   return 0;
 }
 
+const HEADER = ['COPY', 'TRY', 'CLUSTER', 'INFRA', '$/HOUR', 'DURATION', 'COST', 'LOGS', 'WHY IT ENDED'];
+
 /** Times are local. */
-function text(view: ManagedJobView): string {
-  const events = view.events.map(({ at, text: line }) => `${localTime(at)}  ${plain(line)}`);
-  const tries = view.past.map((copy) => [
+function text({ entries, copies }: ManagedHistory, now = Date.now()): string {
+  const rows = copies.map((copy) => [
     String(copy.number),
     String(copy.try),
     copy.cluster,
     infraName(copy.infra),
-    formatDuration((copy.endedAt - copy.startedAt) / 1_000),
-    formatMoney(copy.cost),
+    copy.costPerHour === null ? '-' : formatMoney(copy.costPerHour),
+    formatDuration(((copy.endedAt ?? now) - copy.startedAt) / 1_000),
+    copy.cost === null ? '-' : formatMoney(copy.cost),
     copy.logs ?? '-',
-    copy.why || '-',
+    copy.why ?? '-',
   ]);
-  const header = ['COPY', 'TRY', 'CLUSTER', 'INFRA', 'DURATION', 'COST', 'LOGS', 'WHY IT ENDED'];
-  return [...events, ...(tries.length === 0 ? [] : ['', formatTable(header, tries)])].join('\n');
-}
-
-/** `2026-03-01 14:05:09` */
-function localTime(at: number): string {
-  return new Date(at - new Date(at).getTimezoneOffset() * 60_000).toISOString().slice(0, 19).replace('T', ' ');
+  return [historyText(entries), ...(rows.length === 0 ? [] : ['', formatTable(HEADER, rows)])].join('\n');
 }
 
 /** docs/cli.md describes this shape. */
-function asJson(view: ManagedJobView) {
-  const copyJson = (copy: PastCopy) => ({
+function asJson({ id, summary, taskId, entries, copies }: ManagedHistory) {
+  const copyJson = (copy: CopyHistory) => ({
     ...copy,
     startedAt: isoTime(copy.startedAt),
     endedAt: isoTime(copy.endedAt),
   });
   return {
-    id: view.number,
-    workflowId: view.id,
-    status: view.status,
-    reason: view.reason,
-    scheduleName: view.schedule ?? null,
-    taskId: view.taskId,
-    recoveries: view.recoveries,
-    errorRestarts: view.errorRestarts,
-    cost: view.costSoFar,
-    events: view.events.map(({ at, text: line }) => ({ at: isoTime(at), text: line })),
-    copies: view.past.map(copyJson),
+    id: summary?.number ?? null,
+    workflowId: id,
+    status: summary?.status ?? null,
+    reason: summary?.reason ?? null,
+    scheduleName: summary?.schedule ?? null,
+    taskId,
+    recoveries: summary?.recoveries ?? null,
+    cost: summary?.cost ?? null,
+    events: entries.map(historyJson),
+    copies: copies.map(copyJson),
   };
 }

@@ -61,6 +61,7 @@ function positionOf(job: JobSummary, queue: QueueView | null): number | null {
 
 export function waitReason(job: JobSummary, queue: QueueView | null): string | null {
   if (isManagedEnd(job.status)) return null;
+  if (job.paused) return 'paused: `styx jobs resume` queues it again';
   if (job.pool !== undefined && job.cluster === null) return `waits for a worker of pool ${job.pool}`;
   if (job.queue === 'parked') return 'waits before it looks for machines again';
   if (job.queue !== 'waiting' || queue === null) return null;
@@ -149,6 +150,7 @@ function asJson(job: JobSummary, queue: QueueView | null, waits: string | null, 
     pool: job.pool ?? null,
     schedule: job.queue,
     scheduleName: job.schedule ?? null,
+    paused: job.paused,
     position: positionOf(job, queue),
     waits,
     cost: job.cost,

@@ -6,6 +6,7 @@ import { TAKEN, takenKeys } from './fields.ts';
 import { isCarriedOut } from './keys.ts';
 import type { ConfigLayer } from './layers.ts';
 import { mergeLayers, plainMerged, type Setting, settingsOf } from './merge.ts';
+import { notificationRules } from './notifications.ts';
 import { type Config, DEFAULT_CONFIG } from './values.ts';
 
 export interface ResolvedConfig {
@@ -22,10 +23,11 @@ export function resolveConfig(layers: readonly ConfigLayer[]): ResolvedConfig {
   const settings = settingsOf(merged);
   const taken = [...merged.entries].filter(([key]) => TAKEN.includes(key));
   const given = takenKeys.parse(Object.fromEntries(taken.map(([key, held]) => [key, plainMerged(held)])));
-  const jobs = (path: readonly string[]): number | undefined => {
-    const setting = settings.find((one) => one.path.join('.') === ['jobs', ...path].join('.'));
-    return typeof setting?.value === 'number' ? setting.value : undefined;
+  const jobs = (key: string): number | undefined => {
+    const value = settings.find(({ path }) => path.join('.') === `jobs.${key}`)?.value;
+    return typeof value === 'number' ? value : undefined;
   };
+  const logs = settings.find(({ path }) => path.join('.') === 'jobs.logs.directory')?.value;
   const config: Config = {
     allowedClouds: given.allowed_clouds ?? DEFAULT_CONFIG.allowedClouds,
     workspace: given.active_workspace ?? DEFAULT_CONFIG.workspace,
@@ -36,9 +38,13 @@ export function resolveConfig(layers: readonly ConfigLayer[]): ResolvedConfig {
     sweepMax: given.sweep?.max ?? DEFAULT_CONFIG.sweepMax,
     budget: given.budget ?? DEFAULT_CONFIG.budget,
     clouds: sectionsOf(merged),
-    jobSilence: jobs(['status_check', 'min_elapsed_seconds']) ?? DEFAULT_CONFIG.jobSilence,
-    maxLaunchingJobs: jobs(['max_launching']) ?? DEFAULT_CONFIG.maxLaunchingJobs,
-    maxRunningJobs: jobs(['max_running']) ?? DEFAULT_CONFIG.maxRunningJobs,
+    jobSilence: jobs('status_check.min_elapsed_seconds') ?? DEFAULT_CONFIG.jobSilence,
+    maxLaunchingJobs: jobs('max_launching') ?? DEFAULT_CONFIG.maxLaunchingJobs,
+    maxRunningJobs: jobs('max_running') ?? DEFAULT_CONFIG.maxRunningJobs,
+    jobLogsDirectory: typeof logs === 'string' ? logs : DEFAULT_CONFIG.jobLogsDirectory,
+    jobLogsKeep: jobs('logs.keep') ?? DEFAULT_CONFIG.jobLogsKeep,
+    notifications: notificationRules(given.notifications),
+    jobLogsMaxMb: jobs('logs.max_mb') ?? DEFAULT_CONFIG.jobLogsMaxMb,
   };
   return { config, settings, warning: warningOf(layers) };
 }

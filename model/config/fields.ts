@@ -9,6 +9,7 @@ import { budgetField } from '../spec/styx-fields.ts';
 import { flagField, text as textOf, wholeField, wordField } from '../spec/values.ts';
 import { cloudSections } from './clouds.ts';
 import { flag, free, keys, named, number, said, section, text, textOrTexts, texts, whole } from './forms.ts';
+import { notifications } from './notifications.ts';
 
 /** SkyPilot lists stores of files among the clouds. */
 const STORES = ['cloudflare', 'coreweave', 'vastdata', 'huggingface'];
@@ -86,6 +87,10 @@ const taken = {
     'Styx alone: the sweeps of the server, once an hour',
   ),
   budget: doc(budgetField, 'Styx alone: the `budget` of new clusters whose task has none', 'none'),
+  notifications: doc(
+    notifications,
+    "Styx alone: who is told when a managed job changes its state; those of the worker's data directory count, and of no project",
+  ),
   provision: doc(
     section({
       ssh_timeout: doc(wholeField(1), 'seconds that one try to connect to a machine that starts may take', '10'),
@@ -130,6 +135,22 @@ export const configFile = section({
           min_retries: doc(whole, 'and how often'),
         }),
         'when a job counts as lost',
+      ),
+      logs: doc(
+        section({
+          directory: doc(
+            text,
+            'where the worker keeps them and `styx jobs logs` reads them, from the data directory on',
+            '`job-logs`',
+          ),
+          keep: doc(wholeField(0), "days after a job's last word until its output is removed; 0: never", '30'),
+          max_mb: doc(
+            wholeField(2),
+            'most that is kept of each rank and phase of a try, in MB; of more than that, the middle is left out',
+            '100',
+          ),
+        }),
+        'Styx alone: the output of jobs',
       ),
     }),
     'managed jobs',

@@ -18,6 +18,10 @@ export const CARRIED_OUT: Readonly<Record<string, unknown>> = {
   'jobs.status_check.min_elapsed_seconds': DEFAULT_CONFIG.jobSilence,
   'jobs.max_launching': DEFAULT_CONFIG.maxLaunchingJobs,
   'jobs.max_running': DEFAULT_CONFIG.maxRunningJobs,
+  'jobs.logs.directory': DEFAULT_CONFIG.jobLogsDirectory,
+  'jobs.logs.keep': DEFAULT_CONFIG.jobLogsKeep,
+  'jobs.logs.max_mb': DEFAULT_CONFIG.jobLogsMaxMb,
+  notifications: null,
 };
 
 export function isCarriedOut(path: readonly string[]): boolean {

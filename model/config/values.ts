@@ -1,5 +1,6 @@
 /** What the parts of Styx take of the configuration. */
 import type { Budget } from '../cost-budget.ts';
+import type { NotificationRule } from './notifications.ts';
 
 /** Values of configuration, with their defaults where nothing says otherwise. */
 export interface Config {
@@ -24,6 +25,14 @@ export interface Config {
   /** Managed jobs of a workspace that may launch, and that may have machines, at the same time. */
   readonly maxLaunchingJobs: number;
   readonly maxRunningJobs: number;
+  /** Where the output of managed jobs is kept; null: in the data directory. */
+  readonly jobLogsDirectory: string | null;
+  /** Days after a managed job's last word until its output is removed; 0: never. */
+  readonly jobLogsKeep: number;
+  /** Most that is kept of the output of one rank and phase of a try, in MB. */
+  readonly jobLogsMaxMb: number;
+  /** Who is told of the states of managed jobs. The worker's own counts. */
+  readonly notifications: readonly NotificationRule[];
 }
 
 export const DEFAULT_CONFIG: Config = {
@@ -39,6 +48,10 @@ export const DEFAULT_CONFIG: Config = {
   jobSilence: 300,
   maxLaunchingJobs: 16,
   maxRunningJobs: 2_000,
+  jobLogsDirectory: null,
+  jobLogsKeep: 30,
+  jobLogsMaxMb: 100,
+  notifications: [],
 };
 
 /** A cloud that may not be used, as messages have it; null: it may. */

@@ -114,7 +114,18 @@ def test_a_followed_log_shows_lines_as_they_are_written(machine):
         assert len(written) == 1 and time.time() - float(written[0]) < 0.35
 
 
+def test_a_reader_in_no_hurry_gets_lines_together_and_the_end_at_once(machine):
+    channel = machine.connect()
+    channel.start('j', 'for i in 1 2 3 4 5 6; do echo $i; sleep 0.2; done')
+    began = time.monotonic()
+    stream = channel.stream('logs', jobKey='j', phase='run', rank=0, follow=True, paceMs=60000, **{'from': {'offset': 0}})
+    written = [base64.b64decode(message['data']).decode() for message in stream]
+    assert ''.join(written) == '1\n2\n3\n4\n5\n6\n'
+    assert len(written) <= 2 and time.monotonic() - began < 30
+
+
 @pytest.mark.parametrize('fields, kind', [
+    ({'op': 'logs', 'jobKey': 'j', 'phase': 'run', 'rank': 0, 'follow': True, 'paceMs': 0, 'from': {'offset': 0}}, 'not-found'),
     ({'op': 'nonsense'}, 'invalid'),
     ({'op': 'logs', 'jobKey': 'unknown', 'phase': 'run', 'rank': 0, 'from': {'offset': 0}}, 'not-found'),
     ({'op': 'logs', 'jobKey': '../..', 'phase': 'run', 'rank': 0, 'from': {'offset': 0}}, 'invalid'),

@@ -29,6 +29,7 @@ const STORIES: Partial<Record<Activity, Story>> = {
   stopMachines: 'restart',
   startMachines: 'restart',
   machinesStand: 'managed',
+  shipLogs: 'managed',
   collectLogs: 'managed',
 };
 
@@ -48,8 +49,15 @@ export interface Case {
   readonly victim: Victim;
 }
 
-/** Of Ray, which a life has only where it can be installed: test/crash/ray.test.ts. Of schedules: test/guarantees/office-hours.test.ts. */
-const ELSEWHERE: readonly Activity[] = ['installRay', 'startRay', 'endRay', 'commandCluster'];
+/** Of Ray, which a life has only where it can be installed: test/crash/ray.test.ts. Of schedules and notices: test/guarantees/office-hours and managed-notices. */
+const ELSEWHERE: readonly Activity[] = [
+  'installRay',
+  'startRay',
+  'endRay',
+  'commandCluster',
+  'receiversOf',
+  'sendNotice',
+];
 
 function cases(victims: readonly Victim[]): Case[] {
   const activities = (Object.keys(CRASH_POINTS) as Activity[]).filter((activity) => !ELSEWHERE.includes(activity));
@@ -128,11 +136,14 @@ async function jobEnds(world: World, name: string, jobId: number, status: string
 
 const STORY: Readonly<Record<Story, Tell>> = {
   async managed(world, name, ledger) {
-    const { task, recovery } = parseJob(`run: echo run >> ${ledger}; exit 3\n`, { file: 'test.yaml' });
+    const { task, recovery } = parseJob(`run: echo run | tee -a ${ledger}; exit 3\n`, { file: 'test.yaml' });
     const { id } = await world.styx.jobs.launch({ task, recovery, resourcesText: '' }, { requestId: name });
     const ended = await world.styx.jobs.wait(id, { gone: true });
     expect(ended.status, ended.reason).toBe('FAILED');
     expect(ended.past[0]?.logs).toBe('kept');
+    const parts: string[] = [];
+    for await (const { data } of world.styx.jobLogs(id, { follow: false })) parts.push(data.toString());
+    expect(parts.join('')).toBe('run\n');
     return ['run'];
   },
 

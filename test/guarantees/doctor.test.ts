@@ -64,7 +64,8 @@ test('a worker that was killed is found at once, by all its queues', async () =>
   await world.killWorker();
   const { problem, severity } = await found('workers', /worker/);
   expect(severity).toBe('error');
-  for (const queue of ['styx ', 'styx-work', 'styx-act', 'styx-watch']) expect(problem).toContain(queue);
+  for (const queue of ['styx ', 'styx-work', 'styx-act', 'styx-watch', 'styx-notices'])
+    expect(problem).toContain(queue);
   await world.startWorker();
   await healthy();
 });

@@ -3,7 +3,7 @@
  * runs holds the clock, so the watch fails at once and waits for its next try, and the test itself signals what it would see.
  */
 import { ApplicationFailure } from '@temporalio/activity';
-import type { ActActivities, RankState, WatchActivities } from '../../activities/types.ts';
+import type { ActActivities, NoticeActivities, RankState, WatchActivities } from '../../activities/types.ts';
 import type { Instance, InstanceTypeOffer, Placement } from '../../model/machines.ts';
 
 const OFFER: InstanceTypeOffer = {
@@ -22,6 +22,7 @@ export interface SimulatedCluster {
   readonly actions: string[];
   readonly act: ActActivities;
   readonly watch: WatchActivities;
+  readonly notices: NoticeActivities;
 }
 
 function instance(placement: Placement, index: number): Instance {
@@ -144,6 +145,14 @@ export function simulatedCluster(): SimulatedCluster {
       },
       async commandCluster() {
         return { outcome: 'sent', note: '' };
+      },
+    },
+    notices: {
+      async receiversOf() {
+        return [];
+      },
+      async sendNotice() {
+        return { problem: null };
       },
     },
     watch: {

@@ -116,6 +116,10 @@ describe('layers', () => {
       jobSilence: 300,
       maxLaunchingJobs: 16,
       maxRunningJobs: 2_000,
+      jobLogsDirectory: null,
+      jobLogsKeep: 30,
+      jobLogsMaxMb: 100,
+      notifications: [],
     });
     expect(settings.map(({ path, source, line }) => [path.join('.'), source.name, line])).toEqual([
       ['allowed_clouds', '~/.styx/config.yaml', 1],

@@ -180,6 +180,8 @@ class Play {
       },
     ];
     steps.push(() => this.forward([7, 10, 14, 4][code % 4] ?? 7));
+    steps.push(() => this.apply({ type: 'pause', requestId: `p-${this.now}`, user: 'u' }));
+    steps.push(() => this.apply({ type: 'resume', requestId: `r-${this.now}`, user: 'u' }));
     steps[choice % steps.length]?.();
   }
 
@@ -187,7 +189,8 @@ class Play {
   forward(then: number): void {
     const { copy, status } = this.state;
     const number = copy?.number ?? 0;
-    if (copy === null) {
+    if (this.state.paused !== null) this.apply({ type: 'resume', requestId: `r-${this.now}`, user: 'u' });
+    else if (copy === null) {
       this.apply({ type: 'queued', number: 1, admitted: true });
       this.now = Math.max(this.now, dueAt(this.state, this.rules) ?? 0);
       if (this.state.copy === null) this.step(14, 0);
@@ -213,7 +216,11 @@ class Play {
 
 const acts = fc.array(
   fc.tuple(
-    fc.oneof({ weight: 1, arbitrary: fc.nat(22) }, { weight: 3, arbitrary: fc.constant(23) }),
+    fc.oneof(
+      { weight: 1, arbitrary: fc.nat(22) },
+      { weight: 3, arbitrary: fc.constant(23) },
+      { weight: 1, arbitrary: fc.constantFrom(24, 25) },
+    ),
     fc.constantFrom(0, 1, 2, 33, 3),
   ),
   { maxLength: 60, size: 'max' },
@@ -236,9 +243,39 @@ describe('whatever happens, in whatever order', () => {
       holds(law, 200);
       expect(seen).toContain('SUCCEEDED');
       const moves = name === 'deadline' || name === 'on_demand_fallback';
-      if (moves)
-        expect([...seen], 'all of it was played').toEqual(expect.arrayContaining(['spot', 'on-demand']));
+      if (moves) expect([...seen], 'all of it was played').toEqual(expect.arrayContaining(['spot', 'on-demand']));
       if (name === 'limits') expect([...seen]).toEqual(expect.arrayContaining(['FAILED', 'FAILED_NO_RESOURCE']));
+    },
+  );
+
+  test.each(Object.keys(POLICIES))(
+    'a paused job starts nothing and holds no slot once its machines are gone; resumed, it goes on: %s',
+    (name) => {
+      const law = fc.property(acts, acts, (before, after) => {
+        const play = new Play(POLICIES[name]);
+        for (const [choice, code] of before) play.step(choice, code);
+        const now = () => play.state;
+        if (now().outcome !== null) return;
+        play.apply({ type: 'pause', requestId: 'p', user: 'u' });
+        const had = now().copy?.number ?? null;
+        for (const [choice, code] of after) {
+          // Neither a resume nor what includes one.
+          if (choice < 23) play.step(choice, code);
+        }
+        const { copy, outcome, paused, queue, market } = now();
+        if (outcome !== null) {
+          expect(outcome.status).toBe('SUCCEEDED');
+          return;
+        }
+        expect(paused).toBe('u');
+        if (copy !== null) expect(copy.number).toBe(had);
+        else if (market.probe === null)
+          expect([now().status, queue, dueAt(now(), RULES)]).toEqual(['PENDING', 'parked', null]);
+        play.rest();
+        expect(isManagedJobOver(now()), JSON.stringify(now())).toBe(true);
+        expect([...play.standing, ...play.probes]).toEqual([]);
+      });
+      holds(law, 100);
     },
   );
 

@@ -43,7 +43,7 @@ describe.skipIf('missing' in server)('a cluster over hours', () => {
       connection: environment.nativeConnection,
       namespace: 'default',
       workflowBundle: { codePath },
-      activities: { actQueue: cluster.act, watchQueue: cluster.watch },
+      activities: { actQueue: cluster.act, watchQueue: cluster.watch, noticeQueue: cluster.notices },
       home,
       // A command's age is measured by a clock that jumps here.
       codec: 'optional',

@@ -16,6 +16,7 @@ import { workflowBundle } from '../../workers/bundle.ts';
 import { sealedClient } from '../../workers/sealing.ts';
 import { createWorkers } from '../../workers/worker.ts';
 import { type Market, SimulatedMarket } from '../harness/simulated-market.ts';
+import { simulatedCluster } from '../harness/simulated-steps.ts';
 import { testDir } from '../harness/temporal.ts';
 import { skipTime, startTimeSkipping, timeSkippingServer } from '../harness/time-skipping.ts';
 
@@ -51,7 +52,7 @@ describe.skipIf('missing' in server)('a managed job over days', () => {
       connection: environment.nativeConnection,
       namespace: 'default',
       workflowBundle: { codePath },
-      activities: { actQueue: world.act, watchQueue: world.watch },
+      activities: { actQueue: world.act, watchQueue: world.watch, noticeQueue: simulatedCluster().notices },
       home,
       // A command's age is measured by a clock that jumps here.
       codec: 'optional',
