@@ -1,6 +1,7 @@
 /** `styx jobs history`: a job's life in its own words, and its tries with what they cost. */
 
 import { formatDuration } from '../../model/duration.ts';
+import type { RecoveryPolicy } from '../../model/job-recovery.ts';
 import type { ManagedJobView, PastCopy } from '../../model/managed-job.ts';
 import { formatMoney, infraName, isoTime } from '../format.ts';
 import type { CommonOptions, Context } from '../run.ts';
@@ -21,13 +22,28 @@ function text(view: ManagedJobView): string {
     String(copy.try),
     copy.cluster,
     infraName(copy.infra),
+    copy.market ?? '-',
     formatDuration((copy.endedAt - copy.startedAt) / 1_000),
     formatMoney(copy.cost),
     copy.logs ?? '-',
     copy.why || '-',
   ]);
-  const header = ['COPY', 'TRY', 'CLUSTER', 'INFRA', 'DURATION', 'COST', 'LOGS', 'WHY IT ENDED'];
-  return [...events, ...(tries.length === 0 ? [] : ['', formatTable(header, tries)])].join('\n');
+  const header = ['COPY', 'TRY', 'CLUSTER', 'INFRA', 'MARKET', 'DURATION', 'COST', 'LOGS', 'WHY IT ENDED'];
+  return [
+    `Strategy: ${strategyText(view.recovery)}`,
+    '',
+    ...events,
+    ...(tries.length === 0 ? [] : ['', formatTable(header, tries)]),
+  ].join('\n');
+}
+
+function strategyText({ strategy, fallback, deadline }: RecoveryPolicy): string {
+  const time = (ms: number) => formatDuration(ms / 1_000);
+  if (strategy === 'deadline' && deadline !== undefined)
+    return `${strategy}, ${time(deadline.work)} of work within ${time(deadline.deadline)}`;
+  if (strategy === 'on_demand_fallback' && fallback !== undefined)
+    return `${strategy}, after ${fallback.preemptions} failures of spot within ${time(fallback.within)}`;
+  return strategy;
 }
 
 /** `2026-03-01 14:05:09` */
@@ -48,6 +64,7 @@ function asJson(view: ManagedJobView) {
     status: view.status,
     reason: view.reason,
     taskId: view.taskId,
+    recovery: view.recovery,
     recoveries: view.recoveries,
     errorRestarts: view.errorRestarts,
     cost: view.costSoFar,
