@@ -17,7 +17,6 @@ const NOT_EXECUTED = {
   volumes: (task) => Object.keys(task.volumes).length > 0,
   managed_secrets: (task) => task.managedSecrets.length > 0,
   service: (task) => task.service !== null,
-  pool: (task) => task.pool !== null,
   inputs: (task) => task.inputs !== null,
   outputs: (task) => task.outputs !== null,
   event_callback: (task) => task.eventCallback !== null,
@@ -60,6 +59,34 @@ const NOT_OF_MANAGED_JOBS: Readonly<Record<string, (task: TaskSpec) => string | 
   queue: (task) => (task.queue === null ? null : 'is for the jobs of a cluster, and a managed job has one of its own'),
 };
 
+/** What a pool has no use for: it makes workers, on which jobs run. */
+const NOT_OF_POOLS: Readonly<Record<string, (task: TaskSpec) => string | null>> = {
+  pool: (task) => (task.pool === null ? 'is missing: it says how many workers there are' : null),
+  run: (task) => (task.run === null ? null : 'has no meaning for a pool: jobs bring their own'),
+  'resources.autostop': NOT_OF_MANAGED_JOBS['resources.autostop'] ?? (() => null),
+  'resources.job_recovery': ({ resources: { alternatives } }) =>
+    alternatives.some(({ jobRecovery }) => jobRecovery !== null)
+      ? 'is for managed jobs: a worker that is lost is always replaced'
+      : null,
+  budget: (task) => (task.budget === null ? null : `of a pool is ${NOT_YET}`),
+  queue: (task) => (task.queue === null ? null : `of a pool is ${NOT_YET}`),
+  ray: (task) => (task.ray === null ? null : `of a pool is ${NOT_YET}`),
+};
+
+const OF_POOLS: typeof NOT_OF_POOLS = {
+  pool: (task) => (task.pool === null ? null : 'is for pools of workers: make one with `styx jobs pool apply`'),
+};
+
+/** Jobs share a worker of a pool, whose machines are made and filled once for all of them. */
+const NOT_OF_POOLED_JOBS: Readonly<Record<string, (task: TaskSpec) => string | null>> = {
+  setup: (task) => (task.setup === null ? null : 'of a job in a pool is not run: write it into the file of the pool'),
+  workdir: (task) => (task.workdir === null ? null : SHARED_FILES),
+  file_mounts: (task) => (Object.keys(task.fileMounts).length === 0 ? null : SHARED_FILES),
+  ray: (task) => (task.ray === null ? null : `of a job in a pool is ${NOT_YET}`),
+};
+const SHARED_FILES =
+  'of a job in a pool would change the files of others on its worker: write it into the file of the pool';
+
 const DEFAULT_DEMAND_CPUS = 0.5;
 const MAX_NODES = 10_000;
 const MAX_NAME = 100;
@@ -75,14 +102,21 @@ export interface Obstacle {
   readonly message: string;
 }
 
-/** What a task is carried out as. */
-export type TaskUse = 'cluster' | 'managed-job';
+/** What a task is carried out as. pooled-job: a managed job that runs in a pool. */
+export type TaskUse = 'cluster' | 'managed-job' | 'pooled-job' | 'pool';
+
+const UNUSED: Readonly<Record<TaskUse, readonly (typeof NOT_OF_POOLS)[]>> = {
+  cluster: [OF_POOLS],
+  'managed-job': [OF_POOLS, NOT_OF_MANAGED_JOBS],
+  'pooled-job': [OF_POOLS, NOT_OF_MANAGED_JOBS, NOT_OF_POOLED_JOBS],
+  pool: [NOT_OF_POOLS],
+};
 
 /** All that stands in the way; empty when `executableTask` can be called. */
 export function obstacles(task: TaskSpec, use: TaskUse = 'cluster'): Obstacle[] {
   const found: Obstacle[] = [];
-  if (use === 'managed-job') {
-    for (const [path, look] of Object.entries(NOT_OF_MANAGED_JOBS)) {
+  for (const table of UNUSED[use]) {
+    for (const [path, look] of Object.entries(table)) {
       const message = look(task);
       if (message !== null) found.push({ path: path.split('.'), message });
     }

@@ -32,7 +32,13 @@ export type JobEffect =
   | { readonly type: 'collect'; readonly copy: number; readonly cluster: string }
   /** Ends its machines without its cluster's workflow. */
   | { readonly type: 'fence'; readonly copy: number; readonly cluster: string }
-  | { readonly type: 'tellQueue'; readonly phase: QueuePhase };
+  | { readonly type: 'tellQueue'; readonly phase: QueuePhase }
+  /** Of a job in a pool: asks for a worker; says that a copy is over or not wanted, or (lost) that its worker is no good. */
+  | { readonly type: 'askPool'; readonly copy: number }
+  | { readonly type: 'leavePool'; readonly copy: number; readonly lost: boolean }
+  /** Gives the task to the worker; has the worker forget it. */
+  | { readonly type: 'submitToWorker'; readonly copy: number; readonly cluster: string; readonly try: number }
+  | { readonly type: 'leaveWorker'; readonly copy: number; readonly cluster: string };
 
 const REMEMBERED_EVENTS = 100;
 const EVENT_CHARS = 240;
@@ -79,6 +85,8 @@ export class JobDraft {
 
   queue(phase: QueuePhase): void {
     if (this.state.queue === phase) return;
+    // In a pool it has no machines of its own, and holds no slot.
+    if (this.rules.pool !== undefined && phase !== 'parked' && phase !== 'ended') return;
     this.set({ queue: phase });
     this.effect({ type: 'tellQueue', phase });
   }

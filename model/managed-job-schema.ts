@@ -13,6 +13,8 @@ const failure = z.object({ kind: z.enum(ERROR_KINDS), message: z.string(), hint:
 const logs = z.enum(['kept', 'lost']).nullable();
 const report = z.object({
   copy: z.number(),
+  cluster: z.string().exactOptional(),
+  ended: z.boolean().exactOptional(),
   generation: z.string(),
   status: z.enum(CLUSTER_STATUSES),
   reason: z.string(),
@@ -28,6 +30,8 @@ const report = z.object({
     })
     .nullable(),
   gone: z.boolean(),
+  interruption: z.object({ at: z.number() }).exactOptional(),
+  rebalance: z.object({ at: z.number() }).exactOptional(),
   silentSince: z.number().nullable(),
   place: region.extend({ zone: z.string(), instanceType: z.string(), useSpot: z.boolean() }).nullable(),
   cost: z.number(),

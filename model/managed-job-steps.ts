@@ -4,12 +4,16 @@ import { type Copy, copyCluster, type ManagedEnd } from './managed-job.ts';
 import type { JobDraft } from './managed-job-draft.ts';
 import type { Market } from './market.ts';
 import type { PlaceOrder } from './place-order.ts';
+import { isPooled, leaveWorker } from './pooled-job.ts';
 
-/** @param market the machines that it shall have; null: what the task asks for */
-export function startCopy(draft: JobDraft, market: Market | null, order?: PlaceOrder): void {
+/**
+ * @param market the machines that it shall have; null: what the task asks for
+ * @param worker of a pool, in place of a cluster of its own
+ */
+export function startCopy(draft: JobDraft, market: Market | null, order?: PlaceOrder, worker?: string): void {
   const { state, rules } = draft;
   const number = state.copies + 1;
-  const cluster = copyCluster(rules.workflowId, number);
+  const cluster = worker ?? copyCluster(rules.workflowId, number);
   const places = order ?? nextPlaces(rules.recovery.strategy, state.lastPlace, state.lostRegions);
   const copy: Copy = {
     number,
@@ -26,6 +30,11 @@ export function startCopy(draft: JobDraft, market: Market | null, order?: PlaceO
   };
   draft.set({ copies: number, copy, nextAt: null });
   if (!state.everStood) draft.status('STARTING');
+  if (worker !== undefined) {
+    draft.tell(`submitting copy ${number} on cluster ${cluster}`);
+    draft.status(draft.state.status);
+    return draft.effect({ type: 'submitToWorker', copy: number, cluster, try: copy.try });
+  }
   draft.tell(`launching copy ${number}${market === null ? '' : `, ${market}`} on cluster ${cluster}`);
   draft.effect({
     type: 'startCluster',
@@ -56,6 +65,7 @@ export function endCluster(draft: JobDraft): void {
   const { copy } = draft.state;
   if (copy === null) return;
   draft.phase('ending');
+  if (isPooled(draft)) return leaveWorker(draft);
   draft.effect({ type: 'endCluster', copy: copy.number, cluster: copy.cluster });
 }
 

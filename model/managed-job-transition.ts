@@ -32,9 +32,9 @@ import {
   reconsider,
   spotFailed,
 } from './managed-job-market.ts';
-import { collect, conclude, endCluster, endGently } from './managed-job-steps.ts';
-import { NEW_MARKET } from './market-state.ts';
-import type { ClusterReport } from './owned-cluster.ts';
+import { collect, conclude, endCluster, endGently, startCopy } from './managed-job-steps.ts';
+import { type ClusterReport, newWarnings } from './owned-cluster.ts';
+import { askPool, awaitsPool, hasLeft, isPooled, poolAway } from './pooled-job.ts';
 
 export type ManagedJobEvent =
   /** What a submission asks can never be carried out. */
@@ -48,46 +48,16 @@ export type ManagedJobEvent =
   /** Its cluster's workflow closed without saying that its machines are gone. */
   | { readonly type: 'clusterLost'; readonly copy: number }
   | { readonly type: 'fenced'; readonly copy: number }
+  /** Its pool's word: on which worker the next copy runs. */
+  | { readonly type: 'placed'; readonly copy: number; readonly cluster: string }
+  | { readonly type: 'poolAway' }
   /** A moment that `dueAt` named has come. */
   | { readonly type: 'due' };
 
+export { newManagedJob } from './new-managed-job.ts';
+
 const REMEMBERED_COPIES = 20;
 const REMEMBERED_CANCELS = 20;
-
-export function newManagedJob(submittedAt: number): ManagedJobState {
-  return {
-    version: 1,
-    status: 'PENDING',
-    statusSince: submittedAt,
-    reason: '',
-    cause: null,
-    number: null,
-    submittedAt,
-    startedAt: null,
-    endedAt: null,
-    ranMs: 0,
-    runningSince: null,
-    cancelledBy: null,
-    outcome: null,
-    copies: 0,
-    copy: null,
-    past: [],
-    recoveries: 0,
-    errorRestarts: 0,
-    failedLaunches: 0,
-    preemptions: 0,
-    shortRuns: 0,
-    everStood: false,
-    lastPlace: null,
-    lostRegions: [],
-    market: NEW_MARKET,
-    queue: 'waiting',
-    nextAt: null,
-    spent: 0,
-    events: [{ at: submittedAt, text: 'PENDING' }],
-    requests: [],
-  };
-}
 
 /** Nothing is left to be done: it has its number, its machines are gone, and the queue knows. */
 export function isManagedJobOver(state: ManagedJobState): boolean {
@@ -103,6 +73,8 @@ export function applyManagedJob(
 ): { state: ManagedJobState; effects: JobEffect[] } {
   const draft = new JobDraft(state, rules, now);
   apply(draft, event);
+  // A worker of a pool stays; what ran on it is over by its word.
+  if (isPooled(draft) && draft.state.copy?.phase === 'ending' && hasLeft(draft)) gone(draft);
   reconsider(draft);
   return { state: draft.state, effects: draft.effects };
 }
@@ -135,7 +107,9 @@ function apply(draft: JobDraft, event: ManagedJobEvent): void {
       return conclude(draft, 'FAILED_PRECHECKS', failureText(event.failure));
     case 'queued':
       if (draft.state.number === null) draft.set({ number: event.number });
-      if (event.admitted && copy === null && draft.state.outcome === null && draft.state.queue === 'waiting') {
+      if (copy !== null || draft.state.outcome !== null || draft.state.queue !== 'waiting') return;
+      if (isPooled(draft)) askPool(draft);
+      else if (event.admitted) {
         draft.set({ queue: 'launching' });
         proceed(draft);
       }
@@ -167,6 +141,13 @@ function apply(draft: JobDraft, event: ManagedJobEvent): void {
       if (draft.state.market.probe?.number === event.copy) return probeFenced(draft);
       if (copy?.number === event.copy && copy.phase === 'fencing') gone(draft);
       return;
+    case 'placed':
+      if (awaitsPool(draft) && event.copy === draft.state.copies + 1)
+        return startCopy(draft, null, undefined, event.cluster);
+      if (copy?.number !== event.copy) draft.effect({ type: 'leavePool', copy: event.copy, lost: false });
+      return;
+    case 'poolAway':
+      return poolAway(draft);
     case 'due':
       return due(draft);
     default:
@@ -176,8 +157,10 @@ function apply(draft: JobDraft, event: ManagedJobEvent): void {
 
 function onReport(draft: JobDraft, before: Copy, report: ClusterReport): void {
   const place = report.place ?? before.report?.place ?? null;
+  for (const text of newWarnings(before.report, report)) draft.tell(text);
   draft.copy({ report: { ...report, place } });
-  if (!before.stood && report.launch?.outcome === 'succeeded') {
+  const taken = !isPooled(draft) || report.job !== null;
+  if (!before.stood && taken && report.launch?.outcome === 'succeeded') {
     draft.copy({ stood: true });
     draft.set({
       everStood: true,
@@ -199,6 +182,8 @@ function onReport(draft: JobDraft, before: Copy, report: ClusterReport): void {
   }
   // Whatever it was that was waited for, it went with the machines.
   const now = draft.state.copy;
+  if (now?.number === copy.number && now.phase === 'ending' && isPooled(draft) && hasLeft(draft))
+    return endCluster(draft);
   if (now === null || now.number !== copy.number || report.status !== 'TERMINATED') return;
   if (report.operation !== null || now.phase === 'fencing') return;
   if (draft.state.outcome === null && now.why === '') lose(draft, 'machines', 'its machines are gone', false);
@@ -223,7 +208,7 @@ function live(draft: JobDraft, copy: Copy, report: ClusterReport): void {
       return collect(draft);
     case 'FAILED':
     case 'FAILED_SETUP':
-      if (report.gone) return lose(draft, 'machines', report.reason || 'a node is gone', true);
+      if (goes(report)) return lose(draft, 'machines', report.reason || 'a node is gone', true);
       draft.phase('verifying');
       return draft.effect({ type: 'verify', copy: copy.number, cluster: copy.cluster });
     case 'CANCELLED':
@@ -232,11 +217,16 @@ function live(draft: JobDraft, copy: Copy, report: ClusterReport): void {
       conclude(draft, 'CANCELLED', 'cancelled on its cluster');
       return collect(draft);
     case 'FAILED_DRIVER':
-      if (report.gone || isEnding(report)) return lose(draft, 'machines', job.reason ?? 'its machines are gone', true);
+      if (goes(report) || isEnding(report)) return lose(draft, 'machines', job.reason ?? 'its machines are gone', true);
       return lose(draft, 'process', job.reason ?? 'it vanished', true);
     default:
       assertNever(job.status);
   }
+}
+
+/** The cloud took a machine, or said that it does. */
+function goes({ gone, interruption }: ClusterReport): boolean {
+  return gone || interruption !== undefined;
 }
 
 /** The machines go, or are gone, whoever said so. */
@@ -352,7 +342,7 @@ function gone(draft: JobDraft): void {
     market: copy.market,
   };
   draft.set({ copy: null, past: [...past, ended].slice(-REMEMBERED_COPIES), spent: spent + ended.cost });
-  draft.tell(`the machines of copy ${number} are gone`);
+  draft.tell(isPooled(draft) ? `copy ${number} is over` : `the machines of copy ${number} are gone`);
   if (outcome !== null) {
     if (!isManagedEnd(draft.state.status)) draft.status(outcome.status, outcome.reason);
     return draft.queue('ended');
@@ -371,13 +361,15 @@ function cancel(draft: JobDraft, requestId: string, user: string): void {
   draft.set({ cancelledBy: user, outcome: { status: 'CANCELLED', reason: '' }, nextAt: null });
   if (copy === null) {
     draft.status('CANCELLED');
+    if (isPooled(draft)) draft.effect({ type: 'leavePool', copy: draft.state.copies + 1, lost: false });
     return draft.queue('ended');
   }
   draft.status('CANCELLING');
   draft.copy({ why: `cancelled by ${user}`.slice(0, 200) });
   if (copy.phase !== 'live') return;
   const job = copy.report?.job ?? null;
-  endGently(draft, !copy.stood || job === null || isTerminalJob(job.status));
+  const over = !copy.stood || job === null || isTerminalJob(job.status);
+  endGently(draft, isPooled(draft) ? hasLeft(draft) : over);
 }
 
 function due(draft: JobDraft): void {
@@ -387,6 +379,7 @@ function due(draft: JobDraft): void {
   if (copy === null) {
     draft.set({ nextAt: null });
     // It keeps its slot over a recovery; one that gave it back has to wait for another.
+    if (isPooled(draft)) return askPool(draft);
     return queue === 'parked' ? draft.queue('waiting') : proceed(draft);
   }
   if (copy.phase === 'cancelling') return collect(draft);

@@ -14,9 +14,12 @@ import { CLUSTER_QUEUE } from '../model/queues.ts';
 import type { Task } from '../model/task.ts';
 import { failureOf } from './failures.ts';
 import { ownerCommandSignal, tellQueueSignal } from './messages.ts';
+import { endMachinesOf, lookAt } from './owned-cluster.ts';
 import { tell } from './parent.ts';
+import { PooledJob } from './pooled-job.ts';
 import type { QueueInput } from './queue.ts';
-import { dutyStep, longStep, step } from './steps.ts';
+import { longStep, step } from './steps.ts';
+import { taskOfCopy } from './task-of-copy.ts';
 
 /** The cloud is asked this often about the machines of a job that failed; then the exit code is believed. */
 const VERIFY_TRIES = 8;
@@ -29,6 +32,8 @@ export class JobEffects {
   private readonly input: ManagedJobInput;
   private readonly event: (event: ManagedJobEvent) => void;
   private readonly id = workflowInfo().workflowId;
+  /** Of a job that runs in a pool. */
+  private readonly pooled: PooledJob | null;
   private busy = 0;
   private readonly looking = new Set<string>();
 
@@ -36,6 +41,7 @@ export class JobEffects {
   constructor(input: ManagedJobInput, event: (event: ManagedJobEvent) => void) {
     this.input = input;
     this.event = event;
+    this.pooled = input.pool === undefined ? null : new PooledJob(input, input.pool, event);
   }
 
   /** No step is under way. */
@@ -51,14 +57,14 @@ export class JobEffects {
         await this.startCluster(effect, state);
         return true;
       case 'cancelOnCluster':
-        return await this.command(effect, 'cancel');
+        return await (this.pooled?.cancel(effect) ?? this.command(effect, 'cancel'));
       case 'endCluster':
         return await this.command(effect, 'down');
       case 'verify':
         this.beside(() => this.verify(effect.copy, effect.cluster));
         return true;
       case 'collect':
-        this.beside(() => this.collect(effect.copy, effect.cluster));
+        this.beside(() => this.collect(effect.copy, effect.cluster, state));
         return true;
       case 'fence':
         this.beside(() => this.fence(effect.copy, effect.cluster));
@@ -66,6 +72,11 @@ export class JobEffects {
       case 'tellQueue':
         await this.tellQueue(effect.phase, state);
         return true;
+      case 'askPool':
+      case 'leavePool':
+      case 'submitToWorker':
+      case 'leaveWorker':
+        return (await this.pooled?.carryOut(effect, state)) ?? true;
       default:
         return assertNever(effect);
     }
@@ -77,9 +88,7 @@ export class JobEffects {
     this.looking.add(cluster);
     this.beside(async () => {
       try {
-        const asked = step(this.input.timing, `look at ${cluster}`).lookAtCluster({
-          workflowId: this.clusterId(cluster),
-        });
+        const asked = lookAt(this.input.timing, this.clusterId(cluster), this.pooled?.guest(copy));
         const { state, report } = await asked;
         if (report !== null) this.event({ type: 'report', report });
         if (state !== 'running' && report?.status !== 'TERMINATED') this.event({ type: 'clusterLost', copy });
@@ -133,15 +142,7 @@ export class JobEffects {
     const { user, resourcesText, conda } = this.input;
     const { numNodes } = this.input.task;
     const tried = effect.type === 'startCluster' ? effect.try : null;
-    const task =
-      tried === null
-        ? machinesOnly(this.input.task)
-        : taskOfCopy(this.input.task, {
-            SKYPILOT_MANAGED_JOB_ID: String(number),
-            SKYPILOT_TASK_IDS: taskId,
-            STYX_MANAGED_JOB_ID: String(number),
-            STYX_JOB_TRY: String(tried),
-          });
+    const task = tried === null ? machinesOnly(this.input.task) : taskOfCopy(this.input.task, number, taskId, tried);
     return {
       requestId: `copy-${effect.copy}`,
       user,
@@ -166,26 +167,19 @@ export class JobEffects {
     this.event({ type: 'verified', copy, stands });
   }
 
-  private async collect(copy: number, cluster: string): Promise<void> {
+  private async collect(copy: number, cluster: string, { copy: now }: ManagedJobState): Promise<void> {
     const { timing, task } = this.input;
     const asking = longStep(timing, `keep the logs of ${cluster}`, COLLECT_MS);
     const workflowId = this.clusterId(cluster);
+    const jobId = this.pooled === null ? {} : { jobId: now?.report?.job?.id ?? 0 };
     const kept = await asking
-      .collectLogs({ workflowId, job: this.id, copy, secrets: task.secrets, timing })
+      .collectLogs({ workflowId, job: this.id, copy, ...jobId, secrets: task.secrets, timing })
       .catch((error: unknown) => ({ problem: failureOf(error).message }));
     this.event({ type: 'collected', copy, problem: kept.problem });
   }
 
   private async fence(copy: number, name: string): Promise<void> {
-    const { timing } = this.input;
-    const intents = await step(timing, `find the machines of ${name}`).intentsOf({ workflowId: this.clusterId(name) });
-    if (intents !== null) {
-      const { cluster, placements } = intents;
-      const ending = dutyStep(timing, `terminate the machines of ${name}`, 'terminate');
-      await Promise.all(
-        placements.map((placement) => ending.terminateMachines({ cluster, placement, timing, until: 'gone' })),
-      );
-    }
+    await endMachinesOf(this.input.timing, this.clusterId(name), name);
     this.event({ type: 'fenced', copy });
   }
 
@@ -213,13 +207,6 @@ export class JobEffects {
       });
     }
   }
-}
-
-/** With the names that say whose copy it is, which a task cannot replace; its cluster is the job's to end. */
-function taskOfCopy(task: Task, own: Readonly<Record<string, string>>): Task {
-  const { budget: _budget, ...rest } = task;
-  const secrets = Object.fromEntries(Object.entries(task.secrets).filter(([name]) => !Object.hasOwn(own, name)));
-  return { ...rest, envs: { ...task.envs, ...own }, secrets, autostop: null };
 }
 
 function machinesOnly(task: Task): Task {

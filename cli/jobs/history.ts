@@ -63,6 +63,7 @@ function asJson(view: ManagedJobView) {
     workflowId: view.id,
     status: view.status,
     reason: view.reason,
+    scheduleName: view.schedule ?? null,
     taskId: view.taskId,
     recovery: view.recovery,
     recoveries: view.recoveries,
