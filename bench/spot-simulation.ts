@@ -173,7 +173,7 @@ export function simulate(
     if (market !== undefined) {
       if (runsAt > now) times.push(runsAt);
       else times.push(now + work - kept);
-      if (market === 'on-demand' && strategy.looksEvery > 0)
+      if (market === 'on-demand' && every > 0 && hold !== 'until-done')
         times.push(Math.max(now + 1, lookedAt + strategy.looksEvery));
     }
     const next = Math.min(...times);

@@ -1,0 +1,191 @@
+/** Spot or on-demand: the rules of each strategy, and whole jobs over traces that the same function decides about. */
+import * as fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { optimum } from '../../bench/spot-optimum.ts';
+import { greedy, type Strategy, simulate, strategyOf, type Work } from '../../bench/spot-simulation.ts';
+import { madeUpTraces } from '../../bench/spot-traces.ts';
+import { DEFAULT_FALLBACK, decideMarket, type MarketFacts } from '../../model/market.ts';
+import { parseJob } from '../../model/parse-task.ts';
+import type { DeadlineRule } from '../../model/uniform-progress.ts';
+import { holds } from './holds.ts';
+
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+const RULE: DeadlineRule = {
+  deadline: 36 * HOUR,
+  work: 24 * HOUR,
+  overhead: 10 * MINUTE,
+  checkpointEvery: 0,
+  backAfter: 20 * MINUTE,
+};
+const IDLE: MarketFacts = {
+  now: 0,
+  kept: 0,
+  advancing: false,
+  overhead: RULE.overhead,
+  present: null,
+  spot: 'unknown',
+  hold: 'no',
+  failures: [],
+};
+
+function deadline(facts: Partial<MarketFacts>) {
+  return decideMarket({ kind: 'deadline', rule: RULE }, { ...IDLE, ...facts });
+}
+
+describe('deadline', () => {
+  test('spot is tried first; without it the job waits while it is ahead, and takes on-demand machines when it is behind', () => {
+    expect(deadline({}).want).toBe('spot');
+    const ahead = deadline({ now: 3 * HOUR, kept: 2 * HOUR + 10 * MINUTE, spot: 'missing' });
+    expect(ahead.want).toBe('wait');
+    expect(deadline({ now: (ahead.until ?? 0) - 2, kept: 2 * HOUR + 10 * MINUTE, spot: 'missing' }).want).toBe('wait');
+    expect(deadline({ now: ahead.until ?? 0, kept: 2 * HOUR + 10 * MINUTE, spot: 'missing' }).want).toBe('on-demand');
+  });
+
+  test('spot machines are kept until they are taken; on-demand ones until it is two changeovers ahead, or spot is there', () => {
+    expect(deadline({ now: 30 * HOUR, kept: 19 * HOUR, present: 'spot', advancing: true }).want).toBe('spot');
+    const behind = { now: 6 * HOUR, kept: 3 * HOUR, present: 'on-demand', advancing: true } as const;
+    expect(deadline({ ...behind, spot: 'there' }).want).toBe('spot');
+    const stays = deadline(behind);
+    expect(stays.want).toBe('on-demand');
+    const until = stays.until ?? 0;
+    expect(deadline({ ...behind, now: until, kept: behind.kept + until - behind.now }).want).toBe('spot');
+  });
+
+  test('once nothing but on-demand machines can be in time it has them until it is done, spot or not', () => {
+    const facts = { now: 30 * HOUR, kept: 18 * HOUR + 15 * MINUTE } as const;
+    expect(deadline({ ...facts, spot: 'there' })).toMatchObject({ want: 'on-demand', hold: 'until-done' });
+    const later = { now: 31 * HOUR, kept: 20 * HOUR, present: 'on-demand', spot: 'there', hold: 'until-done' } as const;
+    expect(deadline(later).want).toBe('on-demand');
+  });
+
+  test('spot machines that are being made are given up at the moment of the safety net', () => {
+    const facts = { now: 10 * HOUR, kept: 0, present: 'spot' } as const;
+    const { want, until } = deadline(facts);
+    expect([want, until]).toEqual(['spot', 36 * HOUR - 24 * HOUR - 10 * MINUTE]);
+    expect(deadline({ ...facts, now: until ?? 0 })).toMatchObject({ want: 'on-demand', hold: 'until-done' });
+  });
+
+  test('a moment that a decision names is in the future, and at it something else is decided or a later one named', () => {
+    const law = fc.property(
+      fc.integer({ min: 0, max: 36 * HOUR }),
+      fc.integer({ min: 0, max: 24 * HOUR }),
+      fc.boolean(),
+      fc.constantFrom(null, 'spot' as const, 'on-demand' as const),
+      fc.constantFrom('there' as const, 'missing' as const, 'unknown' as const),
+      (now, kept, advancing, present, spot) => {
+        const facts = { now, kept, present, spot, advancing: advancing && present !== null };
+        const before = deadline(facts);
+        if (before.until === null) return;
+        expect(before.until).toBeGreaterThan(now);
+        const gained = facts.advancing ? before.until - now : 0;
+        const after = deadline({ ...facts, now: before.until, kept: kept + gained });
+        if (after.want === before.want) expect(after.until ?? Number.POSITIVE_INFINITY).toBeGreaterThan(before.until);
+      },
+    );
+    holds(law, 1_000);
+  });
+});
+
+describe('on_demand_fallback', () => {
+  const decide = (facts: Partial<MarketFacts>) =>
+    decideMarket({ kind: 'fallback', rule: DEFAULT_FALLBACK }, { ...IDLE, ...facts });
+
+  test('spot, until it failed three times within an hour; then on-demand, until spot is there again', () => {
+    expect(decide({ now: 70 * MINUTE, failures: [5 * MINUTE, 20 * MINUTE, 69 * MINUTE] }).want).toBe('spot');
+    const failed = decide({ now: 70 * MINUTE, failures: [15 * MINUTE, 20 * MINUTE, 69 * MINUTE] });
+    expect(failed).toMatchObject({ want: 'on-demand', hold: 'until-spot' });
+    expect(decide({ now: 5 * HOUR, hold: 'until-spot', present: 'on-demand' }).want).toBe('on-demand');
+    expect(decide({ now: 5 * HOUR, hold: 'until-spot' }).want, 'its machines died').toBe('on-demand');
+    expect(decide({ now: 5 * HOUR, hold: 'until-spot', present: 'on-demand', spot: 'there' })).toMatchObject({
+      want: 'spot',
+      hold: 'no',
+    });
+  });
+});
+
+describe('over traces', () => {
+  const work = (hours: number): Work => ({
+    work: 8 * HOUR,
+    deadline: hours * HOUR,
+    overhead: 10 * MINUTE,
+    prices: { spot: 1, 'on-demand': 3 },
+  });
+
+  test('the deadline is met however spot comes and goes, and nothing is cheaper than the optimum', () => {
+    const law = fc.property(
+      fc.integer(),
+      fc.constantFrom(0.1, 0.5, 2, 8),
+      fc.constantFrom(0.1, 0.5, 2, 8),
+      fc.constantFrom(9, 10, 12, 16),
+      fc.constantFrom(1, 3),
+      (seed, there, missing, hours, zones) => {
+        const traces = madeUpTraces({ seed, zones, days: 2, there, missing });
+        const job = work(hours);
+        const rule: DeadlineRule = { ...RULE, ...job };
+        const strategies: Strategy[] = [strategyOf('deadline', { kind: 'deadline', rule }), greedy(rule)];
+        const least = optimum(traces, job);
+        for (const strategy of strategies) {
+          const outcome = simulate(traces, job, strategy);
+          expect(outcome.late, `${strategy.name}: ${JSON.stringify(outcome)}`).toBe(false);
+          expect(outcome.cost).toBeGreaterThanOrEqual(least - 0.5);
+        }
+      },
+    );
+    holds(law, 25);
+  });
+
+  test('where spot is there half of the time it is cheaper than greedy', () => {
+    const all = Array.from({ length: 12 }, (_, seed) =>
+      madeUpTraces({ seed, zones: 1, days: 2, there: 2, missing: 2 }),
+    );
+    const job = work(10);
+    const rule: DeadlineRule = { ...RULE, ...job };
+    const mean = (cost: (traces: ReturnType<typeof madeUpTraces>) => number) =>
+      all.reduce((sum, traces) => sum + cost(traces), 0) / all.length;
+    const ours = mean((traces) => simulate(traces, job, strategyOf('deadline', { kind: 'deadline', rule })).cost);
+    const theirs = mean((traces) => simulate(traces, job, greedy(rule)).cost);
+    expect(ours).toBeLessThan(theirs);
+  });
+});
+
+describe('job_recovery of a task', () => {
+  const read = (yaml: string, spot = true) =>
+    parseJob(`resources:\n  use_spot: ${spot}\n  job_recovery: ${yaml}\nrun: a\n`, { file: 't.yaml' }).recovery;
+
+  test('has all of a strategy, with its defaults', () => {
+    expect(read('{strategy: deadline, deadline: 36h, work: 24h}')).toMatchObject({
+      strategy: 'deadline',
+      deadline: RULE,
+    });
+    expect(
+      read('{strategy: deadline, deadline: 36h, work: 24h, checkpoint_every: never}').deadline?.checkpointEvery,
+    ).toBe(null);
+    expect(read('on_demand_fallback')).toMatchObject({ fallback: DEFAULT_FALLBACK });
+    expect(read('{strategy: on_demand_fallback, preemptions: 5, within: 2h}').fallback).toMatchObject({
+      preemptions: 5,
+      within: 2 * HOUR,
+    });
+    expect(read('{no_capacity: {max_restarts: 2, backoff: 30s}, error: {max_restarts: 4}}', false)).toMatchObject({
+      maxRestartsOnErrors: 4,
+      causes: { noCapacity: { maxRestarts: 2, backoff: 30_000 } },
+    });
+  });
+
+  test.each([
+    ['deadline', /"deadline" and "work"/],
+    ['{strategy: deadline, deadline: 36h}', /work.*is missing/],
+    ['{strategy: deadline, deadline: 24h, work: 24h}', /must be less than "deadline"/],
+    ['{strategy: FAILOVER, within: 1h}', /strategy on_demand_fallback alone/],
+    ['{deadline: 36h}', /strategy deadline alone/],
+    ['{strategy: deadlin}', /deadline/],
+    ['{max_restarts_on_errors: 1, error: {max_restarts: 1}}', /cannot be given together/],
+    ['{preemption: {restarts: 1}}', /unknown field/],
+  ])('%s is refused by name', (yaml, text) => {
+    expect(() => read(yaml)).toThrow(text);
+  });
+
+  test('a strategy between spot and on-demand needs a task that may use spot', () => {
+    expect(() => read('on_demand_fallback', false)).toThrow(/needs "use_spot: true"/);
+  });
+});
