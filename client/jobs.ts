@@ -34,6 +34,7 @@ import type { CommandOptions } from './clusters.ts';
 import { isNotFound, isUnanswered, toStyxError } from './errors.ts';
 import type { Link } from './link.ts';
 import { didYouMean } from './names.ts';
+import { mapLimited } from './pool.ts';
 import { repeat } from './repeat.ts';
 import { withSnapshots } from './snapshots.ts';
 
@@ -79,6 +80,8 @@ export interface JobsContext {
 const LIMITS: JobLimits = { launching: 16, running: 2_000 };
 const FENCE_MS = 5 * 60_000;
 const LOOK_MS = 120_000;
+const ARRAY_ID_CHARS = 24;
+const STARTS_AT_ONCE = 16;
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 1_000;
 const BACKOFF = 1.15;
@@ -101,15 +104,42 @@ export class Jobs {
    * @throws invalid, transient
    */
   async launch(request: JobRequest, options: CommandOptions = {}): Promise<{ id: string }> {
-    const { link, workspace } = this.#context;
-    const requestId = options.requestId ?? randomUUID();
-    const problem = requestIdProblem(requestId);
-    if (problem !== null) throw new StyxError('invalid', `request id '${requestId}' ${problem}`);
-    const input = await this.input(request, requestId, options);
-    const id = managedJobId(workspace, requestId);
+    const requestId = checkedRequestId(options.requestId ?? randomUUID());
+    return { id: await this.#start(await this.input(request, requestId, options), options) };
+  }
+
+  /**
+   * An array: `count` jobs that differ in their rank alone (STYX_JOB_RANK, from 0, of STYX_NUM_JOBS; SkyPilot's names too), with the same files. Sent
+   * again under the same request id, which must be 24 characters at most, it submits what is missing. Answers ids by rank.
+   * @throws invalid, transient
+   */
+  async launchArray(request: JobRequest, count: number, options: CommandOptions = {}): Promise<string[]> {
+    const base = options.requestId ?? randomUUID().replaceAll('-', '').slice(0, ARRAY_ID_CHARS);
+    if (base.length > ARRAY_ID_CHARS) {
+      throw new StyxError('invalid', `request id '${base}' of an array may have ${ARRAY_ID_CHARS} characters`);
+    }
+    const input = await this.input(request, checkedRequestId(base), options);
+    const ranks = Array.from({ length: count }, (_, rank) => rank);
+    return await mapLimited(ranks, STARTS_AT_ONCE, (rank) => {
+      const names = { JOB_RANK: String(rank), NUM_JOBS: String(count) };
+      const own = Object.entries(names).flatMap(([name, value]) => [
+        [`SKYPILOT_${name}`, value],
+        [`STYX_${name}`, value],
+      ]);
+      const { task } = input;
+      const envs = { ...task.envs, ...Object.fromEntries(own) };
+      const secrets = Object.fromEntries(
+        Object.entries(task.secrets).filter(([name]) => !own.some(([one]) => one === name)),
+      );
+      return this.#start({ ...input, requestId: `${base}-${rank}`, task: { ...task, envs, secrets } }, options);
+    });
+  }
+
+  async #start(input: ManagedJobInput, options: CommandOptions): Promise<string> {
+    const id = managedJobId(input.workspace, input.requestId);
     const send = async (deadline: number) => {
       try {
-        await link.call(deadline, (workflow) =>
+        await this.#context.link.call(deadline, (workflow) =>
           workflow.start(MANAGED_JOB_WORKFLOW, {
             workflowId: id,
             args: [input],
@@ -123,7 +153,7 @@ export class Jobs {
       }
     };
     await repeat(send, options);
-    return { id };
+    return id;
   }
 
   /** Of a workflow that carries it out, with its files and secrets as they are now. @throws invalid, transient */
@@ -313,6 +343,13 @@ export class Jobs {
       return found;
     });
   }
+}
+
+/** @throws invalid */
+function checkedRequestId(id: string): string {
+  const problem = requestIdProblem(id);
+  if (problem === null) return id;
+  throw new StyxError('invalid', `request id '${id}' ${problem}`);
 }
 
 /** What its start says besides, so that a list shows it before a worker has seen it. */

@@ -25,6 +25,7 @@ function launch(command: Command): void {
   command.argument('<entrypoint...>', 'task file (.yaml, .yml, - for stdin), or a shell command');
   taskOptions(command)
     .option('--job-recovery <strategy>', 'EAGER_NEXT_REGION (default) or FAILOVER')
+    .option('--num-jobs <n>', 'submit this many, which find their rank in STYX_JOB_RANK', wholeNumber(1, 10_000))
     .option('-d, --detach-run', 'return when the job is submitted');
   common(yesOption(command)).action((entrypoint: string[], options) =>
     runCommand(options, async (context) => {

@@ -39,6 +39,9 @@ export function resolveConfig(layers: readonly ConfigLayer[]): ResolvedConfig {
     jobSilence: jobs(['status_check', 'min_elapsed_seconds']) ?? DEFAULT_CONFIG.jobSilence,
     maxLaunchingJobs: jobs(['max_launching']) ?? DEFAULT_CONFIG.maxLaunchingJobs,
     maxRunningJobs: jobs(['max_running']) ?? DEFAULT_CONFIG.maxRunningJobs,
+    maxLaunchingPerUser: jobs(['max_launching_per_user']) ?? DEFAULT_CONFIG.maxLaunchingPerUser,
+    maxRunningPerUser: jobs(['max_running_per_user']) ?? DEFAULT_CONFIG.maxRunningPerUser,
+    maxHourlyCost: jobs(['max_hourly_cost']) ?? DEFAULT_CONFIG.maxHourlyCost,
   };
   return { config, settings, warning: warningOf(layers) };
 }

@@ -18,6 +18,9 @@ export const CARRIED_OUT: Readonly<Record<string, unknown>> = {
   'jobs.status_check.min_elapsed_seconds': DEFAULT_CONFIG.jobSilence,
   'jobs.max_launching': DEFAULT_CONFIG.maxLaunchingJobs,
   'jobs.max_running': DEFAULT_CONFIG.maxRunningJobs,
+  'jobs.max_launching_per_user': DEFAULT_CONFIG.maxLaunchingPerUser,
+  'jobs.max_running_per_user': DEFAULT_CONFIG.maxRunningPerUser,
+  'jobs.max_hourly_cost': DEFAULT_CONFIG.maxHourlyCost,
 };
 
 export function isCarriedOut(path: readonly string[]): boolean {

@@ -24,6 +24,11 @@ export interface Config {
   /** Managed jobs of a workspace that may launch, and that may have machines, at the same time. */
   readonly maxLaunchingJobs: number;
   readonly maxRunningJobs: number;
+  /** The same of each user; null: no limit. */
+  readonly maxLaunchingPerUser: number | null;
+  readonly maxRunningPerUser: number | null;
+  /** Dollars: no managed job is launched while the machines of those of the workspace cost this much in an hour; null: no limit. */
+  readonly maxHourlyCost: number | null;
 }
 
 export const DEFAULT_CONFIG: Config = {
@@ -39,6 +44,9 @@ export const DEFAULT_CONFIG: Config = {
   jobSilence: 300,
   maxLaunchingJobs: 16,
   maxRunningJobs: 2_000,
+  maxLaunchingPerUser: null,
+  maxRunningPerUser: null,
+  maxHourlyCost: null,
 };
 
 /** A cloud that may not be used, as messages have it; null: it may. */

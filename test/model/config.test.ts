@@ -116,6 +116,9 @@ describe('layers', () => {
       jobSilence: 300,
       maxLaunchingJobs: 16,
       maxRunningJobs: 2_000,
+      maxLaunchingPerUser: null,
+      maxRunningPerUser: null,
+      maxHourlyCost: null,
     });
     expect(settings.map(({ path, source, line }) => [path.join('.'), source.name, line])).toEqual([
       ['allowed_clouds', '~/.styx/config.yaml', 1],
