@@ -23,6 +23,7 @@ import { JobSchedules } from './job-schedules.ts';
 import { Jobs } from './jobs.ts';
 import { Link } from './link.ts';
 import { jobLogs, type LogOptions, type LogPiece } from './logs.ts';
+import { Pools } from './pools.ts';
 import { repeat } from './repeat.ts';
 import type { SweepOptions } from './sweep.ts';
 
@@ -53,6 +54,7 @@ export interface Styx {
   /** When catalogues are updated by themselves. */
   readonly catalogSchedule: CatalogSchedule;
   readonly jobs: Jobs;
+  readonly pools: Pools;
   /** Clusters that are brought up and taken away at given times. */
   readonly clusterSchedules: ClusterSchedules;
   /** Managed jobs that are submitted at given times. */
@@ -94,7 +96,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Styx> {
   const { allowedClouds, installConda, budget } = config;
   const timing = timingOf(process.env.STYX_TIMING === 'test' ? TEST : NORMAL, config);
   const clusters = new Clusters({ link, workspace, user, timing, home, allowedClouds, installConda, budget });
-  const jobs = new Jobs({
+  const jobsContext = {
     link,
     workspace,
     user,
@@ -104,14 +106,16 @@ export async function connect(options: ConnectOptions = {}): Promise<Styx> {
     installConda,
     fenceAfter: config.jobSilence * 1_000,
     limits: limitsOf(config),
-  });
+  };
+  const jobs = new Jobs(jobsContext);
   let pool: Promise<NodePool> | undefined;
   async function* clusterLogs(name: string, logOptions: LogOptions): AsyncGenerator<LogPiece, void, void> {
     pool ??= openPool();
-    const look = (budget: number) => clusters.view(name, { budget });
+    const cluster = clusters.followed(name);
     const secretValues = (generation: string, jobId: number) => clusters.secretValues(name, generation, jobId);
+    const lifeOfJob = (generation: string, jobId: number) => clusters.lifeOfJob(name, generation, jobId);
     const secret = installationSecret(home);
-    yield* jobLogs({ workspace, name, look, pool: await pool, secret, secretValues }, logOptions);
+    yield* jobLogs({ workspace, name, cluster, pool: await pool, secret, secretValues, lifeOfJob }, logOptions);
   }
   return {
     home,
@@ -120,6 +124,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Styx> {
     clusters,
     catalogSchedule: new CatalogSchedule(link, timing),
     jobs,
+    pools: new Pools(jobsContext),
     clusterSchedules: new ClusterSchedules({ link, clusters, workspace, user, timing }),
     jobSchedules: new JobSchedules(link, jobs),
     installation: () => link.installation(),

@@ -32,9 +32,10 @@ import { closeSecrets } from '../system/secret-box.ts';
 import { onAllowedClouds } from './clouds.ts';
 import type { CommandOptions } from './clusters.ts';
 import { isNotFound, isUnanswered, toStyxError } from './errors.ts';
+import { followUntil, glanceAt, LOOK_MS } from './followed.ts';
 import type { Link } from './link.ts';
 import { didYouMean } from './names.ts';
-import { mapLimited } from './pool.ts';
+import { Pools } from './pools.ts';
 import { repeat } from './repeat.ts';
 import { withSnapshots } from './snapshots.ts';
 
@@ -42,6 +43,8 @@ export interface JobRequest {
   readonly task: WrittenTask;
   /** For people; see `resourcesText` of model. */
   readonly resourcesText: string;
+  /** It runs on a worker of this pool, which has to be there. */
+  readonly pool?: string;
   /** Default: EAGER_NEXT_REGION, and no restarts on errors. */
   readonly recovery?: RecoveryPolicy;
 }
@@ -64,6 +67,22 @@ export interface JobListOptions {
   readonly limit?: number;
 }
 
+/** Plain JSON, so that it can be the answer of an activity. */
+export interface ChildJob {
+  readonly type: typeof MANAGED_JOB_WORKFLOW;
+  /** The workflow that starts it may end before it. */
+  readonly options: ChildJobOptions & { readonly workflowId: string; readonly parentClosePolicy: 'ABANDON' };
+}
+
+interface ChildJobOptions {
+  readonly taskQueue: string;
+  readonly args: [ManagedJobInput];
+  readonly workflowIdReusePolicy: 'REJECT_DUPLICATE';
+  readonly memo: Record<string, unknown>;
+  readonly searchAttributes: Record<string, string[]>;
+  readonly staticSummary: string;
+}
+
 export interface JobsContext {
   readonly link: Link;
   readonly workspace: string;
@@ -79,14 +98,9 @@ export interface JobsContext {
 
 const LIMITS: JobLimits = { launching: 16, running: 2_000 };
 const FENCE_MS = 5 * 60_000;
-const LOOK_MS = 120_000;
-const ARRAY_ID_CHARS = 24;
-const STARTS_AT_ONCE = 16;
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 1_000;
 const BACKOFF = 1.15;
-/** Longer than the steps of a workflow take that follow each other; a worker that is away makes the view say so. */
-const SETTLE_MS = 2_000;
 
 export class Jobs {
   readonly #context: JobsContext;
@@ -104,48 +118,17 @@ export class Jobs {
    * @throws invalid, transient
    */
   async launch(request: JobRequest, options: CommandOptions = {}): Promise<{ id: string }> {
-    const requestId = checkedRequestId(options.requestId ?? randomUUID());
-    return { id: await this.#start(await this.input(request, requestId, options), options) };
+    const requestId = options.requestId ?? randomUUID();
+    return await this.submit(await this.input(request, requestId, options), options);
   }
 
-  /**
-   * An array: `count` jobs that differ in their rank alone (STYX_JOB_RANK, from 0, of STYX_NUM_JOBS; SkyPilot's names too), with the same files. Sent
-   * again under the same request id, which must be 24 characters at most, it submits what is missing. Answers ids by rank.
-   * @throws invalid, transient
-   */
-  async launchArray(request: JobRequest, count: number, options: CommandOptions = {}): Promise<string[]> {
-    const base = options.requestId ?? randomUUID().replaceAll('-', '').slice(0, ARRAY_ID_CHARS);
-    if (base.length > ARRAY_ID_CHARS) {
-      throw new StyxError('invalid', `request id '${base}' of an array may have ${ARRAY_ID_CHARS} characters`);
-    }
-    const input = await this.input(request, checkedRequestId(base), options);
-    const ranks = Array.from({ length: count }, (_, rank) => rank);
-    return await mapLimited(ranks, STARTS_AT_ONCE, (rank) => {
-      const names = { JOB_RANK: String(rank), NUM_JOBS: String(count) };
-      const own = Object.entries(names).flatMap(([name, value]) => [
-        [`SKYPILOT_${name}`, value],
-        [`STYX_${name}`, value],
-      ]);
-      const { task } = input;
-      const envs = { ...task.envs, ...Object.fromEntries(own) };
-      const secrets = Object.fromEntries(
-        Object.entries(task.secrets).filter(([name]) => !own.some(([one]) => one === name)),
-      );
-      return this.#start({ ...input, requestId: `${base}-${rank}`, task: { ...task, envs, secrets } }, options);
-    });
-  }
-
-  async #start(input: ManagedJobInput, options: CommandOptions): Promise<string> {
-    const id = managedJobId(input.workspace, input.requestId);
+  /** Of an input of `input`. @throws invalid, transient */
+  async submit(input: ManagedJobInput, options: CommandOptions = {}): Promise<{ id: string }> {
+    const { id, start } = this.#start(input);
     const send = async (deadline: number) => {
       try {
         await this.#context.link.call(deadline, (workflow) =>
-          workflow.start(MANAGED_JOB_WORKFLOW, {
-            workflowId: id,
-            args: [input],
-            workflowIdReusePolicy: 'REJECT_DUPLICATE',
-            ...startOf(input),
-          }),
+          workflow.start(MANAGED_JOB_WORKFLOW, { workflowId: id, args: [input], ...start }),
         );
       } catch (error) {
         // Sent before, and accepted.
@@ -153,12 +136,34 @@ export class Jobs {
       }
     };
     await repeat(send, options);
-    return id;
+    return { id };
   }
 
-  /** Of a workflow that carries it out, with its files and secrets as they are now. @throws invalid, transient */
+  /**
+   * What starts the job as a child of a workflow of your own, with its files and secrets as they are now. Give a request id that stays the same when
+   * this is tried again. @throws invalid
+   */
+  async child(request: JobRequest, options: CommandOptions & { requestId: string }): Promise<ChildJob> {
+    const input = await this.input(request, options.requestId, options);
+    const { id: workflowId, start } = this.#start(input);
+    return {
+      type: MANAGED_JOB_WORKFLOW,
+      options: { workflowId, args: [input], ...start, parentClosePolicy: 'ABANDON' },
+    };
+  }
+
+  #start(input: ManagedJobInput) {
+    const start = { workflowIdReusePolicy: 'REJECT_DUPLICATE' as const, ...startOf(input) };
+    return { id: managedJobId(input.workspace, input.requestId), start };
+  }
+
+  /** Of a workflow that carries it out, with its files and secrets as they are now. @throws invalid, not-found, transient */
   async input(request: JobRequest, requestId: string, options: CommandOptions = {}): Promise<ManagedJobInput> {
     const { link, home, workspace, user, timing, allowedClouds = null, installConda = false } = this.#context;
+    // A schedule's has none: its runs have theirs.
+    const problem = requestId === '' ? null : requestIdProblem(requestId);
+    if (problem !== null) throw new StyxError('invalid', `request id '${requestId}' ${problem}`);
+    if (request.pool !== undefined) await new Pools(this.#context).mustBe(request.pool);
     const allowed = await onAllowedClouds(request.task, allowedClouds);
     const written = await withSnapshots(home, () => link.installation(), allowed, 'launch', options);
     return {
@@ -169,6 +174,7 @@ export class Jobs {
       user,
       task: { ...written, secrets: closeSecrets(link.keyring, written.secrets) },
       resourcesText: request.resourcesText,
+      ...(request.pool === undefined ? {} : { pool: request.pool }),
       recovery: request.recovery ?? DEFAULT_RECOVERY,
       limits: this.#context.limits ?? LIMITS,
       fenceAfter: this.#context.fenceAfter ?? FENCE_MS,
@@ -223,38 +229,18 @@ export class Jobs {
     }
   }
 
-  /**
-   * Looks until `decide` answers something else than undefined. A look is a replay on the worker, and one that meets a workflow task can cost
-   * that task its ten seconds (decision 011): so only what has changed is looked at, and when its workflow has settled.
-   */
+  /** Looks until `decide` answers something else than undefined. */
   async until<T>(
     id: string,
     decide: (view: ManagedJobView) => T | undefined,
-    options: { signal?: AbortSignal; onView?: (view: ManagedJobView) => void } = {},
+    { signal, onView }: { signal?: AbortSignal; onView?: (view: ManagedJobView) => void } = {},
   ): Promise<T> {
-    let seen = '';
-    let unsettledSince: number | null = null;
-    for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * BACKOFF, LONGEST_PAUSE_MS)) {
-      options.signal?.throwIfAborted();
-      const { version, settled } = await this.#version(id);
-      unsettledSince = settled ? null : (unsettledSince ?? Date.now());
-      if (version !== seen && (unsettledSince === null || Date.now() - unsettledSince >= SETTLE_MS)) {
-        seen = version;
-        const view = await this.view(id);
-        options.onView?.(view);
-        const decided = decide(view);
-        if (decided !== undefined) return decided;
-      }
-      await sleep(pause, undefined, options.signal === undefined ? {} : { signal: options.signal });
-    }
-  }
-
-  /** Another one whenever something happened to its workflow; settled: no workflow task is due. */
-  async #version(id: string): Promise<{ version: string; settled: boolean }> {
-    const { runId, historyLength, status, raw } = await this.#context.link.read((workflow) =>
-      workflow.getHandle(id).describe(),
-    );
-    return { version: `${runId} ${historyLength} ${status.name}`, settled: raw.pendingWorkflowTask == null };
+    const glance = () => glanceAt(this.#context.link, id);
+    const told = (view: ManagedJobView) => {
+      onView?.(view);
+      return decide(view);
+    };
+    return await followUntil({ glance, look: () => this.view(id) }, told, { signal });
   }
 
   /** Waits for its end; with `gone` also until its machines are gone. */
@@ -343,13 +329,6 @@ export class Jobs {
       return found;
     });
   }
-}
-
-/** @throws invalid */
-function checkedRequestId(id: string): string {
-  const problem = requestIdProblem(id);
-  if (problem === null) return id;
-  throw new StyxError('invalid', `request id '${id}' ${problem}`);
 }
 
 /** What its start says besides, so that a list shows it before a worker has seen it. */

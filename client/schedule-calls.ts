@@ -12,10 +12,10 @@ import { msToTs } from '@temporalio/common/lib/time.js';
 import type { temporal } from '@temporalio/proto';
 import { type Envelope, envelope } from '../model/envelope.ts';
 import { StyxError } from '../model/errors.ts';
+import { mapLimited } from '../model/map-limited.ts';
 import type { Overlap, ScheduleRules } from '../model/schedule-rules.ts';
 import { zoneAndUtc } from '../model/time-zone.ts';
 import type { Link } from './link.ts';
-import { mapLimited } from './pool.ts';
 import { POLICY_NUMBERS, policiesOf, rulesOf, specOf } from './schedule-spec.ts';
 
 /** Its only argument is an envelope, as clients put around the starts that they make themselves. */

@@ -5,6 +5,8 @@
 import type { Failure } from './errors.ts';
 import { stableHash } from './identity.ts';
 import type { LossCause, RecoveryPolicy } from './job-recovery.ts';
+import type { Market } from './market.ts';
+import type { MarketState } from './market-state.ts';
 import type { ClusterReport } from './owned-cluster.ts';
 import type { RegionRef } from './place-order.ts';
 import type { JobOfSchedule } from './scheduled.ts';
@@ -69,6 +71,8 @@ export interface Copy {
   readonly number: number;
   /** Name of its cluster. */
   readonly cluster: string;
+  /** What its strategy chose; null: what the task asks for. */
+  readonly market: Market | null;
   /** STYX_JOB_TRY of its scripts. */
   readonly try: number;
   readonly phase: CopyPhase;
@@ -92,6 +96,7 @@ export interface PastCopy {
   readonly logs: 'kept' | 'lost' | null;
   readonly why: string;
   readonly cost: number;
+  readonly market: Market | null;
 }
 
 export interface JobEvent {
@@ -133,11 +138,14 @@ export interface ManagedJobState {
   readonly errorRestarts: number;
   /** Launches that failed since machines last stood. */
   readonly failedLaunches: number;
+  /** Copies that stood and whose machines were taken away, vanished or fell silent. */
+  readonly preemptions: number;
   /** Copies in a row that ended soon after they stood. */
   readonly shortRuns: number;
   readonly everStood: boolean;
   readonly lastPlace: RegionRef | null;
   readonly lostRegions: readonly RegionRef[];
+  readonly market: MarketState;
   readonly queue: QueuePhase;
   /** When another launch is asked for; null: no such wait. */
   readonly nextAt: number | null;
@@ -152,6 +160,8 @@ export interface ManagedJobState {
 export interface JobRules {
   readonly workflowId: string;
   readonly numNodes: number;
+  /** Its copies run on workers of this pool. */
+  readonly pool?: string;
   readonly recovery: RecoveryPolicy;
   /** ms that a node may be silent before its cluster is ended and the job starts elsewhere. */
   readonly fenceAfter: number;
@@ -179,6 +189,8 @@ export interface ManagedJobInput {
   readonly user: string;
   readonly task: Task;
   readonly resourcesText: string;
+  /** Of the same workspace; absent: it has clusters of its own. */
+  readonly pool?: string;
   readonly recovery: RecoveryPolicy;
   readonly limits: JobLimits;
   readonly fenceAfter: number;
@@ -189,6 +201,19 @@ export interface ManagedJobInput {
   /** Absent: somebody submitted it. Else its request id and the time of its submission are those of its workflow. */
   readonly schedule?: JobOfSchedule;
   readonly state?: unknown;
+}
+
+/** What its workflow answers when the last of its machines is gone. */
+export interface ManagedJobResult {
+  /** Its workflow. */
+  readonly id: string;
+  /** Null: it ended before the queue gave it one. */
+  readonly number: number | null;
+  readonly status: ManagedEnd;
+  /** Why, for people; empty when that is plain. */
+  readonly reason: string;
+  /** Dollars, of all its copies. */
+  readonly cost: number;
 }
 
 export const MANAGED_JOB_WORKFLOW = 'managedJob';
@@ -214,6 +239,7 @@ export interface ManagedJobView extends Omit<ManagedJobState, 'version' | 'reque
   readonly user: string;
   readonly name: string | null;
   readonly resources: string;
+  readonly pool: string | null;
   readonly priority: number;
   readonly recovery: RecoveryPolicy;
   readonly taskId: string | null;
@@ -241,6 +267,8 @@ export interface ManagedJobMemo {
   readonly recoveries: number;
   readonly cluster: string | null;
   readonly infra: string | null;
+  /** Absent: it has clusters of its own. */
+  readonly pool?: string;
   readonly queue: QueuePhase;
   /** Dollars when it was written. */
   readonly cost: number;

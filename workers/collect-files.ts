@@ -7,6 +7,7 @@ import type { Collected } from '../data/store.ts';
 import { storeRoot } from '../data/store-paths.ts';
 import { CLUSTER_WORKFLOW, FILES_MEMO, JOB_WORKFLOW, QUERIES } from '../model/commands.ts';
 import { MANAGED_JOB_WORKFLOW } from '../model/managed-job.ts';
+import { POOL_WORKFLOW } from '../model/pool.ts';
 import { homePaths } from '../system/home.ts';
 
 /** A snapshot that was taken or needed again more recently is kept: its command may be on the way. */
@@ -47,7 +48,7 @@ async function liveManifests(workflow: WorkflowClient, listsBehindMs: number): P
   // A job that a schedule has just started is listed by now, or its schedule was still there.
   for (const manifest of await heldBySchedules(workflow)) live.add(manifest);
   await sleep(listsBehindMs);
-  for (const type of [JOB_WORKFLOW, MANAGED_JOB_WORKFLOW]) {
+  for (const type of [JOB_WORKFLOW, MANAGED_JOB_WORKFLOW, POOL_WORKFLOW]) {
     for await (const { memo } of workflow.list({ query: running(type) })) {
       const manifests = memo?.[FILES_MEMO];
       if (Array.isArray(manifests)) for (const manifest of manifests) live.add(String(manifest));

@@ -5,6 +5,7 @@ import { collect, configOption, debugOption, outputOption, wholeNumber, yesOptio
 import { runCommand } from '../run.ts';
 import { taskOptions } from '../task-input.ts';
 import { configureSchedule } from './jobs-schedule.ts';
+import { configurePool } from './pool.ts';
 
 const JOB = 'number, name or id of the job';
 
@@ -13,6 +14,7 @@ export function configure(command: Command): void {
   queue(command.command('queue').description('Show managed jobs'));
   logs(command.command('logs').description("Show a job's output over all its tries, and follow it"));
   cancel(command.command('cancel').description('Cancel managed jobs; their machines go'));
+  configurePool(command.command('pool').description('Workers that stand ready for managed jobs'));
   configureSchedule(command.command('schedule').description('Have managed jobs submitted at given times'));
   history(command.command('history').description("Tell a job's life: its tries, what ended them, what they cost"));
 }
@@ -24,7 +26,8 @@ function common(command: Command): Command {
 function launch(command: Command): void {
   command.argument('<entrypoint...>', 'task file (.yaml, .yml, - for stdin), or a shell command');
   taskOptions(command)
-    .option('--job-recovery <strategy>', 'EAGER_NEXT_REGION (default) or FAILOVER')
+    .option('-p, --pool <name>', 'run on a worker of this pool')
+    .option('--job-recovery <strategy>', 'EAGER_NEXT_REGION (default), FAILOVER, on_demand_fallback or deadline')
     .option('--num-jobs <n>', 'submit this many, which find their rank in STYX_JOB_RANK', wholeNumber(1, 10_000))
     .option('-d, --detach-run', 'return when the job is submitted');
   common(yesOption(command)).action((entrypoint: string[], options) =>
@@ -75,6 +78,7 @@ function cancel(command: Command): void {
   command
     .argument('[jobs...]', 'numbers, names or ids of jobs')
     .option('-n, --name <name>', 'name of the job')
+    .option('-p, --pool <name>', 'all jobs of this pool that have not ended')
     .option('-a, --all', 'all of your jobs that have not ended')
     .option('-u, --all-users', 'those of all users');
   common(yesOption(command)).action((jobs: string[], options) =>

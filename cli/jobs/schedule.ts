@@ -185,7 +185,7 @@ async function requestOf(context: Context, name: string, entrypoint: string[], o
   const named = { ...task, name: task.name ?? name };
   return {
     task: named,
-    recovery: withStrategy(written.recovery, options.jobRecovery),
+    recovery: withStrategy(written.recovery, options.jobRecovery, task.resources.useSpot),
     resourcesText: resourcesText(task),
   };
 }

@@ -1,6 +1,7 @@
 /** Arrays of managed jobs, and the limits of each user. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { waitReason } from '../../cli/jobs/queue.ts';
+import { launchArray } from '../../client/job-arrays.ts';
 import { World } from '../harness/world.ts';
 import { JobStory } from './job-story.ts';
 import { until } from './story.ts';
@@ -20,8 +21,8 @@ test('each job of an array has its rank and number, runs once however often it i
   const ledger = world.ledger('array');
   const requestId = `array-${Date.now() % 1e8}`;
   const yaml = `run: echo "$STYX_JOB_RANK $SKYPILOT_JOB_RANK $STYX_NUM_JOBS $SKYPILOT_NUM_JOBS" >> ${ledger.path}`;
-  const ids = await story.jobs.launchArray(story.request(yaml), 3, { requestId });
-  expect(await story.jobs.launchArray(story.request(yaml), 3, { requestId })).toEqual(ids);
+  const ids = await launchArray(story.jobs, story.request(yaml), 3, { requestId });
+  expect(await launchArray(story.jobs, story.request(yaml), 3, { requestId })).toEqual(ids);
   const queue = await until('two wait', async () => {
     const view = await story.jobs.queue();
     return view?.waiting.length === 2 ? view : null;
@@ -37,6 +38,6 @@ test('each job of an array has its rank and number, runs once however often it i
   for (const id of ids) views.push(await story.ends(id, 'SUCCEEDED'));
   expect(new Set(views.map(({ number }) => number)).size).toBe(3);
   expect(ledger.lines().toSorted()).toEqual(['0 0 3 3', '1 1 3 3', '2 2 3 3']);
-  await expect(story.jobs.launchArray(story.request(yaml), 2, { requestId: 'x'.repeat(25) })).rejects.toThrow(/24/);
+  await expect(launchArray(story.jobs, story.request(yaml), 2, { requestId: 'x'.repeat(25) })).rejects.toThrow(/24/);
   await story.nothingLeft();
 });
