@@ -1,9 +1,9 @@
 /** Arrays of managed jobs: many with the same task and files, which differ in their rank alone. */
 import { randomUUID } from 'node:crypto';
 import { StyxError } from '../model/errors.ts';
+import { mapLimited } from '../model/map-limited.ts';
 import type { CommandOptions } from './clusters.ts';
 import type { JobRequest, Jobs } from './jobs.ts';
-import { mapLimited } from '../model/map-limited.ts';
 
 /** A rank is put behind it, and a job's may have 36. */
 const REQUEST_ID_CHARS = 24;
