@@ -2,7 +2,7 @@
 import type { Client } from '@temporalio/client';
 import { type ClusterView, QUERIES, SEARCH } from '../model/commands.ts';
 import { StyxError } from '../model/errors.ts';
-import { inQueueOrder, type WaitingRow } from '../model/job-queue.ts';
+import { fairOrder, type WaitingRow } from '../model/job-queue.ts';
 import { JOB_KIND } from '../model/managed-job.ts';
 import type { ClusterReport } from '../model/owned-cluster.ts';
 import type { ActivityContext } from './context.ts';
@@ -11,8 +11,8 @@ import type { ActActivities, JobRows, JobRowsInput, OwnedClusterInput } from './
 
 type JobSteps = Pick<ActActivities, 'lookAtCluster' | 'machinesStand' | 'intentsOf' | 'jobRows'>;
 
-/** A page of rows is at most 60 bytes each, and an activity's answer 64 kB. */
-const ROWS = 800;
+/** Rows are at most 60 bytes each, users as many as rows at worst, and an activity's answer is 64 kB. */
+const ROWS = 600;
 
 export function jobSteps(context: ActivityContext): JobSteps {
   const { client } = context;
@@ -43,16 +43,32 @@ export function jobSteps(context: ActivityContext): JobSteps {
       const wanted = input.what === 'waiting' ? `= 'PENDING'` : `!= 'PENDING'`;
       const query = `${all} AND ExecutionStatus = 'Running' AND ${SEARCH.status} ${wanted} AND ${SEARCH.number} > ${input.after}`;
       const rows: WaitingRow[] = [];
+      const users = new Map<string, number>();
       for await (const { workflowId, searchAttributes } of client.workflow.list({ query, pageSize: 1_000 })) {
         const [number] = searchAttributes[SEARCH.number] ?? [];
         const [priority] = searchAttributes[SEARCH.priority] ?? [];
         if (typeof number !== 'number') continue;
-        rows.push([number, typeof priority === 'number' ? priority : 0, workflowId.split('/').slice(2).join('/')]);
+        const [user = ''] = searchAttributes[SEARCH.user] ?? [];
+        const place = users.get(String(user)) ?? users.size;
+        users.set(String(user), place);
+        const id = workflowId.split('/').slice(2).join('/');
+        rows.push([number, typeof priority === 'number' ? priority : 0, id, place]);
       }
-      rows.sort(input.what === 'waiting' ? inQueueOrder : (a, b) => a[0] - b[0]);
-      return { rows: rows.slice(0, ROWS), more: rows.length > ROWS, last: await lastNumber(client, all) };
+      const ordered = input.what === 'waiting' ? fairOrder(rows, []) : rows.toSorted((a, b) => a[0] - b[0]);
+      return page(ordered, [...users.keys()], await lastNumber(client, all));
     },
   };
+}
+
+/** The first rows, with those users alone that these name. */
+function page(ordered: readonly WaitingRow[], all: readonly string[], last: number): JobRows {
+  const users: string[] = [];
+  const rows = ordered.slice(0, ROWS).map(([number, priority, id, place]): WaitingRow => {
+    const user = all[place] ?? '';
+    if (!users.includes(user)) users.push(user);
+    return [number, priority, id, users.indexOf(user)];
+  });
+  return { rows, users, more: ordered.length > ROWS, last };
 }
 
 /** The stores cannot sort: by doubling and halving. */

@@ -247,6 +247,8 @@ export interface JobRowsInput {
 
 export interface JobRows {
   readonly rows: WaitingRow[];
+  /** Of `rows`, by their places. */
+  readonly users: string[];
   readonly more: boolean;
   /** The highest number that any job has, ended ones too. */
   readonly last: number;

@@ -5,6 +5,7 @@ import type { Collected } from '../data/store.ts';
 import { type Config, DEFAULT_CONFIG } from '../model/config/values.ts';
 import { StyxError } from '../model/errors.ts';
 import { nameProblem } from '../model/identity.ts';
+import type { JobLimits } from '../model/managed-job.ts';
 import type { SweepReport } from '../model/sweep.ts';
 import { NORMAL, TEST, type Timing } from '../model/timing.ts';
 import type { NodePool } from '../nodes/node.ts';
@@ -105,7 +106,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Styx> {
     allowedClouds,
     installConda,
     fenceAfter: config.jobSilence * 1_000,
-    limits: { launching: config.maxLaunchingJobs, running: config.maxRunningJobs },
+    limits: limitsOf(config),
   };
   const jobs = new Jobs(jobsContext);
   let pool: Promise<NodePool> | undefined;
@@ -156,6 +157,17 @@ export async function connect(options: ConnectOptions = {}): Promise<Styx> {
       await (await pool)?.close();
       await link.close();
     },
+  };
+}
+
+function limitsOf(config: Config): JobLimits {
+  const { maxLaunchingPerUser, maxRunningPerUser, maxHourlyCost } = config;
+  return {
+    launching: config.maxLaunchingJobs,
+    running: config.maxRunningJobs,
+    ...(maxLaunchingPerUser === null ? {} : { userLaunching: maxLaunchingPerUser }),
+    ...(maxRunningPerUser === null ? {} : { userRunning: maxRunningPerUser }),
+    ...(maxHourlyCost === null ? {} : { hourlyCost: maxHourlyCost }),
   };
 }
 

@@ -120,7 +120,13 @@ export class Jobs {
    * @throws invalid, transient
    */
   async launch(request: JobRequest, options: CommandOptions = {}): Promise<{ id: string }> {
-    const { id, input, start } = await this.#start(request, options);
+    const requestId = options.requestId ?? randomUUID();
+    return await this.submit(await this.input(request, requestId, options), options);
+  }
+
+  /** Of an input of `input`. @throws invalid, transient */
+  async submit(input: ManagedJobInput, options: CommandOptions = {}): Promise<{ id: string }> {
+    const { id, start } = this.#start(input);
     const send = async (deadline: number) => {
       try {
         await this.#context.link.call(deadline, (workflow) =>
@@ -140,25 +146,25 @@ export class Jobs {
    * this is tried again. @throws invalid
    */
   async child(request: JobRequest, options: CommandOptions & { requestId: string }): Promise<ChildJob> {
-    const { id: workflowId, input, start } = await this.#start(request, options);
+    const input = await this.input(request, options.requestId, options);
+    const { id: workflowId, start } = this.#start(input);
     return {
       type: MANAGED_JOB_WORKFLOW,
       options: { workflowId, args: [input], ...start, parentClosePolicy: 'ABANDON' },
     };
   }
 
-  async #start(request: JobRequest, options: CommandOptions) {
-    const requestId = options.requestId ?? randomUUID();
-    const problem = requestIdProblem(requestId);
-    if (problem !== null) throw new StyxError('invalid', `request id '${requestId}' ${problem}`);
-    const input = await this.input(request, requestId, options);
+  #start(input: ManagedJobInput) {
     const start = { workflowIdReusePolicy: 'REJECT_DUPLICATE' as const, ...startOf(input) };
-    return { id: managedJobId(this.workspace, requestId), input, start };
+    return { id: managedJobId(input.workspace, input.requestId), start };
   }
 
   /** Of a workflow that carries it out, with its files and secrets as they are now. @throws invalid, not-found, transient */
   async input(request: JobRequest, requestId: string, options: CommandOptions = {}): Promise<ManagedJobInput> {
     const { link, home, workspace, user, timing, allowedClouds = null, installConda = false } = this.#context;
+    // A schedule's has none: its runs have theirs.
+    const problem = requestId === '' ? null : requestIdProblem(requestId);
+    if (problem !== null) throw new StyxError('invalid', `request id '${requestId}' ${problem}`);
     if (request.pool !== undefined) await new Pools(this.#context).mustBe(request.pool);
     const allowed = await onAllowedClouds(request.task, allowedClouds);
     const written = await withSnapshots(home, () => link.installation(), allowed, 'launch', options);

@@ -176,10 +176,15 @@ export interface JobRules {
   readonly timing: Timing;
 }
 
-/** Of the workspace's queue; null: no limit. */
+/** Of the workspace's queue; absent: no limit. */
 export interface JobLimits {
   readonly launching: number;
   readonly running: number;
+  /** Of each user. */
+  readonly userLaunching?: number;
+  readonly userRunning?: number;
+  /** Dollars: nothing is launched while the machines of jobs cost this much in an hour. */
+  readonly hourlyCost?: number;
 }
 
 /** Input of the workflow: of its first run, and through continue-as-new with `state`. */

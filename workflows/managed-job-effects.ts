@@ -187,13 +187,15 @@ export class JobEffects {
     this.event({ type: 'fenced', copy });
   }
 
-  private async tellQueue(phase: QueueTold['phase'], { number }: ManagedJobState): Promise<void> {
-    const { workspace, requestId, task, limits, timing } = this.input;
+  private async tellQueue(phase: QueueTold['phase'], { number, copy }: ManagedJobState): Promise<void> {
+    const { workspace, requestId, task, user, limits, timing } = this.input;
     const told: QueueTold = {
       id: requestId,
       number,
       priority: task.priority,
       phase,
+      user,
+      hourly: copy?.report?.hourly ?? 0,
       ...(phase === 'waiting' ? { limits } : {}),
     };
     const id = queueId(workspace);

@@ -60,8 +60,8 @@ class Queue {
       this.inbox.push(told);
     });
     setHandler(queueQuery, () => {
-      const { waiting, live, more, limits } = this.state;
-      return { waiting, live, more, limits };
+      const { waiting, live, more, limits, users } = this.state;
+      return { waiting, live, more, limits, users };
     });
     if (this.input.state === undefined) await this.remember();
     for (;;) {

@@ -33,6 +33,7 @@ function launch(command: Command): void {
   taskOptions(command)
     .option('-p, --pool <name>', 'run on a worker of this pool')
     .option('--job-recovery <strategy>', 'EAGER_NEXT_REGION (default), FAILOVER, on_demand_fallback or deadline')
+    .option('--num-jobs <n>', 'submit this many, which find their rank in STYX_JOB_RANK', wholeNumber(1, 10_000))
     .option('-d, --detach-run', 'return when the job is submitted');
   common(yesOption(command)).action((entrypoint: string[], options) =>
     runCommand(options, async (context) => {

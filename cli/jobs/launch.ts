@@ -1,6 +1,9 @@
 /** `styx jobs launch`. */
 import { lastChecks } from '../../client/checks.ts';
 import { onAllowedClouds, onEnabledClouds } from '../../client/clouds.ts';
+import type { Styx } from '../../client/connect.ts';
+import { launchArray } from '../../client/job-arrays.ts';
+import type { JobRequest } from '../../client/jobs.ts';
 import { StyxError } from '../../model/errors.ts';
 import { DEFAULT_RECOVERY, type RecoveryPolicy, recoveryProblem, STRATEGIES } from '../../model/job-recovery.ts';
 import { DEFAULT_FALLBACK } from '../../model/market.ts';
@@ -17,6 +20,7 @@ export interface JobLaunchOptions extends CommonOptions, TaskOptions {
   readonly jobRecovery?: string;
   readonly pool?: string;
   readonly detachRun?: boolean;
+  readonly numJobs?: number;
   readonly yes?: boolean;
 }
 
@@ -37,6 +41,10 @@ export async function launchJob(
   const where = pool === undefined ? '' : ` in pool '${pool}'`;
   await confirm(`Launching a managed job${task.name === null ? '' : ` '${task.name}'`}${where}.`, options.yes);
   context.onDetach('Interrupted: the job may have been submitted; see `styx jobs queue`.');
+  if (options.numJobs !== undefined) {
+    const request = { task, recovery, ...(pool === undefined ? {} : { pool }), resourcesText: resourcesText(task) };
+    return await submitArray(context, styx, request, options.numJobs, options);
+  }
   context.progress.update('submitting the job');
   const { id } = await styx.jobs.launch(
     { task, recovery, ...(pool === undefined ? {} : { pool }), resourcesText: resourcesText(task) },
@@ -58,6 +66,31 @@ export async function launchJob(
   const { status, reason, recoveries } = ended;
   process.stdout.write(`${JSON.stringify({ id, number, name: task.name, status, reason, recoveries }, null, 2)}\n`);
   return managedExitCode(status);
+}
+
+/** Many outputs cannot be followed at once: it ends when all are submitted. */
+async function submitArray(
+  context: Context,
+  styx: Styx,
+  request: JobRequest,
+  count: number,
+  options: JobLaunchOptions,
+): Promise<number> {
+  context.progress.update(`submitting ${count} jobs`);
+  const ids = await launchArray(styx.jobs, request, count, {
+    onProgress: (text) => context.progress.update(text),
+    onNote: (text) => context.progress.line(text),
+  });
+  context.progress.update('waiting for their numbers');
+  const jobs = [];
+  for (const [rank, id] of ids.entries()) {
+    jobs.push({ id, number: await styx.jobs.number(id), name: request.task.name, rank });
+  }
+  context.progress.stop();
+  if (options.output === 'json') process.stdout.write(`${JSON.stringify(jobs, null, 2)}\n`);
+  else process.stdout.write(jobs.map(({ number }) => `${number}\n`).join(''));
+  context.progress.line(`${count} managed jobs submitted. See them: styx jobs queue`);
+  return 0;
 }
 
 /** @throws invalid */

@@ -1,12 +1,12 @@
 /** `styx jobs queue`: the jobs as lists know them, and who waits for whom. */
 import type { JobSummary } from '../../client/jobs.ts';
 import { formatDuration } from '../../model/duration.ts';
-import { StyxError } from '../../model/errors.ts';
-import type { QueueView } from '../../model/job-queue.ts';
+import { assertNever, StyxError } from '../../model/errors.ts';
+import { barrierFor, hourlyOf, type QueueView } from '../../model/job-queue.ts';
 import { isManagedEnd, type ManagedStatus } from '../../model/managed-job.ts';
 import { nearestWord } from '../../model/spelling.ts';
 import { colourStatus } from '../colour.ts';
-import { clip, formatAge, infraName, isoTime } from '../format.ts';
+import { clip, formatAge, formatMoney, infraName, isoTime } from '../format.ts';
 import type { CommonOptions, Context } from '../run.ts';
 import { formatTable } from '../table.ts';
 
@@ -55,7 +55,7 @@ function statusOf(text: string, known: readonly ManagedStatus[]): ManagedStatus 
 
 /** Its place among those that wait, from 1; null: it does not wait, or so many are before it that the queue does not hold it. */
 function positionOf(job: JobSummary, queue: QueueView | null): number | null {
-  const index = queue?.waiting.findIndex((row) => row[0] === job.number) ?? -1;
+  const index = queue?.waiting.findIndex((row) => job.id.endsWith(`/${row[2]}`)) ?? -1;
   return index < 0 ? null : index + 1;
 }
 
@@ -66,13 +66,33 @@ export function waitReason(job: JobSummary, queue: QueueView | null): string | n
   if (job.queue === 'parked') return 'waits before it looks for machines again';
   if (job.queue !== 'waiting' || queue === null) return null;
   const position = positionOf(job, queue);
-  const launching = queue.live.filter(([, , phase]) => phase === 'launching').length;
-  const why =
-    queue.live.length >= queue.limits.running
-      ? `${queue.live.length} jobs have machines, as many as may (jobs.max_running)`
-      : `${launching} jobs launch, as many as may at a time (jobs.max_launching)`;
   if (position === null && !queue.more) return 'was not heard by the queue yet';
+  const why = barrierText(job, queue);
   return `${position === null ? `more than ${queue.waiting.length} before it` : `number ${position} in the queue`}: ${why}`;
+}
+
+function barrierText({ user }: JobSummary, queue: QueueView): string {
+  const { live, limits, users } = queue;
+  const place = users.indexOf(user);
+  const own = live.filter((row) => row[3] === place);
+  const launching = (rows: typeof live) => rows.filter(([, , phase]) => phase === 'launching').length;
+  const barrier = barrierFor(queue, place);
+  switch (barrier) {
+    case 'running':
+      return `${live.length} jobs have machines, as many as may (jobs.max_running)`;
+    case 'launching':
+      return `${launching(live)} jobs launch, as many as may at a time (jobs.max_launching)`;
+    case 'hourlyCost':
+      return `the machines of jobs cost ${formatMoney(hourlyOf(live))} an hour, and ${formatMoney(limits.hourlyCost ?? 0)} is the limit (jobs.max_hourly_cost)`;
+    case 'userRunning':
+      return `${own.length} jobs of ${user} have machines, as many as may (jobs.max_running_per_user)`;
+    case 'userLaunching':
+      return `${launching(own)} jobs of ${user} launch, as many as may at a time (jobs.max_launching_per_user)`;
+    case null:
+      return 'its turn comes now';
+    default:
+      return assertNever(barrier);
+  }
 }
 
 export function queueText(

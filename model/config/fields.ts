@@ -6,7 +6,7 @@ import { doc, FieldError, field, shown } from '../spec/field.ts';
 import { cloudName } from '../spec/place.ts';
 import { writtenResources } from '../spec/resources.ts';
 import { budgetField } from '../spec/styx-fields.ts';
-import { flagField, text as textOf, wholeField, wordField } from '../spec/values.ts';
+import { amountField, flagField, text as textOf, wholeField, wordField } from '../spec/values.ts';
 import { cloudSections } from './clouds.ts';
 import { flag, free, keys, named, number, said, section, text, textOrTexts, texts, whole } from './forms.ts';
 import { notifications } from './notifications.ts';
@@ -125,6 +125,13 @@ export const configFile = section({
       ...controlled,
       max_launching: doc(wholeField(1), 'Styx alone: managed jobs of a workspace that launch at the same time', '16'),
       max_running: doc(wholeField(1), 'Styx alone: those that have machines at the same time', '2000'),
+      max_launching_per_user: doc(wholeField(1), 'Styx alone: as `max_launching`, of each user', 'any'),
+      max_running_per_user: doc(wholeField(1), 'Styx alone: as `max_running`, of each user', 'any'),
+      max_hourly_cost: doc(
+        amountField(),
+        'Styx alone: dollars; no managed job is launched while the machines of the others cost this much in an hour',
+        'any',
+      ),
       status_check: doc(
         section({
           min_elapsed_seconds: doc(

@@ -22,6 +22,9 @@ export const CARRIED_OUT: Readonly<Record<string, unknown>> = {
   'jobs.logs.keep': DEFAULT_CONFIG.jobLogsKeep,
   'jobs.logs.max_mb': DEFAULT_CONFIG.jobLogsMaxMb,
   notifications: null,
+  'jobs.max_launching_per_user': DEFAULT_CONFIG.maxLaunchingPerUser,
+  'jobs.max_running_per_user': DEFAULT_CONFIG.maxRunningPerUser,
+  'jobs.max_hourly_cost': DEFAULT_CONFIG.maxHourlyCost,
 };
 
 export function isCarriedOut(path: readonly string[]): boolean {

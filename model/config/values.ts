@@ -33,6 +33,11 @@ export interface Config {
   readonly jobLogsMaxMb: number;
   /** Who is told of the states of managed jobs. The worker's own counts. */
   readonly notifications: readonly NotificationRule[];
+  /** The same of each user; null: no limit. */
+  readonly maxLaunchingPerUser: number | null;
+  readonly maxRunningPerUser: number | null;
+  /** Dollars: no managed job is launched while the machines of those of the workspace cost this much in an hour; null: no limit. */
+  readonly maxHourlyCost: number | null;
 }
 
 export const DEFAULT_CONFIG: Config = {
@@ -52,6 +57,9 @@ export const DEFAULT_CONFIG: Config = {
   jobLogsKeep: 30,
   jobLogsMaxMb: 100,
   notifications: [],
+  maxLaunchingPerUser: null,
+  maxRunningPerUser: null,
+  maxHourlyCost: null,
 };
 
 /** A cloud that may not be used, as messages have it; null: it may. */

@@ -141,7 +141,7 @@ export function simulatedCluster(): SimulatedCluster {
         return { problem: null };
       },
       async jobRows() {
-        return { rows: [], more: false, last: 0 };
+        return { rows: [], users: [], more: false, last: 0 };
       },
       async commandCluster() {
         return { outcome: 'sent', note: '' };

@@ -120,6 +120,9 @@ describe('layers', () => {
       jobLogsKeep: 30,
       jobLogsMaxMb: 100,
       notifications: [],
+      maxLaunchingPerUser: null,
+      maxRunningPerUser: null,
+      maxHourlyCost: null,
     });
     expect(settings.map(({ path, source, line }) => [path.join('.'), source.name, line])).toEqual([
       ['allowed_clouds', '~/.styx/config.yaml', 1],

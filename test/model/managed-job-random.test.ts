@@ -1,7 +1,6 @@
 /** A managed job under any sequence of what can happen to it, without Temporal: a made-up cloud tells what each copy's cluster would. */
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type JobQueueState, newJobQueue, type QueueTold, refillQueue, tellQueue } from '../../model/job-queue.ts';
 import {
   DEFAULT_RECOVERY,
   nextPlaces,
@@ -327,50 +326,5 @@ describe('strategies', () => {
     expect(restartOnError(policy, [33], 1)).toBe('free');
     expect(restartOnError(policy, [1], 0)).toBe('counted');
     expect(restartOnError(policy, [1], 1)).toBe('no');
-  });
-});
-
-describe('the queue', () => {
-  const told = fc.record({
-    id: fc.integer({ min: 1, max: 40 }).map((id) => `j${id}`),
-    phase: fc.constantFrom('waiting', 'waiting', 'running', 'parked', 'ended'),
-    priority: fc.integer({ min: -2, max: 2 }),
-  });
-
-  test('no number is given twice, limits hold, and higher priorities are let in first', () => {
-    const law = fc.property(fc.array(told, { maxLength: 200 }), (tolds) => {
-      let state: JobQueueState = newJobQueue({ launching: 2, running: 4 });
-      const numbers = new Map<string, number>();
-      for (const one of tolds) {
-        const number = numbers.get(one.id) ?? null;
-        const phase = one.phase === 'running' && !state.live.some((row) => row[1] === one.id) ? 'waiting' : one.phase;
-        const next = tellQueue(state, { ...one, phase, number } satisfies QueueTold);
-        state = next.state;
-        for (const answer of next.answers) {
-          expect(numbers.get(answer.id) ?? answer.number).toBe(answer.number);
-          numbers.set(answer.id, answer.number);
-        }
-        expect(new Set(numbers.values()).size).toBe(numbers.size);
-        expect(state.live.length).toBeLessThanOrEqual(4);
-        expect(state.live.filter(([, , of]) => of === 'launching').length).toBeLessThanOrEqual(2);
-        expect(state.waiting.map((row) => row[1])).toEqual(
-          state.waiting.map((row) => row[1]).toSorted((a, b) => b - a),
-        );
-      }
-    });
-    holds(law, 200);
-  });
-
-  test('rows are at most 60 bytes, no more than 2,000 are held, and the rest comes back from lists', () => {
-    let state: JobQueueState = newJobQueue({ launching: 0, running: 0 });
-    const id = (n: number) => `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`;
-    for (let n = 1; n <= 2_100; n++) {
-      state = tellQueue(state, { id: id(n), number: n + 90_000, priority: -1000, phase: 'waiting' }).state;
-    }
-    expect([state.waiting.length, state.more]).toEqual([2_000, true]);
-    for (const row of state.waiting) expect(JSON.stringify(row).length).toBeLessThanOrEqual(60);
-    const rows = [[92_100, -1000, id(2_100)] as const];
-    state = refillQueue({ ...state, waiting: [] }, { rows, more: false, last: 92_100, live: false }).state;
-    expect([state.waiting, state.more, state.next]).toEqual([rows, false, 92_101]);
   });
 });
