@@ -23,7 +23,7 @@ export async function postgres(report: Report, rounds: number, say: (text: strin
       say('PostgreSQL: launch and exec');
       await latency(lab, here, rounds);
       say('PostgreSQL: status');
-      await status(lab, here, rounds, undefined);
+      await status(lab, here, rounds, null);
       say('PostgreSQL: acceptance of launches');
       await accept(lab, here);
     } finally {
