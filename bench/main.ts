@@ -10,6 +10,7 @@ import { accept } from './accept.ts';
 import { catalogs } from './catalogs.ts';
 import { files } from './files.ts';
 import { history } from './history.ts';
+import { whenInterrupted } from './interrupted.ts';
 import { Lab } from './lab.ts';
 import { latency } from './latency.ts';
 import { idleMemory, memoryWith } from './memory.ts';
@@ -113,14 +114,7 @@ console.log(`\nJSON: ${file}`);
 async function withServer(): Promise<void> {
   say('starting a server');
   const lab = await Lab.start();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(signal, () => {
-      say('interrupted, cleaning up');
-      // Calls that were on their way fail in the timers of their retries.
-      process.on('uncaughtException', () => {});
-      void lab.end().finally(() => process.exit(130));
-    });
-  }
+  whenInterrupted(() => lab.end());
   try {
     if (wanted.has('memory')) await idleMemory(lab, report);
     if (wanted.has('latency')) {
