@@ -10,11 +10,13 @@ import { accept } from './accept.ts';
 import { catalogs } from './catalogs.ts';
 import { files } from './files.ts';
 import { history } from './history.ts';
+import { whenInterrupted } from './interrupted.ts';
 import { Lab } from './lab.ts';
 import { latency } from './latency.ts';
 import { idleMemory, memoryWith } from './memory.ts';
 import { metrics } from './metrics.ts';
 import { optimizer } from './optimizer.ts';
+import { postgres } from './postgres.ts';
 import { ray } from './ray.ts';
 import { met, type Report, table } from './report.ts';
 import { status } from './status.ts';
@@ -24,7 +26,7 @@ import { validate } from './validate.ts';
 const USAGE = `Usage: npm run bench -- [OPTIONS]
   --clusters N   clusters that are up at once for the memory figures; 0 for none (default 100)
   --rounds N     times that each command is run (default 7)
-  --only NAMES   of validate, optimizer, catalogs, strategies, latency, files, status, history, accept, metrics, ray, memory; separated by commas (default all)
+  --only NAMES   of validate, optimizer, catalogs, strategies, latency, files, status, history, accept, metrics, ray, memory, postgres; separated by commas (default all)
   --traces DIRS  of when spot machines could be had, <zone>_<type>.json each, separated by commas (default: made-up ones alone)
   --sky PATH     the sky program of SkyPilot, to compare with (default: the one on PATH)
   --json FILE    where the JSON goes (default: a file below the system's temporary directory)`;
@@ -49,6 +51,7 @@ const SUBJECTS = [
   'ray',
   'metrics',
   'memory',
+  'postgres',
 ];
 const { values: options } = parseArgs({
   options: {
@@ -86,8 +89,11 @@ if (wanted.has('catalogs')) {
   await catalogs(report, rounds, options.sky);
 }
 if (wanted.has('strategies')) strategies(report, options.traces?.split(',') ?? [], say);
-const ALONE = ['validate', 'optimizer', 'catalogs', 'strategies'];
+const ALONE = ['validate', 'optimizer', 'catalogs', 'strategies', 'postgres'];
+// Beside its own figures those of the embedded server, of the same minutes.
+if (wanted.has('postgres')) for (const name of ['latency', 'status', 'accept']) wanted.add(name);
 if (SUBJECTS.some((subject) => !ALONE.includes(subject) && wanted.has(subject))) await withServer();
+if (wanted.has('postgres')) await postgres(report, rounds, say);
 
 const machine = { cpus: availableParallelism(), model: cpus()[0]?.model ?? '', memoryGiB: totalmem() / 1024 ** 3 };
 const result = {
@@ -108,14 +114,7 @@ console.log(`\nJSON: ${file}`);
 async function withServer(): Promise<void> {
   say('starting a server');
   const lab = await Lab.start();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(signal, () => {
-      say('interrupted, cleaning up');
-      // Calls that were on their way fail in the timers of their retries.
-      process.on('uncaughtException', () => {});
-      void lab.end().finally(() => process.exit(130));
-    });
-  }
+  whenInterrupted(() => lab.end());
   try {
     if (wanted.has('memory')) await idleMemory(lab, report);
     if (wanted.has('latency')) {

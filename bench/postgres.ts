@@ -1,6 +1,7 @@
 /** The spine's figures on the production topology: PostgreSQL, Temporal's own server, TLS between all, one worker. Its tests start it in the same way. */
 import { missing, startProduction } from '../test/harness/production.ts';
 import { accept } from './accept.ts';
+import { whenInterrupted } from './interrupted.ts';
 import { Lab } from './lab.ts';
 import { latency } from './latency.ts';
 import type { Report } from './report.ts';
@@ -19,11 +20,12 @@ export async function postgres(report: Report, rounds: number, say: (text: strin
   const server = await startProduction();
   try {
     const lab = await Lab.start(server.env);
+    whenInterrupted(() => lab.end().finally(() => server.stop()));
     try {
       say('PostgreSQL: launch and exec');
       await latency(lab, here, rounds);
       say('PostgreSQL: status');
-      await status(lab, here, rounds, undefined);
+      await status(lab, here, rounds, null);
       say('PostgreSQL: acceptance of launches');
       await accept(lab, here);
     } finally {

@@ -1,4 +1,4 @@
-/** `styx status` with one cluster up, and `sky status` in the same run where SkyPilot is installed. */
+/** `styx status` with one cluster up, and `sky status` in the same run where SkyPilot is installed; `sky` null: without. */
 import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -33,7 +33,7 @@ finally:
     subprocess.run([sky, "api", "stop"], stdin=subprocess.DEVNULL, capture_output=True)
 `;
 
-export async function status(lab: Lab, report: Report, rounds: number, sky: string | undefined): Promise<void> {
+export async function status(lab: Lab, report: Report, rounds: number, sky: string | null | undefined): Promise<void> {
   const name = lab.name('status');
   await lab.cli('launch', '-y', '-d', '-c', name, '--infra', 'local', 'true');
   const values: number[] = [];
@@ -47,6 +47,7 @@ export async function status(lab: Lab, report: Report, rounds: number, sky: stri
   add(report, { subject: 'styx status', unit: 's', values, target: 0.5 });
   add(report, { subject: 'styx status, CPU time', unit: 's', values: cpu });
   await lab.down(name);
+  if (sky === null) return;
   const path = skyPath(sky);
   if (path === undefined) {
     report.skips.push({ subject: 'sky status', why: NO_SKY });
