@@ -13,10 +13,12 @@ import { installationSecret } from '../system/secret.ts';
 import { connectConfig, startsWorkers } from '../workers/connection.ts';
 import type { TemporalCall } from './calls.ts';
 import { CatalogSchedule } from './catalog-schedule.ts';
+import { ClusterSchedules } from './cluster-schedules.ts';
 import { Clusters } from './clusters.ts';
 import { type CostOptions, type CostReport, costReport } from './costs.ts';
 import type { Diagnosis } from './doctor.ts';
 import { type ManagedLogOptions, type ManagedLogPiece, managedJobLogs } from './job-logs.ts';
+import { JobSchedules } from './job-schedules.ts';
 import { Jobs } from './jobs.ts';
 import { Link } from './link.ts';
 import { jobLogs, type LogOptions, type LogPiece } from './logs.ts';
@@ -52,6 +54,10 @@ export interface Styx {
   readonly catalogSchedule: CatalogSchedule;
   readonly jobs: Jobs;
   readonly pools: Pools;
+  /** Clusters that are brought up and taken away at given times. */
+  readonly clusterSchedules: ClusterSchedules;
+  /** Managed jobs that are submitted at given times. */
+  readonly jobSchedules: JobSchedules;
   /** The namespace's UUID. */
   installation(): Promise<string>;
   /** What clusters of all workspaces have cost, ended ones too while the server keeps them. */
@@ -106,8 +112,9 @@ export async function connect(options: ConnectOptions = {}): Promise<Styx> {
     pool ??= openPool();
     const look = (budget: number) => clusters.view(name, { budget });
     const secretValues = (generation: string, jobId: number) => clusters.secretValues(name, generation, jobId);
+    const lifeOfJob = (generation: string, jobId: number) => clusters.lifeOfJob(name, generation, jobId);
     const secret = installationSecret(home);
-    yield* jobLogs({ workspace, name, look, pool: await pool, secret, secretValues }, logOptions);
+    yield* jobLogs({ workspace, name, look, pool: await pool, secret, secretValues, lifeOfJob }, logOptions);
   }
   return {
     home,
@@ -117,6 +124,8 @@ export async function connect(options: ConnectOptions = {}): Promise<Styx> {
     catalogSchedule: new CatalogSchedule(link, timing),
     jobs,
     pools: new Pools(jobsContext),
+    clusterSchedules: new ClusterSchedules({ link, clusters, workspace, user, timing }),
+    jobSchedules: new JobSchedules(link, jobs),
     installation: () => link.installation(),
     costs: (costOptions = {}) => costReport(link, costOptions),
     async doctor() {

@@ -158,6 +158,7 @@ const job = z.object({
   hasRun: z.boolean(),
   resources: z.string(),
   allotment: z.object({ nodes: z.array(z.number()), gpus: z.array(z.array(z.number())) }).nullable(),
+  life: z.string().exactOptional(),
   exitCodes: z.array(z.number().nullable()).nullable(),
 });
 const answer = z.object({

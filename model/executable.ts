@@ -1,7 +1,7 @@
 /** What of a task file this version carries out. The one table that says so; what it lists is refused by name at launch. */
-
-import { DEFAULT_RECOVERY, type RecoveryPolicy, STRATEGIES } from './job-recovery.ts';
+import { recoveryProblem } from './job-recovery.ts';
 import { WORKDIR } from './mount-target.ts';
+import { recoveryPolicy } from './recovery-policy.ts';
 import { type ConfigOverrides, configPaths } from './spec/config.ts';
 import { FieldError } from './spec/field.ts';
 import type { Alternative } from './spec/resources.ts';
@@ -51,6 +51,10 @@ const NOT_OF_MANAGED_JOBS: Readonly<Record<string, (task: TaskSpec) => string | 
     alternatives.some(({ autostop }) => autostop !== null && autostop !== false)
       ? 'has no meaning for a managed job: its machines go when it ends'
       : null,
+  'resources.job_recovery': ({ resources: { alternatives } }) => {
+    const policies = alternatives.map((one) => recoveryProblem(recoveryPolicy(one.jobRecovery), one.useSpot));
+    return policies.find((problem) => problem !== null) ?? null;
+  },
   budget: (task) => (task.budget === null ? null : `of a managed job is ${NOT_YET}`),
   queue: (task) => (task.queue === null ? null : 'is for the jobs of a cluster, and a managed job has one of its own'),
 };
@@ -221,16 +225,4 @@ function autostopOf(asked: Alternative['autostop']): WrittenTask['autostop'] {
   if (asked === null || asked === false) return null;
   const { idleMinutes, down, waitFor } = asked;
   return { idleMinutes: Math.max(1, idleMinutes), down, waitFor: waitFor ?? 'jobs_and_ssh' };
-}
-
-/** `job_recovery` of a task; what it does not say has its default. */
-export function recoveryOf(spec: TaskSpec): RecoveryPolicy {
-  const [{ jobRecovery }] = spec.resources.alternatives;
-  if (jobRecovery === null) return DEFAULT_RECOVERY;
-  const { strategy, maxRestartsOnErrors, recoverOnExitCodes } = jobRecovery;
-  return {
-    strategy: STRATEGIES.find((name) => name === strategy) ?? DEFAULT_RECOVERY.strategy,
-    maxRestartsOnErrors: maxRestartsOnErrors ?? DEFAULT_RECOVERY.maxRestartsOnErrors,
-    recoverOnExitCodes: recoverOnExitCodes ?? DEFAULT_RECOVERY.recoverOnExitCodes,
-  };
 }

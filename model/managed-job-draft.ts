@@ -9,6 +9,7 @@ import {
   type ManagedStatus,
   type QueuePhase,
 } from './managed-job.ts';
+import type { Market } from './market.ts';
 import type { PlaceOrder } from './place-order.ts';
 
 /** Plain data, may be carried out twice. `copy`: the number of the one that it is about. */
@@ -18,8 +19,12 @@ export type JobEffect =
       readonly copy: number;
       readonly cluster: string;
       readonly try: number;
+      /** In place of what the task asks for. */
+      readonly market?: Market;
       readonly order?: PlaceOrder;
     }
+  /** The same spot machines without a job. */
+  | { readonly type: 'startProbe'; readonly copy: number; readonly cluster: string; readonly order?: PlaceOrder }
   | { readonly type: 'cancelOnCluster' | 'endCluster'; readonly copy: number; readonly cluster: string }
   /** Asks the cloud whether all its machines run. */
   | { readonly type: 'verify'; readonly copy: number; readonly cluster: string }

@@ -1,5 +1,6 @@
 /** A managed job as it begins. */
 import type { ManagedJobState } from './managed-job.ts';
+import { NEW_MARKET } from './market-state.ts';
 
 export function newManagedJob(submittedAt: number): ManagedJobState {
   return {
@@ -22,10 +23,12 @@ export function newManagedJob(submittedAt: number): ManagedJobState {
     recoveries: 0,
     errorRestarts: 0,
     failedLaunches: 0,
+    preemptions: 0,
     shortRuns: 0,
     everStood: false,
     lastPlace: null,
     lostRegions: [],
+    market: NEW_MARKET,
     queue: 'waiting',
     nextAt: null,
     spent: 0,

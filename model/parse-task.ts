@@ -1,7 +1,8 @@
 /** Task YAML, or a shell command, to what it says and to what can be carried out. */
 import { jsonBytes, TASK_BYTES } from './budgets.ts';
-import { executableTask, obstacles, recoveryOf, type TaskUse } from './executable.ts';
+import { executableTask, obstacles, type TaskUse } from './executable.ts';
 import type { RecoveryPolicy } from './job-recovery.ts';
+import { recoveryPolicy } from './recovery-policy.ts';
 import { readTask, readTaskFile, type TaskFile } from './spec/file.ts';
 import { type ReadOverrides, readOverrides, type TaskOverrides } from './spec/overrides.ts';
 import type { PoolSpec } from './spec/pool.ts';
@@ -172,7 +173,7 @@ function carriedOut(spec: TaskSpec, { file, root, overrides, problems, use }: So
   const bytes = jsonBytes(task);
   const place = root === null ? { line: null, column: null, path: 'command' } : { ...START, path: '' };
   if (bytes > TASK_BYTES) throw new TaskError(file, [{ ...place, message: tooLarge(bytes) }]);
-  return { task, recovery: recoveryOf(spec), pool: spec.pool };
+  return { task, recovery: recoveryPolicy(spec.resources.alternatives[0].jobRecovery), pool: spec.pool };
 }
 
 /** Where a field of the task came from: an option, or the place in the file that says it. */

@@ -5,11 +5,13 @@ import { CLUSTER_WORKFLOW, type ClusterInput, type LaunchCommand } from '../mode
 import { assertNever } from '../model/errors.ts';
 import { clusterWorkflowId } from '../model/identity.ts';
 import { QUEUE_WORKFLOW, type QueueTold, queueId } from '../model/job-queue.ts';
+import type { ResourceRequest } from '../model/machines.ts';
 import { type Copy, type ManagedJobInput, type ManagedJobState, managedTaskId } from '../model/managed-job.ts';
 import type { JobEffect } from '../model/managed-job-draft.ts';
 import type { ManagedJobEvent } from '../model/managed-job-transition.ts';
 import type { OwnerCommand } from '../model/owned-cluster.ts';
 import { CLUSTER_QUEUE } from '../model/queues.ts';
+import type { Task } from '../model/task.ts';
 import { failureOf } from './failures.ts';
 import { ownerCommandSignal, tellQueueSignal } from './messages.ts';
 import { endMachinesOf, lookAt } from './owned-cluster.ts';
@@ -24,7 +26,7 @@ const VERIFY_TRIES = 8;
 /** Of log collection: money runs meanwhile. */
 const COLLECT_MS = 10 * 60_000;
 
-type Start = Extract<JobEffect, { type: 'startCluster' }>;
+type Start = Extract<JobEffect, { type: 'startCluster' | 'startProbe' }>;
 
 export class JobEffects {
   private readonly input: ManagedJobInput;
@@ -33,7 +35,7 @@ export class JobEffects {
   /** Of a job that runs in a pool. */
   private readonly pooled: PooledJob | null;
   private busy = 0;
-  private looking = false;
+  private readonly looking = new Set<string>();
 
   /** @param event takes what comes of an effect */
   constructor(input: ManagedJobInput, event: (event: ManagedJobEvent) => void) {
@@ -51,6 +53,7 @@ export class JobEffects {
   async carryOut(effect: JobEffect, state: ManagedJobState): Promise<boolean> {
     switch (effect.type) {
       case 'startCluster':
+      case 'startProbe':
         await this.startCluster(effect, state);
         return true;
       case 'cancelOnCluster':
@@ -80,9 +83,9 @@ export class JobEffects {
   }
 
   /** In case a report got lost, or the cluster's workflow was ended from outside. */
-  look({ number: copy, cluster }: Copy): void {
-    if (this.looking) return;
-    this.looking = true;
+  look({ number: copy, cluster }: Pick<Copy, 'number' | 'cluster'>): void {
+    if (this.looking.has(cluster)) return;
+    this.looking.add(cluster);
     this.beside(async () => {
       try {
         const asked = lookAt(this.input.timing, this.clusterId(cluster), this.pooled?.guest(copy));
@@ -90,7 +93,7 @@ export class JobEffects {
         if (report !== null) this.event({ type: 'report', report });
         if (state !== 'running' && report?.status !== 'TERMINATED') this.event({ type: 'clusterLost', copy });
       } finally {
-        this.looking = false;
+        this.looking.delete(cluster);
       }
     });
   }
@@ -137,22 +140,18 @@ export class JobEffects {
 
   private launch(effect: Start, number: number, taskId: string): LaunchCommand {
     const { user, resourcesText, conda } = this.input;
-    const task = taskOfCopy(this.input.task, number, taskId, effect.try);
-    const { order } = effect;
+    const { numNodes } = this.input.task;
+    const tried = effect.type === 'startCluster' ? effect.try : null;
+    const task = tried === null ? machinesOnly(this.input.task) : taskOfCopy(this.input.task, number, taskId, tried);
     return {
       requestId: `copy-${effect.copy}`,
       user,
       task,
-      spec: {
-        resources: order === undefined ? task.resources : { ...task.resources, order },
-        numNodes: task.numNodes,
-        resourcesText,
-        ...(conda ? { conda } : {}),
-      },
+      spec: { resources: resourcesOf(task, effect), numNodes, resourcesText, ...(conda ? { conda } : {}) },
       retryUntilUp: false,
       autostop: null,
       noSetup: false,
-      commandLine: `managed job ${number}, try ${effect.try}`,
+      commandLine: `managed job ${number}, ${tried === null ? 'a look for spot machines' : `try ${tried}`}`,
     };
   }
 
@@ -208,4 +207,18 @@ export class JobEffects {
       });
     }
   }
+}
+
+function machinesOnly(task: Task): Task {
+  const { budget: _budget, ray: _ray, workdir: _workdir, fileMounts: _mounts, ...rest } = task;
+  return { ...rest, setup: null, run: null, envs: {}, secrets: {}, autostop: null };
+}
+
+function resourcesOf({ resources }: Task, effect: Start): ResourceRequest {
+  const market = effect.type === 'startProbe' ? 'spot' : effect.market;
+  return {
+    ...resources,
+    ...(market === undefined ? {} : { useSpot: market === 'spot' }),
+    ...(effect.order === undefined ? {} : { order: effect.order }),
+  };
 }

@@ -4,6 +4,7 @@ import { MANAGED_STATUSES } from '../../model/managed-job.ts';
 import { collect, configOption, debugOption, outputOption, wholeNumber, yesOption } from '../options.ts';
 import { runCommand } from '../run.ts';
 import { taskOptions } from '../task-input.ts';
+import { configureSchedule } from './jobs-schedule.ts';
 import { configurePool } from './pool.ts';
 
 const JOB = 'number, name or id of the job';
@@ -14,6 +15,7 @@ export function configure(command: Command): void {
   logs(command.command('logs').description("Show a job's output over all its tries, and follow it"));
   cancel(command.command('cancel').description('Cancel managed jobs; their machines go'));
   configurePool(command.command('pool').description('Workers that stand ready for managed jobs'));
+  configureSchedule(command.command('schedule').description('Have managed jobs submitted at given times'));
   history(command.command('history').description("Tell a job's life: its tries, what ended them, what they cost"));
 }
 

@@ -1,7 +1,8 @@
 /** What tests of managed jobs do with a world, in few words. */
 import { expect } from 'vitest';
 import { Clusters } from '../../client/clusters.ts';
-import { Jobs } from '../../client/jobs.ts';
+import { JobSchedules } from '../../client/job-schedules.ts';
+import { type JobRequest, Jobs } from '../../client/jobs.ts';
 import { Link } from '../../client/link.ts';
 import { Pools } from '../../client/pools.ts';
 import type { JobLimits, ManagedJobView, ManagedStatus } from '../../model/managed-job.ts';
@@ -18,6 +19,7 @@ const BUDGET = { budget: 300_000 };
 export class JobStory extends Story {
   readonly jobs: Jobs;
   readonly pools: Pools;
+  readonly schedules: JobSchedules;
   private readonly link: Link;
 
   private constructor(world: LocalWorld, link: Link, clusters: Clusters, jobs: Jobs, pools: Pools) {
@@ -25,6 +27,7 @@ export class JobStory extends Story {
     this.link = link;
     this.jobs = jobs;
     this.pools = pools;
+    this.schedules = new JobSchedules(link, jobs);
   }
 
   static async on(
@@ -41,10 +44,16 @@ export class JobStory extends Story {
     await this.link.close();
   }
 
-  async submit(yaml: string, requestId?: string): Promise<string> {
+  request(yaml: string): JobRequest {
     const { task, recovery } = parseJob(yaml, { file: 'test.yaml' });
-    const request = { task, recovery, resourcesText: resourcesText(task) };
-    const { id } = await this.jobs.launch(request, { ...BUDGET, ...(requestId === undefined ? {} : { requestId }) });
+    return { task, recovery, resourcesText: resourcesText(task) };
+  }
+
+  async submit(yaml: string, requestId?: string): Promise<string> {
+    const { id } = await this.jobs.launch(this.request(yaml), {
+      ...BUDGET,
+      ...(requestId === undefined ? {} : { requestId }),
+    });
     return id;
   }
 
