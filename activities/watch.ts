@@ -130,8 +130,9 @@ class ClusterWatch {
     switch (event.type) {
       case 'exited': {
         const lag = metricMeter.createHistogram(meterName(METRICS.watchLag), 'float', 'seconds', METRICS.watchLag.help);
-        const { phase, rank, exitCode, lost, interrupted, endedAt, owner } = event.process;
+        const { jobKey, phase, rank, exitCode, lost, interrupted, endedAt, owner } = event.process;
         const ended: RankEnded = {
+          jobKey,
           phase,
           rank,
           exitCode: exitCode ?? 137,

@@ -43,7 +43,7 @@ export type Effect =
   | { readonly type: 'runJob'; readonly jobId: number; readonly run: RunJob }
   | { readonly type: 'cancelJob'; readonly jobId: number }
   /** The job's own workflow is gone: end what runs of it on these nodes. */
-  | { readonly type: 'reapJob'; readonly jobId: number; readonly nodes: readonly NodeInfo[] }
+  | { readonly type: 'reapJob'; readonly jobId: number; readonly nodes: readonly NodeInfo[]; readonly life?: string }
   /** A machine of its is taken back: it ends, with the time that is left. */
   | { readonly type: 'interruptJob'; readonly jobId: number; readonly notice: MachineNotice }
   | { readonly type: 'abandonJob'; readonly jobId: number; readonly end: AbandonJob };
