@@ -27,7 +27,12 @@ export function nodeSteps(context: ActivityContext): NodeSteps {
   const reach = (cluster: BootstrapInput['cluster'], node: NodeInfo): Promise<Node> =>
     context.pool.node(nodeAddress(context.secret, cluster, node));
 
-  async function connect(input: BootstrapInput, instance: Instance, signal: AbortSignal): Promise<NodeInfo> {
+  async function connect(
+    input: BootstrapInput,
+    instance: Instance,
+    signal: AbortSignal,
+    failed: (message: string) => void,
+  ): Promise<NodeInfo> {
     const pause = backoff(input.timing.pollEvery);
     for (;;) {
       try {
@@ -39,6 +44,7 @@ export function nodeSteps(context: ActivityContext): NodeSteps {
       } catch (error) {
         if (!(error instanceof StyxError) || error.kind !== 'unreachable') throw error;
         signal.throwIfAborted();
+        failed(error.message);
         await stillThere(context, input, instance, error);
         await pause();
       }
@@ -48,8 +54,13 @@ export function nodeSteps(context: ActivityContext): NodeSteps {
   return {
     async bootstrap(input: BootstrapInput): Promise<NodeInfo[]> {
       const { heartbeatEvery, bootstrapBudget: budget } = input.timing;
-      return await whileHeartbeating({ heartbeatEvery, budget, what: 'connecting to the nodes' }, async (signal) => {
-        const nodes = await Promise.all(input.instances.map((instance) => connect(input, instance, signal)));
+      let last = '';
+      const failed = (message: string): void => {
+        last = message;
+      };
+      const patience = { heartbeatEvery, budget, what: 'connecting to the nodes', why: () => last };
+      return await whileHeartbeating(patience, async (signal) => {
+        const nodes = await Promise.all(input.instances.map((instance) => connect(input, instance, signal, failed)));
         crashPoint('bootstrap.called');
         return nodes.toSorted((a, b) => a.rank - b.rank);
       });

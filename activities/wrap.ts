@@ -80,6 +80,8 @@ export interface Patience {
   readonly budget?: number;
   /** What took too long, for people. */
   readonly what?: string;
+  /** Why, as far as is known by then; empty when it is not. */
+  readonly why?: () => string;
 }
 
 /**
@@ -88,14 +90,16 @@ export interface Patience {
  */
 export async function whileHeartbeating<T>(patience: Patience, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const context = Context.current();
-  const { heartbeatEvery, budget = Number.POSITIVE_INFINITY, what = 'it' } = patience;
+  const { heartbeatEvery, budget = Number.POSITIVE_INFINITY, what = 'it', why } = patience;
   const before = spentBefore(context.info.heartbeatDetails);
   const began = Date.now();
   const spent = () => before + Date.now() - began;
   const over = new AbortController();
   const given = new Promise<never>((_, reject) => {
     over.signal.addEventListener('abort', () => {
-      reject(new StyxError('capacity', `${what} took longer than ${Math.round(budget / 1_000)} s`));
+      const last = why?.() ?? '';
+      const reason = last === '' ? '' : `: ${last}`;
+      reject(new StyxError('capacity', `${what} took longer than ${Math.round(budget / 1_000)} s${reason}`));
     });
   });
   given.catch(() => undefined);

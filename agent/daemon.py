@@ -1,4 +1,5 @@
 """The daemon: one a node, serving every client and all jobs."""
+import errno
 import fcntl
 import os
 import socket
@@ -98,7 +99,13 @@ class Daemon:
         script, owner = request.text(message, 'script'), request.text(message, 'owner')
         with_conda = request.flag(message, 'conda', False)
         ray = request.text(message, 'ray') if message.get('ray') is not None else None
-        process = self.jobs.start(key, script, request.env(message), secrets, owner, with_conda, ray)
+        try:
+            process = self.jobs.start(key, script, request.env(message), secrets, owner, with_conda, ray)
+        except OSError as error:
+            # Nobody would hear of what is only tried again and again.
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise Refused('refused', 'the disk of the node is full: %s' % error)
         return {'ok': process.state()}
 
     def processes(self, connection, message):
