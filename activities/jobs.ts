@@ -5,6 +5,7 @@ import { StyxError } from '../model/errors.ts';
 import { inQueueOrder, type WaitingRow } from '../model/job-queue.ts';
 import { JOB_KIND } from '../model/managed-job.ts';
 import type { ClusterReport } from '../model/owned-cluster.ts';
+import { PIPELINE_KIND } from '../model/pipeline.ts';
 import type { ActivityContext } from './context.ts';
 import { statusOf } from './nodes.ts';
 import type { ActActivities, JobRows, JobRowsInput, OwnedClusterInput } from './types.ts';
@@ -39,6 +40,7 @@ export function jobSteps(context: ActivityContext): JobSteps {
 
     async jobRows(input: JobRowsInput): Promise<JobRows> {
       const all = `${SEARCH.kind} = '${JOB_KIND}' AND ${SEARCH.workspace} = '${input.workspace}'`;
+      const numbered = `${SEARCH.kind} IN ('${JOB_KIND}', '${PIPELINE_KIND}') AND ${SEARCH.workspace} = '${input.workspace}'`;
       const wanted = input.what === 'waiting' ? `= 'PENDING'` : `!= 'PENDING'`;
       const query = `${all} AND ExecutionStatus = 'Running' AND ${SEARCH.status} ${wanted} AND ${SEARCH.number} > ${input.after}`;
       const rows: WaitingRow[] = [];
@@ -49,7 +51,7 @@ export function jobSteps(context: ActivityContext): JobSteps {
         rows.push([number, typeof priority === 'number' ? priority : 0, workflowId.split('/').slice(2).join('/')]);
       }
       rows.sort(input.what === 'waiting' ? inQueueOrder : (a, b) => a[0] - b[0]);
-      return { rows: rows.slice(0, ROWS), more: rows.length > ROWS, last: await lastNumber(client, all) };
+      return { rows: rows.slice(0, ROWS), more: rows.length > ROWS, last: await lastNumber(client, numbered) };
     },
   };
 }

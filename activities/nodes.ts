@@ -163,5 +163,6 @@ function rankState(process: ProcessState): RankState {
     lost: process.lost,
     startedAt: Math.round(process.startedAt * 1_000),
     endedAt: process.endedAt === null ? null : Math.round(process.endedAt * 1_000),
+    ...(process.output === undefined ? {} : { output: process.output }),
   };
 }

@@ -140,6 +140,8 @@ export interface RankState {
   readonly lost: boolean;
   readonly startedAt: number;
   readonly endedAt: number | null;
+  /** See ProcessState. */
+  readonly output?: string;
 }
 
 /** A process of a job that a cancel found on a node. */

@@ -129,13 +129,14 @@ class ClusterWatch {
     switch (event.type) {
       case 'exited': {
         const lag = metricMeter.createHistogram(meterName(METRICS.watchLag), 'float', 'seconds', METRICS.watchLag.help);
-        const { phase, rank, exitCode, lost, endedAt, owner } = event.process;
+        const { phase, rank, exitCode, lost, endedAt, owner, output } = event.process;
         const ended: RankEnded = {
           phase,
           rank,
           exitCode: exitCode ?? 137,
           lost,
           endedAt: Math.round((endedAt ?? 0) * 1_000),
+          ...(output === undefined ? {} : { output }),
         };
         if (endedAt !== null) lag.record(Math.max(0, Date.now() / 1_000 - endedAt));
         crashPoint('watchNodes.exit');

@@ -17,9 +17,10 @@ import { Clusters } from './clusters.ts';
 import { type CostOptions, type CostReport, costReport } from './costs.ts';
 import type { Diagnosis } from './doctor.ts';
 import { type ManagedLogOptions, type ManagedLogPiece, managedJobLogs } from './job-logs.ts';
-import { Jobs } from './jobs.ts';
+import { Jobs, type JobsContext } from './jobs.ts';
 import { Link } from './link.ts';
 import { jobLogs, type LogOptions, type LogPiece } from './logs.ts';
+import { Pipelines } from './pipelines.ts';
 import { repeat } from './repeat.ts';
 import type { SweepOptions } from './sweep.ts';
 
@@ -50,6 +51,8 @@ export interface Styx {
   /** When catalogues are updated by themselves. */
   readonly catalogSchedule: CatalogSchedule;
   readonly jobs: Jobs;
+  /** Several managed jobs as one; they are found, listed and cancelled with `jobs`. */
+  readonly pipelines: Pipelines;
   /** The namespace's UUID. */
   installation(): Promise<string>;
   /** What clusters of all workspaces have cost, ended ones too while the server keeps them. */
@@ -87,7 +90,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Styx> {
   const { allowedClouds, installConda, budget } = config;
   const timing = timingOf(process.env.STYX_TIMING === 'test' ? TEST : NORMAL, config);
   const clusters = new Clusters({ link, workspace, user, timing, home, allowedClouds, installConda, budget });
-  const jobs = new Jobs({
+  const ofJobs: JobsContext = {
     link,
     workspace,
     user,
@@ -97,7 +100,8 @@ export async function connect(options: ConnectOptions = {}): Promise<Styx> {
     installConda,
     fenceAfter: config.jobSilence * 1_000,
     limits: { launching: config.maxLaunchingJobs, running: config.maxRunningJobs },
-  });
+  };
+  const jobs = new Jobs(ofJobs);
   let pool: Promise<NodePool> | undefined;
   async function* clusterLogs(name: string, logOptions: LogOptions): AsyncGenerator<LogPiece, void, void> {
     pool ??= openPool();
@@ -113,6 +117,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Styx> {
     clusters,
     catalogSchedule: new CatalogSchedule(link, timing),
     jobs,
+    pipelines: new Pipelines(ofJobs, jobs),
     installation: () => link.installation(),
     costs: (costOptions = {}) => costReport(link, costOptions),
     async doctor() {

@@ -2,8 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { WorkflowExecutionInfo } from '@temporalio/client';
-import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
-import { FILES_MEMO, MEMO_KEY, QUERIES, SEARCH } from '../model/commands.ts';
+import { MEMO_KEY, QUERIES, SEARCH } from '../model/commands.ts';
 import { foreignReason } from '../model/envelope.ts';
 import { StyxError } from '../model/errors.ts';
 import { type QueueView, queueId } from '../model/job-queue.ts';
@@ -24,18 +23,21 @@ import {
 } from '../model/managed-job.ts';
 import { newManagedJob } from '../model/managed-job-transition.ts';
 import { managedJobMemo } from '../model/managed-job-view.ts';
-import { CLUSTER_QUEUE } from '../model/queues.ts';
 import type { WrittenTask } from '../model/task.ts';
+import { PIPELINE_KIND, taskOf } from '../model/pipeline.ts';
+import type { PipelineMemo } from '../model/pipeline-view.ts';
 import { manifestsOf } from '../model/task-files.ts';
 import type { Timing } from '../model/timing.ts';
 import { closeSecrets } from '../system/secret-box.ts';
 import { onAllowedClouds } from './clouds.ts';
 import type { CommandOptions } from './clusters.ts';
+import { untilDecided } from './decided.ts';
 import { isNotFound, isUnanswered, toStyxError } from './errors.ts';
 import type { Link } from './link.ts';
 import { didYouMean } from './names.ts';
 import { repeat } from './repeat.ts';
 import { withSnapshots } from './snapshots.ts';
+import { commonInput, submit } from './submit.ts';
 
 export interface JobRequest {
   readonly task: WrittenTask;
@@ -46,7 +48,7 @@ export interface JobRequest {
 }
 
 /** A job as lists know it. */
-export interface JobSummary extends ManagedJobMemo {
+export interface JobSummary extends ManagedJobMemo, Partial<Pick<PipelineMemo, 'tasks' | 'primary'>> {
   /** Its workflow. */
   readonly id: string;
   readonly workspace: string;
@@ -74,14 +76,10 @@ export interface JobsContext {
   readonly limits?: JobLimits;
 }
 
-const LIMITS: JobLimits = { launching: 16, running: 2_000 };
-const FENCE_MS = 5 * 60_000;
 const LOOK_MS = 120_000;
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 1_000;
 const BACKOFF = 1.15;
-/** Longer than the steps of a workflow take that follow each other; a worker that is away makes the view say so. */
-const SETTLE_MS = 2_000;
 
 export class Jobs {
   readonly #context: JobsContext;
@@ -99,58 +97,36 @@ export class Jobs {
    * @throws invalid, transient
    */
   async launch(request: JobRequest, options: CommandOptions = {}): Promise<{ id: string }> {
-    const { link, home, workspace, user, timing, allowedClouds = null, installConda = false } = this.#context;
-    const requestId = options.requestId ?? randomUUID();
-    const problem = requestIdProblem(requestId);
-    if (problem !== null) throw new StyxError('invalid', `request id '${requestId}' ${problem}`);
+    const { link, home, allowedClouds = null } = this.#context;
+    const common = await commonInput(this.#context, options);
     const allowed = await onAllowedClouds(request.task, allowedClouds);
     const written = await withSnapshots(home, () => link.installation(), allowed, 'launch', options);
     const input: ManagedJobInput = {
-      version: 1,
-      workspace,
-      requestId,
-      installation: await link.installation(),
-      user,
+      ...common,
       task: { ...written, secrets: closeSecrets(link.keyring, written.secrets) },
       resourcesText: request.resourcesText,
       recovery: request.recovery ?? DEFAULT_RECOVERY,
-      limits: this.#context.limits ?? LIMITS,
-      fenceAfter: this.#context.fenceAfter ?? FENCE_MS,
-      conda: installConda,
-      submittedAt: Date.now(),
-      timing,
     };
-    const id = managedJobId(workspace, requestId);
-    const manifests = manifestsOf(input.task);
-    const send = async (deadline: number) => {
-      try {
-        await link.call(deadline, (workflow) =>
-          workflow.start(MANAGED_JOB_WORKFLOW, {
-            workflowId: id,
-            taskQueue: CLUSTER_QUEUE,
-            args: [input],
-            workflowIdReusePolicy: 'REJECT_DUPLICATE',
-            memo: {
-              [MEMO_KEY]: managedJobMemo(input, newManagedJob(input.submittedAt), input.submittedAt),
-              ...(manifests.length === 0 ? {} : { [FILES_MEMO]: manifests }),
-            },
-            // A list shows it before a worker has seen it.
-            searchAttributes: {
-              [SEARCH.kind]: [JOB_KIND],
-              [SEARCH.workspace]: [workspace],
-              [SEARCH.user]: [user],
-              [SEARCH.status]: ['PENDING'],
-              ...(input.task.name === null ? {} : { [SEARCH.name]: [input.task.name] }),
-            },
-            staticSummary: `Managed job ${input.task.name ?? ''}`.trim(),
-          }),
-        );
-      } catch (error) {
-        // Sent before, and accepted.
-        if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
-      }
+    return await this.send(input, options);
+  }
+
+  /** Submits what is complete. @throws transient */
+  async send(input: ManagedJobInput, options: CommandOptions): Promise<{ id: string }> {
+    const { link, workspace, user } = this.#context;
+    const id = managedJobId(workspace, input.requestId);
+    const submission = {
+      type: MANAGED_JOB_WORKFLOW,
+      id,
+      input,
+      memo: managedJobMemo(input, newManagedJob(input.submittedAt, input), input.submittedAt),
+      kind: JOB_KIND,
+      workspace,
+      user,
+      name: input.task.name,
+      manifests: manifestsOf(input.task),
+      summary: `Managed job ${input.task.name ?? ''}`.trim(),
     };
-    await repeat(send, options);
+    await submit(link, submission, options);
     return { id };
   }
 
@@ -162,7 +138,7 @@ export class Jobs {
     const found = await this.#list(
       isNumber ? `${SEARCH.number} = ${text}` : `${SEARCH.name} = '${text.replaceAll("'", "''")}'`,
     );
-    const [newest] = found.flatMap((info) => summaryOf(info) ?? []).toSorted((x, y) => y.submittedAt - x.submittedAt);
+    const [newest] = found.flatMap((info) => whole(info) ?? []).toSorted((x, y) => y.submittedAt - x.submittedAt);
     if (newest !== undefined) return newest.id;
     if (!isNumber && requestIdProblem(text) === null) {
       const id = managedJobId(this.workspace, text);
@@ -199,38 +175,13 @@ export class Jobs {
     }
   }
 
-  /**
-   * Looks until `decide` answers something else than undefined. A look is a replay on the worker, and one that meets a workflow task can cost
-   * that task its ten seconds (decision 011): so only what has changed is looked at, and when its workflow has settled.
-   */
+  /** Looks until `decide` answers something else than undefined. */
   async until<T>(
     id: string,
     decide: (view: ManagedJobView) => T | undefined,
     options: { signal?: AbortSignal; onView?: (view: ManagedJobView) => void } = {},
   ): Promise<T> {
-    let seen = '';
-    let unsettledSince: number | null = null;
-    for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * BACKOFF, LONGEST_PAUSE_MS)) {
-      options.signal?.throwIfAborted();
-      const { version, settled } = await this.#version(id);
-      unsettledSince = settled ? null : (unsettledSince ?? Date.now());
-      if (version !== seen && (unsettledSince === null || Date.now() - unsettledSince >= SETTLE_MS)) {
-        seen = version;
-        const view = await this.view(id);
-        options.onView?.(view);
-        const decided = decide(view);
-        if (decided !== undefined) return decided;
-      }
-      await sleep(pause, undefined, options.signal === undefined ? {} : { signal: options.signal });
-    }
-  }
-
-  /** Another one whenever something happened to its workflow; settled: no workflow task is due. */
-  async #version(id: string): Promise<{ version: string; settled: boolean }> {
-    const { runId, historyLength, status, raw } = await this.#context.link.read((workflow) =>
-      workflow.getHandle(id).describe(),
-    );
-    return { version: `${runId} ${historyLength} ${status.name}`, settled: raw.pendingWorkflowTask == null };
+    return await untilDecided(this.#context.link, id, (one) => this.view(one), decide, options);
   }
 
   /** Waits for its end; with `gone` also until its machines are gone. */
@@ -283,7 +234,7 @@ export class Jobs {
       ...(statuses.length === 0 ? [] : [`${SEARCH.status} IN (${statuses.map((status) => `'${status}'`).join(', ')})`]),
       ...(user === undefined ? [] : [`${SEARCH.user} = '${user.replaceAll("'", "''")}'`]),
     ];
-    const found = (await this.#list(...parts)).flatMap((info) => summaryOf(info) ?? []);
+    const found = (await this.#list(...parts)).flatMap((info) => whole(info) ?? []);
     return found
       .filter(({ status }) => !skipFinished || !isManagedEnd(status))
       .toSorted((a, b) => b.submittedAt - a.submittedAt || (b.number ?? 0) - (a.number ?? 0))
@@ -307,7 +258,8 @@ export class Jobs {
   }
 
   async #list(...conditions: string[]): Promise<WorkflowExecutionInfo[]> {
-    const query = [`${SEARCH.kind} = '${JOB_KIND}'`, `${SEARCH.workspace} = '${this.workspace}'`, ...conditions].join(
+    const kinds = `${SEARCH.kind} IN ('${JOB_KIND}', '${PIPELINE_KIND}')`;
+    const query = [kinds, `${SEARCH.workspace} = '${this.workspace}'`, ...conditions].join(
       ' AND ',
     );
     return await this.#context.link.read(async (workflow) => {
@@ -320,7 +272,12 @@ export class Jobs {
   }
 }
 
-function summaryOf(info: Pick<WorkflowExecutionInfo, 'workflowId' | 'memo'>): JobSummary | null {
+/** Of a job by itself, or of a pipeline: not of a task of one. */
+function whole(info: Pick<WorkflowExecutionInfo, 'workflowId' | 'memo'>): JobSummary | null {
+  return taskOf(info.workflowId) === null ? summaryOf(info) : null;
+}
+
+export function summaryOf(info: Pick<WorkflowExecutionInfo, 'workflowId' | 'memo'>): JobSummary | null {
   const memo = info.memo?.[MEMO_KEY] as ManagedJobMemo | undefined;
   const [kind, workspace] = info.workflowId.split('/');
   if (kind !== 'job' || workspace === undefined) return null;

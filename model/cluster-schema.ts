@@ -159,6 +159,7 @@ const job = z.object({
   resources: z.string(),
   allotment: z.object({ nodes: z.array(z.number()), gpus: z.array(z.array(z.number())) }).nullable(),
   exitCodes: z.array(z.number().nullable()).nullable(),
+  outputs: z.record(z.string(), z.string()).exactOptional(),
 });
 const answer = z.object({
   operationId: z.string().nullable(),

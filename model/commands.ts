@@ -8,6 +8,7 @@ import type { BudgetView } from './cost-budget.ts';
 import type { Failure } from './errors.ts';
 import type { Allotment, JobRow, JobStatus } from './job.ts';
 import type { NodeInfo, Placement } from './machines.ts';
+import type { Outputs } from './outputs.ts';
 import type { ClusterOwner } from './owned-cluster.ts';
 import type { ClusterRay, RayRequest, RayStatus } from './ray.ts';
 import type { AutostopRule, Task } from './task.ts';
@@ -259,6 +260,8 @@ export interface JobChanged {
   readonly reason: string | null;
   readonly at: number;
   readonly exitCodes: readonly (number | null)[] | null;
+  /** Of a job that SUCCEEDED; absent: it wrote none. */
+  readonly outputs?: Outputs;
 }
 
 export interface WatchEnded {
@@ -337,6 +340,8 @@ export interface RankEnded {
   readonly lost: boolean;
   /** Milliseconds since the epoch. */
   readonly endedAt: number;
+  /** Of rank 0 of a run that ended with 0: what it wrote for others; see model/outputs.ts. */
+  readonly output?: string;
 }
 
 export type { CommandAnswer };

@@ -71,13 +71,18 @@ export interface Obstacle {
   readonly message: string;
 }
 
-/** What a task is carried out as. */
-export type TaskUse = 'cluster' | 'managed-job';
+/** What a task is carried out as; `pipeline`: as one of several managed jobs. */
+export type TaskUse = 'cluster' | 'managed-job' | 'pipeline';
 
 /** All that stands in the way; empty when `executableTask` can be called. */
 export function obstacles(task: TaskSpec, use: TaskUse = 'cluster'): Obstacle[] {
   const found: Obstacle[] = [];
-  if (use === 'managed-job') {
+  if (use !== 'pipeline') {
+    const message = 'is for a task among several of a file that `styx jobs launch` runs';
+    if (task.dependsOn !== null) found.push({ path: ['depends_on'], message });
+    if (task.continueOnFailure) found.push({ path: ['continue_on_failure'], message });
+  }
+  if (use !== 'cluster') {
     for (const [path, look] of Object.entries(NOT_OF_MANAGED_JOBS)) {
       const message = look(task);
       if (message !== null) found.push({ path: path.split('.'), message });

@@ -8,6 +8,7 @@ import { COPY_PHASES, isManagedEnd, MANAGED_STATUSES, type ManagedEnd, type Mana
 
 const region = z.object({ cloud: z.string(), region: z.string() });
 const failure = z.object({ kind: z.enum(ERROR_KINDS), message: z.string(), hint: z.string().exactOptional() });
+const outputs = z.record(z.string(), z.string());
 const logs = z.enum(['kept', 'lost']).nullable();
 const report = z.object({
   copy: z.number(),
@@ -23,6 +24,7 @@ const report = z.object({
       status: z.enum(JOB_STATUSES),
       reason: z.string().nullable(),
       exitCodes: z.array(z.number()),
+      outputs: outputs.exactOptional(),
     })
     .nullable(),
   gone: z.boolean(),
@@ -77,6 +79,7 @@ const managedJobState = z.object({
   queue: z.enum(['waiting', 'launching', 'running', 'parked', 'ended']),
   nextAt: z.number().nullable(),
   spent: z.number(),
+  outputs,
   events: z.array(z.object({ at: z.number(), text: z.string() })),
   requests: z.array(z.string()),
 }) satisfies z.ZodType<ManagedJobState>;

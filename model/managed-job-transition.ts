@@ -20,6 +20,7 @@ import {
   isManagedEnd,
   type JobRules,
   type ManagedEnd,
+  type ManagedJobInput,
   type ManagedJobState,
   type PastCopy,
 } from './managed-job.ts';
@@ -44,14 +45,17 @@ export type ManagedJobEvent =
 const REMEMBERED_COPIES = 20;
 const REMEMBERED_CANCELS = 20;
 
-export function newManagedJob(submittedAt: number): ManagedJobState {
+export function newManagedJob(
+  submittedAt: number,
+  { part, retryOf }: Pick<ManagedJobInput, 'part' | 'retryOf'> = {},
+): ManagedJobState {
   return {
     version: 1,
     status: 'PENDING',
     statusSince: submittedAt,
     reason: '',
     cause: null,
-    number: null,
+    number: part?.number ?? null,
     submittedAt,
     startedAt: null,
     endedAt: null,
@@ -72,7 +76,8 @@ export function newManagedJob(submittedAt: number): ManagedJobState {
     queue: 'waiting',
     nextAt: null,
     spent: 0,
-    events: [{ at: submittedAt, text: 'PENDING' }],
+    outputs: {},
+    events: [{ at: submittedAt, text: retryOf === undefined ? 'PENDING' : `PENDING: retry of managed job ${retryOf.number}` }],
     requests: [],
   };
 }
@@ -219,6 +224,7 @@ function live(draft: JobDraft, copy: Copy, report: ClusterReport): void {
       if (draft.state.status !== 'RUNNING') draft.status('RUNNING');
       return;
     case 'SUCCEEDED':
+      if (draft.state.outcome === null) draft.set({ outputs: job.outputs ?? {} });
       conclude(draft, 'SUCCEEDED', '');
       return collect(draft);
     case 'FAILED':

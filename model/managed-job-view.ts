@@ -9,6 +9,7 @@ import {
   managedJobId,
   managedTaskId,
 } from './managed-job.ts';
+import type { TaskReport } from './pipeline.ts';
 
 function infraOf(copy: Copy | null): string | null {
   const place = copy?.report?.place ?? null;
@@ -34,14 +35,41 @@ export function managedJobView(input: ManagedJobInput, state: ManagedJobState, n
     resources: input.resourcesText,
     priority: task.priority,
     recovery: input.recovery,
-    taskId: state.number === null ? null : managedTaskId(task.name, state.number, state.submittedAt),
+    taskId: state.number === null ? null : taskIdOf(input, state),
     numNodes: task.numNodes,
+    retryOf: input.retryOf ?? null,
     costSoFar: costOf(state, now),
   };
 }
 
+/** What its pipeline is told. */
+export function taskReport(state: ManagedJobState, task: number, over: boolean, now: number): TaskReport {
+  const report = state.copy?.report ?? null;
+  return {
+    task,
+    status: state.status,
+    reason: state.reason,
+    startedAt: state.startedAt,
+    endedAt: state.endedAt,
+    recoveries: state.recoveries,
+    outputs: state.outputs,
+    over,
+    cost: costOf(state, report?.at ?? now),
+  };
+}
+
+/** What of it makes it worth telling: money that passes is not. */
+export function taskReportDigest({ cost: _cost, ...rest }: TaskReport): string {
+  return JSON.stringify(rest);
+}
+
+/** The same over all recoveries: what checkpoints are keyed by. */
+export function taskIdOf({ task: { name }, part }: ManagedJobInput, { number, submittedAt }: ManagedJobState): string {
+  return part?.taskIds[part.index] ?? managedTaskId(name, number ?? 0, submittedAt);
+}
+
 /** Cut to fit its column and the memo's 2 kB. */
-function clip(text: string, chars: number): string {
+export function clip(text: string, chars: number): string {
   return text.length <= chars ? text : `${text.slice(0, chars - 1)}…`;
 }
 
@@ -66,6 +94,7 @@ export function managedJobMemo(input: ManagedJobInput, state: ManagedJobState, n
     infra: infraOf(state.copy) ?? last?.infra ?? null,
     queue: state.queue,
     cost: Math.round(costOf(state, now) * 1e4) / 1e4,
+    ...(input.retryOf === undefined ? {} : { retryOf: input.retryOf.number }),
   };
 }
 

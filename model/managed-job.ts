@@ -5,7 +5,9 @@
 import type { Failure } from './errors.ts';
 import { stableHash } from './identity.ts';
 import type { LossCause, RecoveryPolicy } from './job-recovery.ts';
+import type { Outputs } from './outputs.ts';
 import type { ClusterReport } from './owned-cluster.ts';
+import type { RetryOf, TaskPart } from './pipeline.ts';
 import type { RegionRef } from './place-order.ts';
 import type { Task } from './task.ts';
 import type { Timing } from './timing.ts';
@@ -142,6 +144,8 @@ export interface ManagedJobState {
   readonly nextAt: number | null;
   /** Dollars of past copies. */
   readonly spent: number;
+  /** What the run that SUCCEEDED left; see model/outputs.ts. */
+  readonly outputs: Outputs;
   readonly events: readonly JobEvent[];
   /** Ids of the last cancels. */
   readonly requests: readonly string[];
@@ -180,6 +184,10 @@ export interface ManagedJobInput {
   readonly conda: boolean;
   readonly submittedAt: number;
   readonly timing: Timing;
+  /** Of which pipeline it is a task; absent: of none. */
+  readonly part?: TaskPart;
+  /** The ended one that this one takes up. */
+  readonly retryOf?: RetryOf;
   readonly state?: unknown;
 }
 
@@ -210,6 +218,7 @@ export interface ManagedJobView extends Omit<ManagedJobState, 'version' | 'reque
   readonly recovery: RecoveryPolicy;
   readonly taskId: string | null;
   readonly numNodes: number;
+  readonly retryOf: RetryOf | null;
   readonly costSoFar: number;
 }
 
@@ -234,6 +243,8 @@ export interface ManagedJobMemo {
   readonly queue: QueuePhase;
   /** Dollars when it was written. */
   readonly cost: number;
+  /** Number of the one that it takes up. */
+  readonly retryOf?: number;
 }
 
 const REQUEST_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,35}$/;
@@ -259,11 +270,11 @@ export function jobLogFolder(workflowId: string, copy: number): string {
   return `${stableHash(['job logs', workflowId], 24)}/${copy}`;
 }
 
-/** `sky-managed-2026-11-22-17-58-13-042000_<name>_<number>-0`, the same over all recoveries: what checkpoints are keyed by. */
-export function managedTaskId(name: string | null, number: number, submittedAt: number): string {
+/** `sky-managed-2026-11-22-17-58-13-042000_<name>_<number>-<task>`, the same over all recoveries: what checkpoints are keyed by. */
+export function managedTaskId(name: string | null, number: number, submittedAt: number, task = 0): string {
   const [date = '', time = ''] = new Date(submittedAt).toISOString().split('T');
   const micros = `${String(submittedAt % 1000).padStart(3, '0')}000`;
-  return `sky-managed-${date}-${time.slice(0, 8).replaceAll(':', '-')}-${micros}_${name ?? 'job'}_${number}-0`;
+  return `sky-managed-${date}-${time.slice(0, 8).replaceAll(':', '-')}-${micros}_${name ?? 'job'}_${number}-${task}`;
 }
 
 export function failureText({ message, hint }: Failure): string {

@@ -4,6 +4,7 @@ import { costAt, hourlyNow } from './cost.ts';
 import type { Failure } from './errors.ts';
 import type { JobStatus } from './job.ts';
 import type { InstanceTypeOffer } from './machines.ts';
+import type { Outputs } from './outputs.ts';
 
 /** In a cluster's input. */
 export interface ClusterOwner {
@@ -41,6 +42,7 @@ export interface ClusterReport {
     readonly reason: string | null;
     /** Those that are not 0, each once. */
     readonly exitCodes: readonly number[];
+    readonly outputs?: Outputs;
   } | null;
   /** The cloud says that a node is stopped or gone. */
   readonly gone: boolean;
@@ -89,6 +91,7 @@ export function clusterReport(state: ClusterState, copy: number, generation: str
             exitCodes: [
               ...new Set((job.exitCodes ?? []).filter((code): code is number => code !== null && code !== 0)),
             ].slice(0, SHOWN_CODES),
+            ...(job.outputs === undefined ? {} : { outputs: job.outputs }),
           },
     gone: state.lost.some(({ gone }) => gone),
     silentSince: silent.length === 0 ? null : Math.min(...silent),

@@ -4,6 +4,7 @@ export { catalogUpdate } from './catalog-update.ts';
 export { cluster } from './cluster.ts';
 export { job } from './job.ts';
 export { managedJob } from './managed-job.ts';
+export { pipeline } from './pipeline.ts';
 export { provision } from './provision.ts';
 export { queue } from './queue.ts';
 export { ray } from './ray.ts';

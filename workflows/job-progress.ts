@@ -2,6 +2,7 @@
 import type { RankState } from '../activities/types.ts';
 import type { AbandonJob, ProcessPhase, RankEnded, RunJob } from '../model/commands.ts';
 import type { JobStatus } from '../model/job.ts';
+import type { Outputs } from '../model/outputs.ts';
 
 export type Phase = 'setup' | 'run';
 
@@ -9,6 +10,7 @@ export interface JobEnd {
   readonly status: JobStatus;
   readonly reason: string | null;
   readonly exitCodes: (number | null)[] | null;
+  readonly outputs?: Outputs;
 }
 
 export interface RankEnd {
@@ -22,6 +24,8 @@ export class JobProgress {
   run: RunJob | null = null;
   cancelled = false;
   abandoned: AbandonJob | null = null;
+  /** What its run wrote for others. */
+  output = '';
   private readonly ends = new Map<string, RankEnd>();
 
   interrupted(): boolean {
@@ -31,7 +35,8 @@ export class JobProgress {
   record(phase: ProcessPhase, state: RankState | RankEnded): void {
     if (state.exitCode === null) return;
     const key = `${phase}/${state.rank}`;
-    const { rank, exitCode, lost } = state;
+    const { rank, exitCode, lost, output } = state;
+    if (phase === 'run' && rank === 0 && output !== undefined) this.output = output;
     if (this.ends.get(key)?.exitCode == null) this.ends.set(key, { rank, exitCode, lost });
   }
 

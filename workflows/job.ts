@@ -6,6 +6,7 @@ import { condition, setHandler } from '@temporalio/workflow';
 import type { ClusterRef } from '../activities/types.ts';
 import type { RunJob } from '../model/commands.ts';
 import type { JobStatus } from '../model/job.ts';
+import { readOutputs } from '../model/outputs.ts';
 import type { Task } from '../model/task.ts';
 import type { Timing } from '../model/timing.ts';
 import { showDetails } from './details.ts';
@@ -51,7 +52,7 @@ export async function job(input: JobInput): Promise<void> {
   setHandler(secretsQuery, () => input.task.secrets ?? {});
   setHandler(rankEndedSignal, (ended) => progress.record(ended.phase, ended));
   const end = await follow(input, progress);
-  await report(input, end.status, end.reason, end.exitCodes);
+  await report(input, end.status, end.reason, end);
 }
 
 function showJob(input: JobInput, status: JobStatus, reason: string | null): void {
@@ -73,7 +74,7 @@ async function report(
   input: JobInput,
   status: JobStatus,
   reason: string | null,
-  exitCodes: (number | null)[] | null = null,
+  { exitCodes, outputs }: Pick<JobEnd, 'exitCodes' | 'outputs'> = { exitCodes: null },
 ): Promise<void> {
   showJob(input, status, reason);
   await tell(input.cluster.workflowId, jobChangedSignal, {
@@ -83,6 +84,7 @@ async function report(
     reason,
     at: Date.now(),
     exitCodes,
+    ...(outputs === undefined ? {} : { outputs }),
   });
 }
 
@@ -110,5 +112,9 @@ async function follow(input: JobInput, progress: JobProgress): Promise<JobEnd> {
     if (end !== null) return end;
   }
   const last = phases.at(-1) ?? 'run';
-  return { status: 'SUCCEEDED', reason: null, exitCodes: progress.codes(last, run.nodes.length) };
+  const exitCodes = progress.codes(last, run.nodes.length);
+  if (progress.output === '') return { status: 'SUCCEEDED', reason: null, exitCodes };
+  const { outputs, problem } = readOutputs(progress.output);
+  if (problem !== null) return { status: 'FAILED', reason: problem, exitCodes };
+  return { status: 'SUCCEEDED', reason: null, exitCodes, outputs };
 }

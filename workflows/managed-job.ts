@@ -25,12 +25,27 @@ import {
   type ManagedJobEvent,
   newManagedJob,
 } from '../model/managed-job-transition.ts';
-import { managedJobDetails, managedJobMemo, managedJobView } from '../model/managed-job-view.ts';
+import {
+  managedJobDetails,
+  managedJobMemo,
+  managedJobView,
+  taskReport,
+  taskReportDigest,
+} from '../model/managed-job-view.ts';
 import { filesProblem, manifestsOf } from '../model/task-files.ts';
 import { validateTask } from '../model/task-schema.ts';
 import { Alarm } from './alarm.ts';
 import { JobEffects } from './managed-job-effects.ts';
-import { cancelManagedJob, clusterReportSignal, managedJobQuery, queueAnswerSignal } from './messages.ts';
+import {
+  cancelManagedJob,
+  cancelTaskSignal,
+  clusterReportSignal,
+  managedJobQuery,
+  queueAnswerSignal,
+  submittedJobQuery,
+  taskReportSignal,
+} from './messages.ts';
+import { tell } from './parent.ts';
 
 interface RunInput extends ManagedJobInput {
   /** What the run before it had decided and not yet carried out. */
@@ -54,6 +69,11 @@ function refusal({ task }: ManagedJobInput): Failure | null {
   return task.run === null ? { kind: 'invalid', message: 'A managed job needs a run script.' } : null;
 }
 
+/** Its input as it was, whatever has happened to it since. */
+function submitted({ state: _state, outbox: _outbox, ...input }: RunInput): ManagedJobInput {
+  return input;
+}
+
 class ManagedJob {
   private readonly input: RunInput;
   private readonly rules: JobRules;
@@ -62,6 +82,8 @@ class ManagedJob {
   private readonly alarm = new Alarm('look again: what is due of the job');
   private state;
   private changes = 0;
+  /** What its pipeline was told last, where there is one. */
+  private told = '';
   private shown = { memo: '', search: '' };
   /** When its cluster is looked at in case a report got lost. */
   private lookAt: number;
@@ -71,7 +93,8 @@ class ManagedJob {
     const { recovery, fenceAfter, timing, task } = input;
     const { workflowId } = workflowInfo();
     this.rules = { workflowId, numNodes: task.numNodes, recovery, fenceAfter, timing };
-    this.state = input.state === undefined ? newManagedJob(input.submittedAt) : parseManagedJobState(input.state);
+    this.state =
+      input.state === undefined ? newManagedJob(input.submittedAt, input) : parseManagedJobState(input.state);
     this.outbox = [...(input.outbox ?? [])];
     this.lookAt = Date.now() + timing.describeOpsEvery;
     this.effects = new JobEffects(input, (event) => this.apply(event));
@@ -81,13 +104,16 @@ class ManagedJob {
     this.listen();
     if (this.input.state === undefined) this.begin();
     for (;;) {
+      const seen = this.changes;
       this.show();
       await this.carryOut();
       this.show();
-      if (isManagedJobOver(this.state) && this.outbox.length === 0 && this.effects.idle && allHandlersFinished())
-        return;
+      const over =
+        isManagedJobOver(this.state) && this.outbox.length === 0 && this.effects.idle && allHandlersFinished();
+      await this.report(over);
+      if (over && this.outbox.length === 0) return;
       if (this.mustContinueAsNew()) await this.continueAsNew();
-      else await this.nextChange();
+      else await this.nextChange(seen);
     }
   }
 
@@ -99,6 +125,8 @@ class ManagedJob {
 
   private listen(): void {
     setHandler(managedJobQuery, () => managedJobView(this.input, this.state, Date.now()));
+    setHandler(submittedJobQuery, () => submitted(this.input));
+    setHandler(cancelTaskSignal, ({ requestId, user }) => this.apply({ type: 'cancel', requestId, user }));
     setHandler(clusterReportSignal, (report) => {
       this.lookAt = Date.now() + this.input.timing.describeOpsEvery;
       this.apply({ type: 'report', report });
@@ -110,6 +138,20 @@ class ManagedJob {
       const { status, cancelledBy } = this.state;
       return { status, note: cancelledBy === null ? `It is ${before} already.` : null };
     });
+  }
+
+  /** Tells the pipeline how its task stands, when that has changed. Nobody's task ends. */
+  private async report(over: boolean): Promise<void> {
+    const { part } = this.input;
+    if (part === undefined) return;
+    const report = taskReport(this.state, part.index, over, Date.now());
+    if (taskReportDigest(report) === this.told) return;
+    this.told = taskReportDigest(report);
+    if (!(await tell(part.pipeline, taskReportSignal, report))) this.endOrphan();
+  }
+
+  private endOrphan(): void {
+    this.apply({ type: 'cancel', requestId: 'pipeline-gone', user: 'its pipeline, which was ended from outside' });
   }
 
   private apply(event: ManagedJobEvent): void {
@@ -127,10 +169,9 @@ class ManagedJob {
     }
   }
 
-  /** Sleeps until a message or the alarm, and does what the alarm is for. */
-  private async nextChange(): Promise<void> {
-    const seen = this.changes;
-    const lookAt = this.state.copy === null ? null : this.lookAt;
+  /** Sleeps until there is more than was `seen`, or the alarm, and does what the alarm is for. */
+  private async nextChange(seen: number): Promise<void> {
+    const lookAt = this.state.copy === null && this.input.part === undefined ? null : this.lookAt;
     const times = [dueAt(this.state, this.rules), lookAt].filter((time) => time !== null);
     if (times.length > 0) this.alarm.set(Math.min(...times));
     await condition(() => this.changes !== seen || this.outbox.length > 0 || this.alarm.rung);
@@ -139,9 +180,11 @@ class ManagedJob {
     const due = dueAt(this.state, this.rules);
     if (due !== null && now >= due) this.apply({ type: 'due' });
     const { copy } = this.state;
-    if (copy === null || now < this.lookAt || this.outbox.length > 0) return;
+    if (now < this.lookAt || this.outbox.length > 0) return;
     this.lookAt = now + this.input.timing.describeOpsEvery;
-    this.effects.look(copy);
+    if (copy !== null) this.effects.look(copy);
+    const { part } = this.input;
+    if (part !== undefined) this.effects.lookAtPipeline(part.pipeline, () => this.endOrphan());
   }
 
   private mustContinueAsNew(): boolean {
@@ -176,6 +219,7 @@ class ManagedJob {
       [SEARCH.installation]: [input.installation],
       [SEARCH.infra]: memo.infra === null ? [] : [memo.infra],
       [SEARCH.priority]: [input.task.priority],
+      ...(input.part === undefined ? {} : { [SEARCH.parent]: [input.part.pipeline] }),
       ...(state.number === null ? {} : { [SEARCH.number]: [state.number] }),
     };
     const searchText = JSON.stringify(search);

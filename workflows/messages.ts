@@ -29,8 +29,16 @@ import {
   type CancelJobAnswer,
   type CancelJobCommand,
   MANAGED_UPDATES,
+  type ManagedJobInput,
   type ManagedJobView,
 } from '../model/managed-job.ts';
+import {
+  PIPELINE_QUERIES,
+  type PipelineInput,
+  type PipelineView,
+  TASK_SIGNALS,
+  type TaskReport,
+} from '../model/pipeline.ts';
 import { type ClusterReport, OWNER_SIGNALS, type OwnerCommand } from '../model/owned-cluster.ts';
 import type { AutostopRule, Task } from '../model/task.ts';
 
@@ -80,6 +88,14 @@ export const clusterReportSignal = defineSignal<[ClusterReport]>(OWNER_SIGNALS.r
 
 export const cancelManagedJob = defineUpdate<CancelJobAnswer, [CancelJobCommand]>(MANAGED_UPDATES.cancel);
 export const managedJobQuery = defineQuery<ManagedJobView>(QUERIES.view);
+/** What was submitted, for whoever submits it again. */
+export const submittedJobQuery = defineQuery<ManagedJobInput>(PIPELINE_QUERIES.submission);
+
+export const pipelineQuery = defineQuery<PipelineView>(PIPELINE_QUERIES.view);
+export const submittedPipelineQuery = defineQuery<PipelineInput>(PIPELINE_QUERIES.submission);
+/** To a pipeline, from its tasks; and back. */
+export const taskReportSignal = defineSignal<[TaskReport]>(TASK_SIGNALS.report);
+export const cancelTaskSignal = defineSignal<[CancelJobCommand]>(TASK_SIGNALS.cancel);
 
 /** To the queue, from a job; and back. */
 export const tellQueueSignal = defineSignal<[QueueTold]>(QUEUE_SIGNALS.tell);

@@ -1,8 +1,9 @@
 /** What tests of managed jobs do with a world, in few words. */
 import { expect } from 'vitest';
 import { Clusters } from '../../client/clusters.ts';
-import { Jobs } from '../../client/jobs.ts';
+import { Jobs, type JobsContext } from '../../client/jobs.ts';
 import { Link } from '../../client/link.ts';
+import { Pipelines } from '../../client/pipelines.ts';
 import type { JobLimits, ManagedJobView, ManagedStatus } from '../../model/managed-job.ts';
 import { parseJob } from '../../model/parse-task.ts';
 import { resourcesText } from '../../model/resources-text.ts';
@@ -15,12 +16,14 @@ const BUDGET = { budget: 300_000 };
 
 export class JobStory extends Story {
   readonly jobs: Jobs;
+  readonly pipelines: Pipelines;
   private readonly link: Link;
 
-  private constructor(world: LocalWorld, link: Link, clusters: Clusters, jobs: Jobs) {
+  private constructor(world: LocalWorld, link: Link, clusters: Clusters, context: JobsContext) {
     super(world, clusters);
     this.link = link;
-    this.jobs = jobs;
+    this.jobs = new Jobs(context);
+    this.pipelines = new Pipelines(context, this.jobs);
   }
 
   static async on(
@@ -29,8 +32,8 @@ export class JobStory extends Story {
   ): Promise<JobStory> {
     const link = await Link.open(() => connectConfig(world.home), world.home);
     const common = { link, workspace: 'default', user: 'tester', timing, home: world.home };
-    const jobs = new Jobs({ ...common, fenceAfter, ...(limits === undefined ? {} : { limits }) });
-    return new JobStory(world, link, new Clusters(common), jobs);
+    const context = { ...common, fenceAfter, ...(limits === undefined ? {} : { limits }) };
+    return new JobStory(world, link, new Clusters(common), context);
   }
 
   async close(): Promise<void> {
