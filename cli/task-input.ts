@@ -2,15 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { type Command, Option } from 'commander';
 import { StyxError } from '../model/errors.ts';
-import {
-  commandJob,
-  commandSpec,
-  commandTask,
-  parseJob,
-  parseTask,
-  parseTaskFile,
-  type WrittenJob,
-} from '../model/parse-task.ts';
+import { parseSubmission, type WrittenSubmission } from '../model/parse-pipeline.ts';
+import { commandJob, commandSpec, commandTask, parseTask, parseTaskFile } from '../model/parse-task.ts';
 import type { TaskFile } from '../model/spec/file.ts';
 import type { TaskOverrides } from '../model/spec/overrides.ts';
 import type { AutostopRule, WrittenTask } from '../model/task.ts';
@@ -115,13 +108,13 @@ export function readTask(entrypoint: readonly string[], options: TaskOptions): W
     : parseTask(file.text, { file: file.name, overrides });
 }
 
-/** The same, to be carried out as a managed job. @throws invalid */
-export function readJob(entrypoint: readonly string[], options: TaskOptions): WrittenJob {
+/** The same, to be carried out as a managed job, or as several of one file. @throws invalid */
+export function readSubmission(entrypoint: readonly string[], options: TaskOptions): WrittenSubmission {
   const overrides = overridesOf(options);
   const file = readFile(entrypoint);
   return file === null
-    ? commandJob(commandOf(entrypoint), overrides)
-    : parseJob(file.text, { file: file.name, overrides });
+    ? { kind: 'job', ...commandJob(commandOf(entrypoint), overrides) }
+    : parseSubmission(file.text, { file: file.name, overrides });
 }
 
 /** The same, whether this version carries it out or not; a file may hold several tasks. @throws invalid */

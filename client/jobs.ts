@@ -23,9 +23,9 @@ import {
 } from '../model/managed-job.ts';
 import { newManagedJob } from '../model/managed-job-transition.ts';
 import { managedJobMemo } from '../model/managed-job-view.ts';
-import type { WrittenTask } from '../model/task.ts';
 import { PIPELINE_KIND, taskOf } from '../model/pipeline.ts';
 import type { PipelineMemo } from '../model/pipeline-view.ts';
+import type { WrittenTask } from '../model/task.ts';
 import { manifestsOf } from '../model/task-files.ts';
 import type { Timing } from '../model/timing.ts';
 import { closeSecrets } from '../system/secret-box.ts';
@@ -259,9 +259,7 @@ export class Jobs {
 
   async #list(...conditions: string[]): Promise<WorkflowExecutionInfo[]> {
     const kinds = `${SEARCH.kind} IN ('${JOB_KIND}', '${PIPELINE_KIND}')`;
-    const query = [kinds, `${SEARCH.workspace} = '${this.workspace}'`, ...conditions].join(
-      ' AND ',
-    );
+    const query = [kinds, `${SEARCH.workspace} = '${this.workspace}'`, ...conditions].join(' AND ');
     return await this.#context.link.read(async (workflow) => {
       const found: WorkflowExecutionInfo[] = [];
       for await (const info of workflow.list({ query, pageSize: 1_000 })) {

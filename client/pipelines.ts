@@ -1,9 +1,19 @@
 /** Several managed jobs submitted as one: launched, looked at, waited for, and taken up again where they failed. */
-import { PIPELINE_QUERIES, PIPELINE_KIND, PIPELINE_WORKFLOW, type PipelineInput, type PipelineView, taskOf, withDependents } from '../model/pipeline.ts';
+
 import { SEARCH } from '../model/commands.ts';
 import { StyxError } from '../model/errors.ts';
 import { isManagedEnd, type ManagedJobInput, managedJobId } from '../model/managed-job.ts';
 import type { WrittenPipeline, WrittenPipelineTask } from '../model/parse-pipeline.ts';
+import {
+  PIPELINE_KIND,
+  PIPELINE_QUERIES,
+  PIPELINE_WORKFLOW,
+  type PipelineInput,
+  type PipelineView,
+  type TaskView,
+  taskOf,
+  withDependents,
+} from '../model/pipeline.ts';
 import { newPipeline } from '../model/pipeline-transition.ts';
 import { pipelineMemo } from '../model/pipeline-view.ts';
 import { manifestsOf } from '../model/task-files.ts';
@@ -13,7 +23,7 @@ import { onAllowedClouds } from './clouds.ts';
 import type { CommandOptions } from './clusters.ts';
 import { untilDecided } from './decided.ts';
 import { isUnanswered } from './errors.ts';
-import { type Jobs, type JobsContext, type JobSummary, summaryOf } from './jobs.ts';
+import { type JobSummary, type Jobs, type JobsContext, summaryOf } from './jobs.ts';
 import { didYouMean } from './names.ts';
 import { repeat } from './repeat.ts';
 import { withSnapshots } from './snapshots.ts';
@@ -111,7 +121,8 @@ export class Pipelines {
         for await (const info of workflow.list({ query, pageSize: 1_000 })) {
           const summary = info.status.name === 'CONTINUED_AS_NEW' ? null : summaryOf(info);
           const pipeline = taskOf(info.workflowId)?.pipeline;
-          if (summary !== null && pipeline !== undefined) found.set(pipeline, [...(found.get(pipeline) ?? []), summary]);
+          if (summary !== null && pipeline !== undefined)
+            found.set(pipeline, [...(found.get(pipeline) ?? []), summary]);
         }
       });
     }
@@ -167,6 +178,16 @@ export class Pipelines {
   }
 }
 
+/** A task by its name or index. @throws not-found */
+export function taskNamed({ tasks, number }: Pick<PipelineView, 'tasks' | 'number'>, wanted: string): TaskView {
+  const task = tasks.find(({ name }) => name === wanted) ?? tasks.find(({ index }) => String(index) === wanted);
+  if (task !== undefined) return task;
+  const names = tasks.map(({ name }) => name);
+  throw new StyxError('not-found', `managed job ${number ?? ''} has no task '${wanted}'`.replace('  ', ' '), {
+    hint: didYouMean(wanted, names) ?? `Its tasks are ${names.join(', ')}.`,
+  });
+}
+
 function nothingFailed(number: number, hint: string): StyxError {
   return new StyxError('refused', `managed job ${number} SUCCEEDED: nothing of it has to be run again`, {
     hint: hint || 'Submit it again from its task file.',
@@ -182,15 +203,9 @@ function runAgain({ tasks, execution, status }: PipelineView, number: number, fr
   }
   const some = tasks.filter((task) => task.status !== 'SUCCEEDED').map(({ index }) => index);
   if (from !== undefined) {
-    const task = tasks.find(({ name, index }) => name === from || String(index) === from);
-    if (task === undefined) {
-      const names = tasks.map(({ name }) => name);
-      throw new StyxError('not-found', `managed job ${number} has no task '${from}'`, {
-        hint: didYouMean(from, names) ?? `Its tasks are ${names.join(', ')}.`,
-      });
-    }
-    some.push(task.index);
+    some.push(taskNamed({ tasks, number }, from).index);
   }
-  if (some.length === 0) throw nothingFailed(number, 'To run a task and all that comes after it again, pass --from TASK.');
+  if (some.length === 0)
+    throw nothingFailed(number, 'To run a task and all that comes after it again, pass --from TASK.');
   return withDependents(tasks, some);
 }

@@ -39,7 +39,17 @@ export async function commonInput(
   if (problem !== null) throw new StyxError('invalid', `request id '${requestId}' ${problem}`);
   const installation = await link.installation();
   const at = { submittedAt: Date.now(), timing };
-  return { version: 1, workspace, requestId, installation, user, limits, fenceAfter, conda: installConda, ...at } as const;
+  return {
+    version: 1,
+    workspace,
+    requestId,
+    installation,
+    user,
+    limits,
+    fenceAfter,
+    conda: installConda,
+    ...at,
+  } as const;
 }
 
 /** @throws transient */

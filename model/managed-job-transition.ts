@@ -77,7 +77,9 @@ export function newManagedJob(
     nextAt: null,
     spent: 0,
     outputs: {},
-    events: [{ at: submittedAt, text: retryOf === undefined ? 'PENDING' : `PENDING: retry of managed job ${retryOf.number}` }],
+    events: [
+      { at: submittedAt, text: retryOf === undefined ? 'PENDING' : `PENDING: retry of managed job ${retryOf.number}` },
+    ],
     requests: [],
   };
 }

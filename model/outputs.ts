@@ -23,7 +23,9 @@ export function readOutputs(text: string): { outputs: Outputs; problem: null } |
     const key = line.slice(0, Math.max(0, equals));
     if (!KEY.test(key)) {
       const shown = line.length <= 40 ? line : `${line.slice(0, 40)}…`;
-      return bad(`line ${index + 1} is not of the form key=value, with a key of letters, digits, "_" and "-": '${shown}'`);
+      return bad(
+        `line ${index + 1} is not of the form key=value, with a key of letters, digits, "_" and "-": '${shown}'`,
+      );
     }
     const value = line.slice(equals + 1);
     if (value.includes('\0')) return bad(`line ${index + 1} holds a NUL character`);

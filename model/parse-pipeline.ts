@@ -102,7 +102,8 @@ class Reading {
 
   rules(pipeline: string | null): TaskRules[] {
     const { tasks } = this.file;
-    if (tasks.length > MAX_TASKS) this.refuse(MAX_TASKS, [], `is one of ${tasks.length} tasks; at most ${MAX_TASKS} are allowed`);
+    if (tasks.length > MAX_TASKS)
+      this.refuse(MAX_TASKS, [], `is one of ${tasks.length} tasks; at most ${MAX_TASKS} are allowed`);
     const names = tasks.map(({ name }, index) => name ?? `${pipeline ?? 'task'}-${index}`);
     this.checkNames(names);
     const afters = tasks.map((task, index) => this.after(task, index, names));
@@ -190,7 +191,8 @@ class Reading {
     if (task === undefined) return [];
     for (const part of ['setup', 'run'] as const) {
       if (!hasTemplate(task[part] ?? '')) continue;
-      const message = 'templates are filled in envs alone: take the output from there, or from the variable STYX_OUTPUT_<TASK>_<KEY>';
+      const message =
+        'templates are filled in envs alone: take the output from there, or from the variable STYX_OUTPUT_<TASK>_<KEY>';
       this.refuse(index, [part], message);
     }
     const names = rules.map(({ name }) => name);

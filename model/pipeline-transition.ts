@@ -45,9 +45,12 @@ const NEW_TASK: TaskState = {
   kept: false,
 };
 
-export function newPipeline(
-  { tasks, submittedAt, kept = [], retryOf }: Pick<PipelineInput, 'tasks' | 'submittedAt' | 'kept' | 'retryOf'>,
-): PipelineState {
+export function newPipeline({
+  tasks,
+  submittedAt,
+  kept = [],
+  retryOf,
+}: Pick<PipelineInput, 'tasks' | 'submittedAt' | 'kept' | 'retryOf'>): PipelineState {
   const known = new Map(kept.map(({ task, outputs }) => [task, outputs]));
   const from = retryOf === undefined ? '' : ` of managed job ${retryOf.number}`;
   return {
@@ -279,7 +282,10 @@ function whole(draft: Draft): void {
 /** Of live tasks the furthest says how the whole stands. */
 const FURTHEST: readonly ManagedStatus[] = ['RUNNING', 'RECOVERING', 'STARTING'];
 
-function wholeStatus({ tasks, cancelledBy }: PipelineState, { tasks: rules }: PipelineRules): Pick<PipelineState, 'status' | 'reason'> {
+function wholeStatus(
+  { tasks, cancelledBy }: PipelineState,
+  { tasks: rules }: PipelineRules,
+): Pick<PipelineState, 'status' | 'reason'> {
   const live = tasks.filter(({ status }) => !isManagedEnd(status));
   const named = (index: number) => {
     const { status = 'PENDING', reason = '' } = tasks[index] ?? {};

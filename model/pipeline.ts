@@ -164,8 +164,7 @@ export interface TaskView extends Omit<TaskState, 'cancelled' | 'begun'> {
 }
 
 /** All that is known of a pipeline; what the query `view` answers. */
-export interface PipelineView
-  extends Omit<PipelineState, 'version' | 'requests' | 'tasks' | 'dueAt'> {
+export interface PipelineView extends Omit<PipelineState, 'version' | 'requests' | 'tasks' | 'dueAt'> {
   readonly kind: 'pipeline';
   readonly id: string;
   readonly workspace: string;

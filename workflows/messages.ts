@@ -32,6 +32,7 @@ import {
   type ManagedJobInput,
   type ManagedJobView,
 } from '../model/managed-job.ts';
+import { type ClusterReport, OWNER_SIGNALS, type OwnerCommand } from '../model/owned-cluster.ts';
 import {
   PIPELINE_QUERIES,
   type PipelineInput,
@@ -39,7 +40,6 @@ import {
   TASK_SIGNALS,
   type TaskReport,
 } from '../model/pipeline.ts';
-import { type ClusterReport, OWNER_SIGNALS, type OwnerCommand } from '../model/owned-cluster.ts';
 import type { AutostopRule, Task } from '../model/task.ts';
 
 export const commandUpdates = {

@@ -2,13 +2,18 @@
 
 import { formatDuration } from '../../model/duration.ts';
 import type { ManagedJobView, PastCopy } from '../../model/managed-job.ts';
-import { formatMoney, infraName, isoTime } from '../format.ts';
+import { formatMoney, infraName, isoTime, localTime } from '../format.ts';
 import type { CommonOptions, Context } from '../run.ts';
 import { formatTable, plain } from '../table.ts';
 
 export async function showHistory(context: Context, job: string, options: CommonOptions): Promise<number> {
   const styx = await context.styx();
-  const view = await styx.jobs.view(await styx.jobs.find(job));
+  const id = await styx.jobs.find(job);
+  if ((await styx.jobs.summary(id))?.tasks !== undefined) {
+    const { showPipeline } = await import('./pipeline-history.ts');
+    return await showPipeline(styx, id, options);
+  }
+  const view = await styx.jobs.view(id);
   process.stdout.write(options.output === 'json' ? `${JSON.stringify(asJson(view), null, 2)}\n` : `${text(view)}\n`);
   return 0;
 }
@@ -30,11 +35,6 @@ function text(view: ManagedJobView): string {
   return [...events, ...(tries.length === 0 ? [] : ['', formatTable(header, tries)])].join('\n');
 }
 
-/** `2026-03-01 14:05:09` */
-function localTime(at: number): string {
-  return new Date(at - new Date(at).getTimezoneOffset() * 60_000).toISOString().slice(0, 19).replace('T', ' ');
-}
-
 /** docs/cli.md describes this shape. */
 function asJson(view: ManagedJobView) {
   const copyJson = (copy: PastCopy) => ({
@@ -52,6 +52,7 @@ function asJson(view: ManagedJobView) {
     errorRestarts: view.errorRestarts,
     cost: view.costSoFar,
     events: view.events.map(({ at, text: line }) => ({ at: isoTime(at), text: line })),
+    retryOf: view.retryOf?.number ?? null,
     copies: view.past.map(copyJson),
   };
 }

@@ -1,30 +1,26 @@
 /** `styx jobs launch`. */
 import { lastChecks } from '../../client/checks.ts';
 import { onAllowedClouds, onEnabledClouds } from '../../client/clouds.ts';
-import { StyxError } from '../../model/errors.ts';
-import { DEFAULT_RECOVERY, type RecoveryPolicy, STRATEGIES } from '../../model/job-recovery.ts';
 import { resourcesText } from '../../model/resources-text.ts';
-import { nearestWord } from '../../model/spelling.ts';
 import { styxHome } from '../../system/home.ts';
 import { confirm } from '../confirm.ts';
 import { showPlan } from '../plan.ts';
-import type { CommonOptions, Context } from '../run.ts';
-import { readJob, type TaskOptions } from '../task-input.ts';
-import { followManaged } from './follow.ts';
-
-export interface JobLaunchOptions extends CommonOptions, TaskOptions {
-  readonly jobRecovery?: string;
-  readonly detachRun?: boolean;
-  readonly yes?: boolean;
-}
+import type { Context } from '../run.ts';
+import { readSubmission } from '../task-input.ts';
+import { type JobLaunchOptions, withStrategy } from './launch-options.ts';
+import { afterSubmission } from './submitted.ts';
 
 export async function launchJob(
   context: Context,
   entrypoint: string[],
   options: JobLaunchOptions,
 ): Promise<number | undefined> {
+  const written = readSubmission(entrypoint, options);
+  if (written.kind === 'pipeline') {
+    const { launchPipeline } = await import('./launch-pipeline.ts');
+    return await launchPipeline(context, written, options);
+  }
   const { config } = await context.config();
-  const written = readJob(entrypoint, options);
   const recovery = withStrategy(written.recovery, options.jobRecovery);
   const allowed = await onAllowedClouds(written.task, config.allowedClouds);
   const { task, leftOut } = await onEnabledClouds(allowed, lastChecks(styxHome()));
@@ -37,32 +33,5 @@ export async function launchJob(
     { task, recovery, resourcesText: resourcesText(task) },
     { onProgress: (text) => context.progress.update(text), onNote: (text) => context.progress.line(text) },
   );
-  context.progress.update('waiting for its number');
-  const number = await styx.jobs.number(id);
-  context.progress.stop();
-  if (options.detachRun === true) {
-    const json = JSON.stringify({ id, number, name: task.name }, null, 2);
-    process.stdout.write(`${options.output === 'json' ? json : number}\n`);
-    context.progress.line(`Managed job ${number} submitted. Follow it: styx jobs logs ${number}`);
-    return 0;
-  }
-  context.progress.line(`Managed job ${number} submitted.`);
-  if (options.output !== 'json') return await followManaged(context, styx, id, number, { ranks: task.numNodes });
-  const { managedExitCode } = await import('./follow.ts');
-  const ended = await styx.jobs.wait(id);
-  const { status, reason, recoveries } = ended;
-  process.stdout.write(`${JSON.stringify({ id, number, name: task.name, status, reason, recoveries }, null, 2)}\n`);
-  return managedExitCode(status);
-}
-
-/** @throws invalid */
-function withStrategy(recovery: RecoveryPolicy, asked: string | undefined): RecoveryPolicy {
-  if (asked === undefined) return recovery;
-  if (asked.toLowerCase() === 'none') return DEFAULT_RECOVERY;
-  const strategy = STRATEGIES.find((name) => name === asked.toUpperCase());
-  if (strategy !== undefined) return { ...recovery, strategy };
-  const near = nearestWord(asked.toUpperCase(), STRATEGIES);
-  throw new StyxError('invalid', `--job-recovery ${asked}: must be ${STRATEGIES.join(' or ')}`, {
-    ...(near === null ? {} : { hint: `Did you mean ${near}?` }),
-  });
+  return await afterSubmission(context, styx, id, { name: task.name, ranks: task.numNodes }, options);
 }

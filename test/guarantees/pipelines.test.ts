@@ -22,7 +22,10 @@ afterAll(async () => {
 async function submit(yaml: string, requestId?: string): Promise<string> {
   const written = parseSubmission(yaml, { file: 'test.yaml' });
   if (written.kind !== 'pipeline') throw new Error('not a pipeline');
-  const { id } = await story.pipelines.launch(written, { ...BUDGET, ...(requestId === undefined ? {} : { requestId }) });
+  const { id } = await story.pipelines.launch(written, {
+    ...BUDGET,
+    ...(requestId === undefined ? {} : { requestId }),
+  });
   return id;
 }
 
@@ -38,7 +41,8 @@ function statuses({ tasks }: PipelineView): string {
 
 test('a chain runs in its order, under one number, and each task has what those before it left', async () => {
   const ledger = world.ledger('chain');
-  const line = (name: string, more: string) => `echo "${name} $SKYPILOT_MANAGED_JOB_ID $SKYPILOT_TASK_ID ${more}" >> ${ledger.path}`;
+  const line = (name: string, more: string) =>
+    `echo "${name} $SKYPILOT_MANAGED_JOB_ID $SKYPILOT_TASK_ID ${more}" >> ${ledger.path}`;
   const id = await submit(
     [
       'name: chain',
