@@ -48,6 +48,10 @@ export function parseSubmission(text: string, options: Options): WrittenSubmissi
   // Read again, so that whatever is wrong is said as of any other managed job.
   if (read.file.kind === 'task') return { kind: 'job', ...parseJob(text, options) };
   const name = nameOf(asked, read.file, problems);
+  if (read.file.kind === 'group' && read.file.interConnection === true) {
+    const message = 'true is not supported yet by this version of Styx: tasks of a group have no names for each other';
+    problems.push({ line: 1, column: 1, path: 'inter_connection', message });
+  }
   const reading = new Reading(read.file, read.roots, problems);
   const rules = reading.rules(name);
   const tasks = read.file.tasks.map((spec, index): WrittenPipelineTask | null => {

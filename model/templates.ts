@@ -7,6 +7,7 @@ import { nearestWord } from './spelling.ts';
 
 const TEMPLATE = /\$\{\{([^}]*)\}\}/g;
 const REFERENCE = /^\s*tasks\.([A-Za-z0-9._-]+)\.outputs\.([A-Za-z_][A-Za-z0-9_-]*)\s*$/;
+// biome-ignore lint/suspicious/noTemplateCurlyInString: it is one of ours, not of JavaScript
 export const TEMPLATE_FORM = '${{ tasks.NAME.outputs.KEY }}';
 
 export interface OutputReference {

@@ -1,10 +1,20 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { expect, it, test } from 'vitest';
+import { parseSubmission } from '../../model/parse-pipeline.ts';
 import { parseJob, parseTask } from '../../model/parse-task.ts';
+import type { WrittenTask } from '../../model/task.ts';
 import { validateTask } from '../../model/task-schema.ts';
 
 const folder = new URL('../../examples/', import.meta.url);
 const files = readdirSync(folder).filter((name) => name.endsWith('.yaml'));
+
+function tasksOf(text: string, file: string): readonly WrittenTask[] {
+  if (/^---$/m.test(text)) {
+    const written = parseSubmission(text, { file });
+    return written.kind === 'pipeline' ? written.tasks.map(({ task }) => task) : [written.task];
+  }
+  return [text.includes('job_recovery:') ? parseJob(text, { file }).task : parseTask(text, { file })];
+}
 
 test('there are at least a dozen examples', () => {
   expect(files.length).toBeGreaterThanOrEqual(12);
@@ -12,10 +22,10 @@ test('there are at least a dozen examples', () => {
 
 it.each(files)('%s is a task, and its first line says how to run it', (file) => {
   const text = readFileSync(new URL(file, folder), 'utf8');
-  const managed = text.includes('job_recovery:');
-  const task = managed ? parseJob(text, { file }).task : parseTask(text, { file });
-  expect(validateTask(task)).toEqual(task);
-  expect(task.run).toBeTruthy();
+  for (const task of tasksOf(text, file)) {
+    expect(validateTask(task)).toEqual(task);
+    expect(task.run).toBeTruthy();
+  }
   expect(text.split('\n')[0]).toMatch(
     new RegExp(`^# .{20,}: styx (launch|exec|jobs launch) .*examples/${file}( .*)?$`),
   );
