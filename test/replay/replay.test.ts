@@ -46,7 +46,7 @@ describe('recorded histories', () => {
   it('are there for every shape, with every kind of workflow among them', () => {
     expect(files.toSorted()).toEqual(SHAPES.map(({ name }) => `${name}.json.gz`).toSorted());
     const types = new Set(files.flatMap((file) => recorded(file).map(({ type }) => type)));
-    const kinds = ['catalogUpdate', 'cluster', 'job', 'managedJob', 'provision', 'queue', 'ray', 'retire', 'watch'];
+    const kinds = ['catalogUpdate', 'cluster', 'job', 'managedJob', 'pipeline', 'provision', 'queue', 'ray', 'retire', 'watch'];
     expect([...types].toSorted()).toEqual(kinds);
   });
 
