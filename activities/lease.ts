@@ -31,7 +31,8 @@ export function leaseFor(input: LeaseInput, node: NodeInfo, cloud: Cloud, rule: 
       ? { after: autostop.idleMinutes * timing.idleMinute, waitFor: autostop.waitFor, powerOff }
       : null;
   const deadman = rule?.rule === 'deadman' && powerOff !== null ? { after: timing.deadman, powerOff } : null;
-  return { idle, deadman, contactLost: timing.contactLost };
+  const notices = cloud.notices(input.placement, asInstance(input, node));
+  return { idle, deadman, contactLost: timing.contactLost, notices };
 }
 
 function asInstance({ placement }: LeaseInput, node: NodeInfo): Instance {

@@ -2,6 +2,7 @@
 import type { Cloud } from '../clouds/cloud.ts';
 import { type Claims, type CloudResource, isClaimed } from '../model/cloud-resource.ts';
 import { QUERIES } from '../model/commands.ts';
+import { mapLimited } from '../model/map-limited.ts';
 import { keyOf, type Look, ORPHANS_NAMED, type Unclaimed } from '../model/sweep.ts';
 import { loadConfig } from '../system/config.ts';
 import type { ActivityContext } from './context.ts';
@@ -12,6 +13,8 @@ import { backoff, whileHeartbeating } from './wrap.ts';
 type SweepSteps = Pick<ActActivities, 'lookForOrphans' | 'removeOrphans' | 'sweepSettings'>;
 
 const UNKNOWN_NAMED = 20;
+/** Workflows. */
+const ASKED_AT_ONCE = 8;
 /** Until what was removed is seen to be gone. */
 const GONE_MS = 3 * 60_000;
 
@@ -41,8 +44,9 @@ export function sweepSteps(context: ActivityContext): SweepSteps {
         const old = everything.filter(({ createdAt }) => createdAt !== null && createdAt <= oldEnough);
         const asked = new Claimants(context, timing.stepTimeout);
         const unclaimed: Unclaimed[] = [];
-        for (const resource of old) {
-          const why = await asked.whyUnclaimed(resource);
+        const answers = await mapLimited(old, ASKED_AT_ONCE, (resource) => asked.whyUnclaimed(resource));
+        for (const [index, resource] of old.entries()) {
+          const why = answers[index] ?? null;
           if (typeof why === 'string') unclaimed.push({ ...resource, why });
           else if (why !== null) unknown.push({ subject: resource.workflowId ?? resource.id, why: why.unknown });
         }
@@ -60,9 +64,9 @@ export function sweepSteps(context: ActivityContext): SweepSteps {
     async removeOrphans({ orphans, timing }: RemoveInput): Promise<{ removed: string[]; left: string[] }> {
       return await whileHeartbeating(timing, async (signal) => {
         const asked = new Claimants(context, timing.stepTimeout);
-        const orphaned: Unclaimed[] = [];
         // Somebody may have come back since: a reset workflow claims again what was nobody's.
-        for (const one of orphans) if (typeof (await asked.whyUnclaimed(one)) === 'string') orphaned.push(one);
+        const answers = await mapLimited(orphans, ASKED_AT_ONCE, (one) => asked.whyUnclaimed(one));
+        const orphaned = orphans.filter((_, index) => typeof answers[index] === 'string');
         const pause = backoff(timing.pollEvery);
         let left: readonly Unclaimed[] = orphaned;
         for (const end = Date.now() + GONE_MS; left.length > 0 && Date.now() < end; await pause()) {

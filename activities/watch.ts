@@ -1,6 +1,7 @@
 /** The one long activity of a cluster that stands: follows all nodes' events and signals what changes. */
 import { Context, metricMeter } from '@temporalio/activity';
 import { JOB_SIGNALS, type Observed, type RankEnded, SIGNALS } from '../model/commands.ts';
+import type { MachineNotice } from '../model/machine-notices.ts';
 import type { NodeInfo } from '../model/machines.ts';
 import { METRICS, meterName } from '../model/metrics.ts';
 import type { AgentEvent, Node } from '../nodes/node.ts';
@@ -129,12 +130,14 @@ class ClusterWatch {
     switch (event.type) {
       case 'exited': {
         const lag = metricMeter.createHistogram(meterName(METRICS.watchLag), 'float', 'seconds', METRICS.watchLag.help);
-        const { phase, rank, exitCode, lost, endedAt, owner, output } = event.process;
+        const { jobKey, phase, rank, exitCode, lost, interrupted, endedAt, owner, output } = event.process;
         const ended: RankEnded = {
+          jobKey,
           phase,
           rank,
           exitCode: exitCode ?? 137,
           lost,
+          ...(interrupted == null ? {} : { interrupted: interrupted * 1_000 }),
           endedAt: Math.round((endedAt ?? 0) * 1_000),
           ...(output === undefined ? {} : { output }),
         };
@@ -148,10 +151,21 @@ class ClusterWatch {
         this.sessions[index] = event.count;
         this.report();
         return;
+      case 'notice':
+        // Before this event counts as read: it is not said again.
+        await this.tellNotice({ rank: this.input.nodes[index]?.rank ?? 0, kind: event.kind, at: event.at * 1_000 });
+        return;
       case 'power-off':
         // The machine says so itself; what became of it is for the cloud to say.
         return;
     }
+  }
+
+  private async tellNotice(notice: MachineNotice): Promise<void> {
+    const { cluster, child } = this.input;
+    const { generation, workflowId } = cluster;
+    const observed: Observed = { generation, child, at: Date.now(), notices: [notice] };
+    await this.signal(workflowId, SIGNALS.observed, observed);
   }
 
   /** Nothing is concluded from one failed contact: after a while it is shown, and the cloud is asked. */

@@ -14,6 +14,7 @@ from events import Events
 from jobs import Jobs
 from lease import Leases
 from loop import Loop
+from notices import Notices
 from sessions import Sessions
 from stats import Stats
 from streams import EventStream, LogStream
@@ -33,6 +34,7 @@ class Daemon:
         self.stats = Stats(self.loop)
         self.leases = Leases(self.loop, self.events, self.jobs.working, lambda: self.session_count)
         self.jobs.on_change = self._jobs_changed
+        self.notices = Notices(self.loop, self.events, self.jobs.interrupt)
         self.connections = set()
         self.home = os.stat(paths.BASE)
 
@@ -46,6 +48,7 @@ class Daemon:
         self.loop.on_readable(self.listener, self._accept)
         self.loop.every(1, self._tick)
         self.loop.every(_SESSIONS_EVERY, self._count_sessions)
+        self.notices.follow(self.leases.notices)
 
     def _tick(self):
         try:
@@ -127,6 +130,7 @@ class Daemon:
 
     def set_lease(self, connection, message):
         self.leases.set(message.get('lease'))
+        self.notices.follow(self.leases.notices)
         return {'ok': None}
 
     def contact(self, connection, message):

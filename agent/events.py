@@ -28,7 +28,7 @@ class Events:
     def last(self):
         return self.lines[-1][0] if self.lines else 0
 
-    def append(self, kind, **fields):
+    def append(self, kind, /, **fields):
         seq = self.last + 1
         line = json.dumps(dict(fields, seq=seq, type=kind)).encode()
         self._file.write(line + b'\n')
@@ -63,6 +63,11 @@ class Events:
                 process = event['process']
                 found[(process['jobKey'], process['phase'], process['rank'])] = process
         return found
+
+    def has_notice(self, kind, at):
+        wanted = {'type': 'notice', 'kind': kind, 'at': at}
+        found = (json.loads(line.decode()) for _, line in self.lines if b'"type": "notice"' in line)
+        return any(wanted.items() <= event.items() for event in found)
 
     def _trim(self):
         # Of the session counts only the latest says anything; exits are what readers come back for.

@@ -21,6 +21,8 @@ class Jobs:
         self.identity = identity
         self.live = {}
         self.killers = {}
+        #: Unix time at which the cloud takes this machine back, or None.
+        self.leaves_at = None
         self.on_change = lambda: None
 
     def markers(self, job):
@@ -31,6 +33,8 @@ class Jobs:
         known = self.find(key)
         if known is not None:
             return known
+        if self.leaves_at is not None and key[1] != 'service':
+            raise Refused('aborted', 'the cloud takes this machine back at %s' % _utc(self.leaves_at))
         if records.is_cancelled(key[0]):
             raise Refused('aborted', 'job %s was cancelled; it is not started any more' % key[0])
         process = records.create(key, script, env, secrets, owner, self.boot, with_conda, ray)
@@ -56,9 +60,18 @@ class Jobs:
 
     def cancel(self, job, grace):
         """Bars the job and ends what runs of it, all of its descendants included."""
+        self._cancel(job, grace, None)
+
+    def interrupt(self, at, grace):
+        """The machine goes at `at`: ends all jobs as a cancel does, in `grace` seconds, and starts no other. What serves jobs stays."""
+        self.leaves_at = at
+        for job in sorted({key[0] for key in self.live if key[1] != 'service'}):
+            self._cancel(job, grace * 1000, at)
+
+    def _cancel(self, job, grace, interrupted):
         os.makedirs(os.path.join(paths.JOBS, job), 0o700, exist_ok=True)
         if not records.is_cancelled(job):
-            paths.write_whole(records.cancel_file(job), json.dumps({'at': time.time()}).encode())
+            paths.write_whole(records.cancel_file(job), json.dumps({'at': time.time(), 'interrupted': interrupted}).encode())
         paths.write_whole(_cancel_marker(job), json.dumps({'grace': grace}).encode())
         self._kill(job, grace)
 
@@ -160,6 +173,10 @@ class Jobs:
             if claim and claim[0] and claim[2] == self.boot:
                 found[claim[0]] = claim[1]
         return found
+
+
+def _utc(at):
+    return time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(at))
 
 
 def _cancel_marker(job):

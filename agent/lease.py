@@ -3,6 +3,7 @@ import json
 import os
 import time
 
+import notices
 import paths
 from errors import invalid
 
@@ -33,6 +34,11 @@ class Leases:
             stored = json.loads(saved.decode())
             self.lease = stored['lease']
             self.set_at = now - max(0, time.time() - stored['setAt'])
+
+    @property
+    def notices(self):
+        """Where this machine hears that it is taken back, or None. Absent in a lease of before there was such a thing."""
+        return self.lease.get('notices') if self.lease else None
 
     def contact(self):
         self.contact_at = self.clock()
@@ -135,6 +141,7 @@ def _check(lease):
 
     if not isinstance(lease, dict) or type(lease.get('contactLost')) not in (int, float):
         raise invalid('the lease is malformed')
+    notices.check(lease.get('notices'))
     rule('idle', ('after', 'waitFor', 'powerOff'))
     rule('deadman', ('after', 'powerOff'))
     if lease['idle'] and lease['idle']['waitFor'] not in ('jobs_and_ssh', 'jobs', 'none'):

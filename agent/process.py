@@ -83,6 +83,7 @@ class Process:
             'exitCode': code,
             'lost': lost,
             'cancelled': cancelled,
+            'interrupted': interrupted_at(self.key[0]) if cancelled else None,
             'startedAt': self.started,
             'endedAt': ended,
         }
@@ -121,6 +122,11 @@ def cancel_file(job):
 
 def is_cancelled(job):
     return os.path.exists(cancel_file(job))
+
+
+def interrupted_at(job):
+    """Unix time of the machine's end, if it was the cloud's notice that ended the job and nobody's cancel before that, or None."""
+    return json.loads((paths.read_or_none(cancel_file(job)) or b'{}').decode() or '{}').get('interrupted')
 
 
 def drop_drafts():

@@ -2,8 +2,9 @@
  * How long a launch takes to be accepted, which means: it is in Temporal's database, and nothing that dies loses it. The launches
  * are of new names, and ask for what no machine has, so that the making of machines does not compete with what is measured.
  */
-import { mapLimited } from '../client/pool.ts';
+
 import type { CommandAnswer } from '../model/cluster.ts';
+import { mapLimited } from '../model/map-limited.ts';
 import { parseTask } from '../model/parse-task.ts';
 import { resourcesText } from '../model/resources-text.ts';
 import type { Lab } from './lab.ts';

@@ -31,10 +31,11 @@ export class Lab {
     this.styx = styx;
   }
 
-  /** Starts server and worker, and leaves them a few seconds to settle. */
-  static async start(): Promise<Lab> {
+  /** Starts server and worker, or with the environment of a server that is up a worker alone, and leaves them a few seconds to settle. */
+  static async start(given: Readonly<Record<string, string>> = {}): Promise<Lab> {
     const home = mkdtempSync(join(tmpdir(), 'styx-bench-'));
     for (const name of Object.keys(process.env)) if (/^(TEMPORAL_|STYX_TIMING)/.test(name)) delete process.env[name];
+    Object.assign(process.env, given);
     process.env.STYX_HOME = home;
     // Not the user's own.
     process.env.STYX_SSH_CONFIG = join(home, 'ssh_config');

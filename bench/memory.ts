@@ -1,7 +1,7 @@
 /** Memory of worker and Temporal server, idle and with many clusters up at once, and of what stands on each instance. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { mapLimited } from '../client/pool.ts';
 import { LocalCloud } from '../clouds/local/local.ts';
+import { mapLimited } from '../model/map-limited.ts';
 import { commandTask } from '../model/parse-task.ts';
 import { resourcesText } from '../model/resources-text.ts';
 import type { Lab } from './lab.ts';

@@ -1,5 +1,5 @@
 /** What metrics cost: launches accepted a second by a worker that tells none, and by one that does and is asked for them every second. */
-import { mapLimited } from '../client/pool.ts';
+import { mapLimited } from '../model/map-limited.ts';
 import { parseTask } from '../model/parse-task.ts';
 import { resourcesText } from '../model/resources-text.ts';
 import { ensureServer, serverStatus, stopServer } from '../workers/server.ts';

@@ -1,9 +1,9 @@
 /** One command for several clusters: names and globs, one question, a few at a time, each with its own end. */
 import type { Styx } from '../client/connect.ts';
 import { isGlob } from '../client/names.ts';
-import { mapLimited } from '../client/pool.ts';
 import type { CommandAnswer } from '../model/cluster.ts';
 import { ERROR_POLICIES, StyxError } from '../model/errors.ts';
+import { mapLimited } from '../model/map-limited.ts';
 import { confirm } from './confirm.ts';
 import { followOperation } from './follow.ts';
 import type { CommonOptions, Context } from './run.ts';

@@ -3,7 +3,19 @@ import { readFileSync } from 'node:fs';
 import { type Command, Option } from 'commander';
 import { StyxError } from '../model/errors.ts';
 import { parseSubmission, type WrittenSubmission } from '../model/parse-pipeline.ts';
-import { commandJob, commandSpec, commandTask, parseTask, parseTaskFile } from '../model/parse-task.ts';
+import {
+  commandJob,
+  commandPooledJob,
+  commandSpec,
+  commandTask,
+  parseJob,
+  parsePool,
+  parsePooledJob,
+  parseTask,
+  parseTaskFile,
+  type WrittenJob,
+  type WrittenPool,
+} from '../model/parse-task.ts';
 import type { TaskFile } from '../model/spec/file.ts';
 import type { TaskOverrides } from '../model/spec/overrides.ts';
 import type { AutostopRule, WrittenTask } from '../model/task.ts';
@@ -108,13 +120,32 @@ export function readTask(entrypoint: readonly string[], options: TaskOptions): W
     : parseTask(file.text, { file: file.name, overrides });
 }
 
-/** The same, to be carried out as a managed job, or as several of one file. @throws invalid */
-export function readSubmission(entrypoint: readonly string[], options: TaskOptions): WrittenSubmission {
+/** The same, to be carried out as a managed job; `pooled`: on a worker of a pool. @throws invalid */
+export function readJob(entrypoint: readonly string[], options: TaskOptions, pooled = false): WrittenJob {
   const overrides = overridesOf(options);
   const file = readFile(entrypoint);
-  return file === null
-    ? { kind: 'job', ...commandJob(commandOf(entrypoint), overrides) }
-    : parseSubmission(file.text, { file: file.name, overrides });
+  if (file === null) return (pooled ? commandPooledJob : commandJob)(commandOf(entrypoint), overrides);
+  return (pooled ? parsePooledJob : parseJob)(file.text, { file: file.name, overrides });
+}
+
+/** The same, or several of one file as a pipeline, which runs in no pool. @throws invalid */
+export function readSubmission(
+  entrypoint: readonly string[],
+  options: TaskOptions,
+  pooled = false,
+): WrittenSubmission {
+  const file = pooled ? null : readFile(entrypoint);
+  if (file === null) return { kind: 'job', ...readJob(entrypoint, options, pooled) };
+  return parseSubmission(file.text, { file: file.name, overrides: overridesOf(options) });
+}
+
+/** A pool, which is always of a file. @throws invalid */
+export function readPool(entrypoint: readonly string[], options: TaskOptions): WrittenPool {
+  const file = readFile(entrypoint);
+  if (file === null) {
+    throw new StyxError('invalid', `'${entrypoint.join(' ')}' is not a task file: its name ends in .yaml or .yml`);
+  }
+  return parsePool(file.text, { file: file.name, overrides: overridesOf(options) });
 }
 
 /** The same, whether this version carries it out or not; a file may hold several tasks. @throws invalid */

@@ -16,8 +16,9 @@ import {
 } from '../model/commands.ts';
 import type { Budget } from '../model/cost-budget.ts';
 import { StyxError } from '../model/errors.ts';
-import { childWorkflowId, clusterWorkflowId, nameProblem } from '../model/identity.ts';
+import { childWorkflowId, clusterWorkflowId, lifeOf, nameProblem } from '../model/identity.ts';
 import type { InstanceTypeOffer } from '../model/machines.ts';
+import { mapLimited } from '../model/map-limited.ts';
 import { CLUSTER_QUEUE } from '../model/queues.ts';
 import type { RayRequest } from '../model/ray.ts';
 import type { AutostopRule, Task, WrittenTask } from '../model/task.ts';
@@ -25,11 +26,11 @@ import type { Timing } from '../model/timing.ts';
 import { closeSecrets, openSecrets } from '../system/secret-box.ts';
 import { onAllowedClouds } from './clouds.ts';
 import { isNotFound, isUnanswered, toStyxError } from './errors.ts';
-import { type FollowOptions, type OperationEnd, waitForJob, waitForOperation } from './follow.ts';
+import { type FollowedCluster, type FollowOptions, type OperationEnd, waitForJob, waitForOperation } from './follow.ts';
+import { glanceAt, LOOK_MS } from './followed.ts';
 import { clusterHistory, type HistoryEntry, type HistoryOptions } from './history.ts';
 import type { Link } from './link.ts';
 import { didYouMean, isGlob, matchesGlob } from './names.ts';
-import { mapLimited } from './pool.ts';
 import { repeat } from './repeat.ts';
 import { withSnapshots } from './snapshots.ts';
 import { type ClusterSummary, parseClusterId, summaryOf } from './summary.ts';
@@ -99,6 +100,34 @@ export class Clusters {
    * @throws invalid (a cloud that may not be used, too), refused (the cluster is there and does not fit), transient
    */
   async launch(request: LaunchRequest, options: CommandOptions = {}): Promise<CommandAnswer> {
+    const { workspace, link } = this.#context;
+    const { payload, input } = await this.launchOf(request, options);
+    const workflowId = clusterWorkflowId(workspace, request.name);
+    const send = (deadline: number) =>
+      link.call(deadline, (workflow) =>
+        workflow.executeUpdateWithStart<Workflow, CommandAnswer, [CommandPayloads['launch']]>(UPDATES.launch, {
+          args: [payload],
+          updateId: payload.requestId,
+          startWorkflowOperation: new WithStartWorkflowOperation(CLUSTER_WORKFLOW, {
+            workflowId,
+            taskQueue: CLUSTER_QUEUE,
+            args: [input],
+            workflowIdConflictPolicy: 'USE_EXISTING',
+            workflowIdReusePolicy: 'ALLOW_DUPLICATE',
+            staticSummary: `Cluster ${request.name}`,
+            staticDetails: `Cluster \`${request.name}\` of workspace \`${workspace}\`, asked for by ${payload.user}: ${request.resourcesText}`,
+          }),
+        }),
+      );
+    // Not found: the entity of this name ended between the two halves of the call; the next attempt starts one.
+    return await repeat(send, { ...options, alsoRepeat: isNotFound });
+  }
+
+  /** What a launch sends, with its files and secrets as they are now. @throws invalid, transient */
+  async launchOf(
+    request: LaunchRequest,
+    options: CommandOptions = {},
+  ): Promise<{ payload: CommandPayloads['launch']; input: ClusterInput }> {
     const { workspace, timing, link, home, allowedClouds = null, installConda = false, budget = null } = this.#context;
     const problem = nameProblem(request.name);
     if (problem !== null) throw new StyxError('invalid', `cluster name '${request.name}' ${problem}`);
@@ -120,26 +149,7 @@ export class Clusters {
       commandLine: request.commandLine ?? '',
     };
     const installation = await link.installation();
-    const input: ClusterInput = { version: 1, workspace, name: request.name, installation, timing };
-    const workflowId = clusterWorkflowId(workspace, request.name);
-    const send = (deadline: number) =>
-      link.call(deadline, (workflow) =>
-        workflow.executeUpdateWithStart<Workflow, CommandAnswer, [CommandPayloads['launch']]>(UPDATES.launch, {
-          args: [payload],
-          updateId: payload.requestId,
-          startWorkflowOperation: new WithStartWorkflowOperation(CLUSTER_WORKFLOW, {
-            workflowId,
-            taskQueue: CLUSTER_QUEUE,
-            args: [input],
-            workflowIdConflictPolicy: 'USE_EXISTING',
-            workflowIdReusePolicy: 'ALLOW_DUPLICATE',
-            staticSummary: `Cluster ${request.name}`,
-            staticDetails: `Cluster \`${request.name}\` of workspace \`${workspace}\`, asked for by ${payload.user}: ${request.resourcesText}`,
-          }),
-        }),
-      );
-    // Not found: the entity of this name ended between the two halves of the call; the next attempt starts one.
-    return await repeat(send, { ...options, alsoRepeat: isNotFound });
+    return { payload, input: { version: 1, workspace, name: request.name, installation, timing } };
   }
 
   /** Queues the task, without its setup and file mounts but with its workdir as it is now, on a cluster that stands. */
@@ -263,14 +273,36 @@ export class Clusters {
     return Object.values(openSecrets(link.keyring, boxes));
   }
 
+  /** Of the first run of a job's workflow, without a worker; null when there is none. */
+  async lifeOfJob(name: string, generation: string, jobId: number): Promise<string | null> {
+    const workflowId = childWorkflowId(clusterWorkflowId(this.#context.workspace, name), generation, `job-${jobId}`);
+    try {
+      const { runId, raw } = await this.#context.link.read((workflow) => workflow.getHandle(workflowId).describe());
+      return lifeOf(raw.workflowExecutionInfo?.firstRunId || runId);
+    } catch (error) {
+      const failure = toStyxError(error);
+      if (failure.kind === 'not-found') return null;
+      throw failure;
+    }
+  }
+
   /** Follows an operation that a command started until it ends. */
   async waitOperation(name: string, answer: CommandAnswer, options: FollowOptions = {}): Promise<OperationEnd> {
-    return await waitForOperation((budget) => this.view(name, { budget, ...progressOf(options) }), answer, options);
+    return await waitForOperation(this.followed(name, options), answer, options);
   }
 
   /** Follows a job until it ends. @throws not-found when the cluster does not know it (any more) */
   async waitJob(name: string, jobId: number, options: FollowOptions & { generation?: string } = {}) {
-    return await waitForJob((budget) => this.view(name, { budget, ...progressOf(options) }), name, jobId, options);
+    return await waitForJob(this.followed(name, options), name, jobId, options);
+  }
+
+  /** For `followUntil`. */
+  followed(name: string, options: Pick<FollowOptions, 'onWait'> = {}): FollowedCluster {
+    const progress = options.onWait === undefined ? {} : { onProgress: options.onWait };
+    return {
+      glance: () => glanceAt(this.#context.link, clusterWorkflowId(this.#context.workspace, name), progress),
+      look: (budget = LOOK_MS) => this.view(name, { budget, ...progress }),
+    };
   }
 
   #closed(task: WrittenTask): Task {
@@ -340,8 +372,4 @@ export class Clusters {
 
 function sorted(summaries: readonly (ClusterSummary | null)[]): ClusterSummary[] {
   return summaries.filter((summary) => summary !== null).sort((a, b) => (a.name < b.name ? -1 : 1));
-}
-
-function progressOf(options: FollowOptions): { onProgress?: (text: string) => void } {
-  return options.onWait === undefined ? {} : { onProgress: options.onWait };
 }

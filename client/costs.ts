@@ -3,8 +3,8 @@ import type { WorkflowExecutionInfo } from '@temporalio/client';
 import type { DisplayStatus } from '../model/cluster.ts';
 import { SEARCH } from '../model/commands.ts';
 import { costAt, upTimeAt } from '../model/cost.ts';
+import { mapLimited } from '../model/map-limited.ts';
 import type { Link } from './link.ts';
-import { mapLimited } from './pool.ts';
 import { summaryOf } from './summary.ts';
 
 /** One run of a cluster's workflow. */

@@ -6,13 +6,13 @@ import type { CloudResource } from '../model/cloud-resource.ts';
 import { StyxError } from '../model/errors.ts';
 import { lifeOf } from '../model/identity.ts';
 import { instanceExists } from '../model/machines.ts';
+import { mapLimited } from '../model/map-limited.ts';
 import type { Finding, LeftMachine } from './doctor.ts';
 import { type Known, terminate } from './doctor-workflows.ts';
 import { toStyxError } from './errors.ts';
 import { chainOf, Reader } from './histories.ts';
 import { tellCluster } from './history-cluster.ts';
 import type { Link } from './link.ts';
-import { mapLimited } from './pool.ts';
 
 /** The index may not have the cluster yet for which a younger one was made. */
 const YOUNG_MS = 15_000;

@@ -3,11 +3,11 @@ import type { WorkflowExecutionInfo } from '@temporalio/client';
 import type { temporal } from '@temporalio/proto';
 import { type ClusterMemo, MEMO_KEY, SEARCH } from '../model/commands.ts';
 import { foreignReason } from '../model/envelope.ts';
+import { mapLimited } from '../model/map-limited.ts';
 import type { Finding } from './doctor.ts';
 import { isNotFound, toStyxError } from './errors.ts';
 import { type RawEvent, Reader, timeOf } from './histories.ts';
 import type { Link } from './link.ts';
-import { mapLimited } from './pool.ts';
 
 /** What the next check needs to know of this one. */
 export interface Known {

@@ -5,6 +5,7 @@
 import { statfs } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import type { StyxError } from '../model/errors.ts';
+import { mapLimited } from '../model/map-limited.ts';
 import { ACTIVITY_QUEUE, CHILD_QUEUE, CLUSTER_QUEUE, WATCH_QUEUE } from '../model/queues.ts';
 import { startTimeOf } from '../system/processes.ts';
 import { examineMachines } from './doctor-machines.ts';
@@ -12,7 +13,6 @@ import { examineWorkflows, type Known } from './doctor-workflows.ts';
 import { toStyxError } from './errors.ts';
 import { timeOf } from './histories.ts';
 import type { Link } from './link.ts';
-import { mapLimited } from './pool.ts';
 
 export const CHECKS = ['server', 'workers', 'workflow-tasks', 'activities', 'keys', 'machines', 'disk'] as const;
 export type Check = (typeof CHECKS)[number];

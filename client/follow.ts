@@ -1,12 +1,14 @@
-/** Waits: a cluster's view is asked for again and again, often at first, then once a second. */
-import { setTimeout as sleep } from 'node:timers/promises';
+/** Waits for what becomes of a cluster's operations and jobs. */
 import type { CommandAnswer, Operation } from '../model/cluster.ts';
 import type { ClusterView } from '../model/commands.ts';
 import { StyxError } from '../model/errors.ts';
 import { isTerminalJob, type JobRow } from '../model/job.ts';
+import { type Followed, followUntil } from './followed.ts';
+
+export type FollowedCluster = Followed<ClusterView>;
 
 export interface FollowOptions {
-  /** Called with every view read. */
+  /** Called with every view read: one when something has changed. */
   readonly onView?: (view: ClusterView) => void;
   /** Called while no answer comes: what is waited for. */
   readonly onWait?: (text: string) => void;
@@ -22,38 +24,25 @@ export interface OperationEnd {
   readonly view: ClusterView;
 }
 
-/** Asks for the view within `budget` milliseconds. */
-export type Look = (budget: number) => Promise<ClusterView>;
-
-/** An answer that takes longer means that worker and server are away; the wait then ends as `transient`. */
-const LOOK_MS = 120_000;
-const FIRST_PAUSE_MS = 150;
-const LONGEST_PAUSE_MS = 1_000;
-const BACKOFF = 1.15;
-
-/** Looks until `decide` answers something else than undefined. */
-export async function lookUntil<T>(
-  look: Look,
+async function lookUntil<T>(
+  cluster: FollowedCluster,
   decide: (view: ClusterView) => T | undefined,
-  options: FollowOptions = {},
+  { onView, signal }: FollowOptions,
 ): Promise<T> {
-  for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * BACKOFF, LONGEST_PAUSE_MS)) {
-    options.signal?.throwIfAborted();
-    const view = await look(LOOK_MS);
-    options.onView?.(view);
-    const decided = decide(view);
-    if (decided !== undefined) return decided;
-    await sleep(pause, undefined, options.signal === undefined ? {} : { signal: options.signal });
-  }
+  const told = (view: ClusterView) => {
+    onView?.(view);
+    return decide(view);
+  };
+  return await followUntil(cluster, told, { signal });
 }
 
 export async function waitForOperation(
-  look: Look,
+  cluster: FollowedCluster,
   answer: Pick<CommandAnswer, 'operationId' | 'generation'>,
   options: FollowOptions = {},
 ): Promise<OperationEnd> {
   return await lookUntil(
-    look,
+    cluster,
     (view): OperationEnd | undefined => {
       if (answer.operationId === null) return { outcome: 'succeeded', operation: null, view };
       // Taken down and launched anew meanwhile: operation ids begin again.
@@ -76,13 +65,13 @@ function lifeIn(generation: string): string {
 }
 
 export async function waitForJob(
-  look: Look,
+  cluster: FollowedCluster,
   name: string,
   jobId: number,
   options: FollowOptions & { generation?: string } = {},
 ): Promise<JobRow> {
   return await lookUntil(
-    look,
+    cluster,
     (view) => {
       const job = findJob(view, name, jobId, options.generation);
       return isTerminalJob(job.status) ? job : undefined;

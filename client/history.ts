@@ -4,12 +4,12 @@
  */
 import { StyxError } from '../model/errors.ts';
 import { clusterWorkflowId } from '../model/identity.ts';
+import { mapLimited } from '../model/map-limited.ts';
 import { type Chain, chainOf, Reader } from './histories.ts';
 import { tellChild } from './history-children.ts';
 import { tellCluster } from './history-cluster.ts';
 import { stillRetrying } from './history-steps.ts';
 import type { Link } from './link.ts';
-import { mapLimited } from './pool.ts';
 
 export type HistoryKind =
   | 'launch'

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { WorkflowExecutionInfo } from '@temporalio/client';
-import { MEMO_KEY, QUERIES, SEARCH } from '../model/commands.ts';
+import { FILES_MEMO, MEMO_KEY, QUERIES, SEARCH } from '../model/commands.ts';
 import { foreignReason } from '../model/envelope.ts';
 import { StyxError } from '../model/errors.ts';
 import { type QueueView, queueId } from '../model/job-queue.ts';
@@ -25,24 +25,28 @@ import { newManagedJob } from '../model/managed-job-transition.ts';
 import { managedJobMemo } from '../model/managed-job-view.ts';
 import { PIPELINE_KIND, taskOf } from '../model/pipeline.ts';
 import type { PipelineMemo } from '../model/pipeline-view.ts';
+import { CLUSTER_QUEUE } from '../model/queues.ts';
 import type { WrittenTask } from '../model/task.ts';
 import { manifestsOf } from '../model/task-files.ts';
 import type { Timing } from '../model/timing.ts';
 import { closeSecrets } from '../system/secret-box.ts';
 import { onAllowedClouds } from './clouds.ts';
 import type { CommandOptions } from './clusters.ts';
-import { untilDecided } from './decided.ts';
 import { isNotFound, isUnanswered, toStyxError } from './errors.ts';
+import { followUntil, glanceAt, LOOK_MS } from './followed.ts';
 import type { Link } from './link.ts';
 import { didYouMean } from './names.ts';
+import { Pools } from './pools.ts';
 import { repeat } from './repeat.ts';
 import { withSnapshots } from './snapshots.ts';
-import { commonInput, submit } from './submit.ts';
+import { submit } from './submit.ts';
 
 export interface JobRequest {
   readonly task: WrittenTask;
   /** For people; see `resourcesText` of model. */
   readonly resourcesText: string;
+  /** It runs on a worker of this pool, which has to be there. */
+  readonly pool?: string;
   /** Default: EAGER_NEXT_REGION, and no restarts on errors. */
   readonly recovery?: RecoveryPolicy;
 }
@@ -59,8 +63,26 @@ export interface JobListOptions {
   readonly skipFinished?: boolean;
   readonly statuses?: readonly ManagedStatus[];
   readonly user?: string;
+  /** Those that this schedule started; an id of Temporal's. */
+  readonly schedule?: string;
   /** The newest; default: all. */
   readonly limit?: number;
+}
+
+/** Plain JSON, so that it can be the answer of an activity. */
+export interface ChildJob {
+  readonly type: typeof MANAGED_JOB_WORKFLOW;
+  /** The workflow that starts it may end before it. */
+  readonly options: ChildJobOptions & { readonly workflowId: string; readonly parentClosePolicy: 'ABANDON' };
+}
+
+interface ChildJobOptions {
+  readonly taskQueue: string;
+  readonly args: [ManagedJobInput];
+  readonly workflowIdReusePolicy: 'REJECT_DUPLICATE';
+  readonly memo: Record<string, unknown>;
+  readonly searchAttributes: Record<string, string[]>;
+  readonly staticSummary: string;
 }
 
 export interface JobsContext {
@@ -76,7 +98,8 @@ export interface JobsContext {
   readonly limits?: JobLimits;
 }
 
-const LOOK_MS = 120_000;
+const LIMITS: JobLimits = { launching: 16, running: 2_000 };
+const FENCE_MS = 5 * 60_000;
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 1_000;
 const BACKOFF = 1.15;
@@ -97,37 +120,60 @@ export class Jobs {
    * @throws invalid, transient
    */
   async launch(request: JobRequest, options: CommandOptions = {}): Promise<{ id: string }> {
-    const { link, home, allowedClouds = null } = this.#context;
-    const common = await commonInput(this.#context, options);
-    const allowed = await onAllowedClouds(request.task, allowedClouds);
-    const written = await withSnapshots(home, () => link.installation(), allowed, 'launch', options);
-    const input: ManagedJobInput = {
-      ...common,
-      task: { ...written, secrets: closeSecrets(link.keyring, written.secrets) },
-      resourcesText: request.resourcesText,
-      recovery: request.recovery ?? DEFAULT_RECOVERY,
-    };
+    const { input } = await this.#start(request, options);
     return await this.send(input, options);
   }
 
   /** Submits what is complete. @throws transient */
   async send(input: ManagedJobInput, options: CommandOptions): Promise<{ id: string }> {
-    const { link, workspace, user } = this.#context;
-    const id = managedJobId(workspace, input.requestId);
-    const submission = {
-      type: MANAGED_JOB_WORKFLOW,
-      id,
-      input,
-      memo: managedJobMemo(input, newManagedJob(input.submittedAt, input), input.submittedAt),
-      kind: JOB_KIND,
-      workspace,
-      user,
-      name: input.task.name,
-      manifests: manifestsOf(input.task),
-      summary: `Managed job ${input.task.name ?? ''}`.trim(),
-    };
-    await submit(link, submission, options);
+    const id = managedJobId(input.workspace, input.requestId);
+    await submit(this.#context.link, MANAGED_JOB_WORKFLOW, id, input, startOf(input), options);
     return { id };
+  }
+
+  /**
+   * What starts the job as a child of a workflow of your own, with its files and secrets as they are now. Give a request id that stays the same when
+   * this is tried again. @throws invalid
+   */
+  async child(request: JobRequest, options: CommandOptions & { requestId: string }): Promise<ChildJob> {
+    const { id: workflowId, input, start } = await this.#start(request, options);
+    return {
+      type: MANAGED_JOB_WORKFLOW,
+      options: { workflowId, args: [input], ...start, parentClosePolicy: 'ABANDON' },
+    };
+  }
+
+  async #start(request: JobRequest, options: CommandOptions) {
+    const requestId = options.requestId ?? randomUUID();
+    const problem = requestIdProblem(requestId);
+    if (problem !== null) throw new StyxError('invalid', `request id '${requestId}' ${problem}`);
+    const input = await this.input(request, requestId, options);
+    const start = { workflowIdReusePolicy: 'REJECT_DUPLICATE' as const, ...startOf(input) };
+    return { id: managedJobId(this.workspace, requestId), input, start };
+  }
+
+  /** Of a workflow that carries it out, with its files and secrets as they are now. @throws invalid, not-found, transient */
+  async input(request: JobRequest, requestId: string, options: CommandOptions = {}): Promise<ManagedJobInput> {
+    const { link, home, workspace, user, timing, allowedClouds = null, installConda = false } = this.#context;
+    if (request.pool !== undefined) await new Pools(this.#context).mustBe(request.pool);
+    const allowed = await onAllowedClouds(request.task, allowedClouds);
+    const written = await withSnapshots(home, () => link.installation(), allowed, 'launch', options);
+    return {
+      version: 1,
+      workspace,
+      requestId,
+      installation: await link.installation(),
+      user,
+      task: { ...written, secrets: closeSecrets(link.keyring, written.secrets) },
+      resourcesText: request.resourcesText,
+      ...(request.pool === undefined ? {} : { pool: request.pool }),
+      recovery: request.recovery ?? DEFAULT_RECOVERY,
+      limits: this.#context.limits ?? LIMITS,
+      fenceAfter: this.#context.fenceAfter ?? FENCE_MS,
+      conda: installConda,
+      submittedAt: Date.now(),
+      timing,
+    };
   }
 
   /** The workflow of a job that is given by its number, its name (of several the newest), or its id. @throws not-found */
@@ -179,9 +225,14 @@ export class Jobs {
   async until<T>(
     id: string,
     decide: (view: ManagedJobView) => T | undefined,
-    options: { signal?: AbortSignal; onView?: (view: ManagedJobView) => void } = {},
+    { signal, onView }: { signal?: AbortSignal; onView?: (view: ManagedJobView) => void } = {},
   ): Promise<T> {
-    return await untilDecided(this.#context.link, id, (one) => this.view(one), decide, options);
+    const glance = () => glanceAt(this.#context.link, id);
+    const told = (view: ManagedJobView) => {
+      onView?.(view);
+      return decide(view);
+    };
+    return await followUntil({ glance, look: () => this.view(id) }, told, { signal });
   }
 
   /** Waits for its end; with `gone` also until its machines are gone. */
@@ -229,10 +280,11 @@ export class Jobs {
 
   /** The newest first, without a worker; ended ones too while the server keeps them. */
   async list(options: JobListOptions = {}): Promise<JobSummary[]> {
-    const { skipFinished = false, statuses = [], user, limit = Number.POSITIVE_INFINITY } = options;
+    const { skipFinished = false, statuses = [], user, schedule, limit = Number.POSITIVE_INFINITY } = options;
     const parts = [
       ...(statuses.length === 0 ? [] : [`${SEARCH.status} IN (${statuses.map((status) => `'${status}'`).join(', ')})`]),
       ...(user === undefined ? [] : [`${SEARCH.user} = '${user.replaceAll("'", "''")}'`]),
+      ...(schedule === undefined ? [] : [`TemporalScheduledById = '${schedule}'`]),
     ];
     const found = (await this.#list(...parts)).flatMap((info) => whole(info) ?? []);
     return found
@@ -271,14 +323,37 @@ export class Jobs {
 }
 
 /** Of a job by itself, or of a pipeline: not of a task of one. */
-function whole(info: Pick<WorkflowExecutionInfo, 'workflowId' | 'memo'>): JobSummary | null {
+function whole(info: Pick<WorkflowExecutionInfo, 'workflowId' | 'memo' | 'startTime'>): JobSummary | null {
   return taskOf(info.workflowId) === null ? summaryOf(info) : null;
 }
 
-export function summaryOf(info: Pick<WorkflowExecutionInfo, 'workflowId' | 'memo'>): JobSummary | null {
+/** What its start says besides, so that a list shows it before a worker has seen it. */
+export function startOf(input: ManagedJobInput) {
+  const { workspace, user, task, submittedAt } = input;
+  const manifests = manifestsOf(task);
+  return {
+    taskQueue: CLUSTER_QUEUE,
+    memo: {
+      [MEMO_KEY]: managedJobMemo(input, newManagedJob(submittedAt, input), submittedAt),
+      ...(manifests.length === 0 ? {} : { [FILES_MEMO]: manifests }),
+    },
+    searchAttributes: {
+      [SEARCH.kind]: [JOB_KIND],
+      [SEARCH.workspace]: [workspace],
+      [SEARCH.user]: [user],
+      [SEARCH.status]: ['PENDING'],
+      ...(task.name === null ? {} : { [SEARCH.name]: [task.name] }),
+    },
+    staticSummary: `Managed job ${task.name ?? ''}`.trim(),
+  };
+}
+
+export function summaryOf(info: Pick<WorkflowExecutionInfo, 'workflowId' | 'memo' | 'startTime'>): JobSummary | null {
   const memo = info.memo?.[MEMO_KEY] as ManagedJobMemo | undefined;
   const [kind, workspace] = info.workflowId.split('/');
   if (kind !== 'job' || workspace === undefined) return null;
   if (memo === undefined || memo === null || foreignReason(memo) !== null) return null;
-  return { ...memo, id: info.workflowId, workspace };
+  // A schedule gives all its jobs the same memo; each writes its own once a worker has it.
+  const submittedAt = memo.submittedAt || info.startTime.getTime();
+  return { ...memo, submittedAt, id: info.workflowId, workspace };
 }

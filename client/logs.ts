@@ -2,12 +2,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ClusterView } from '../model/commands.ts';
 import { StyxError } from '../model/errors.ts';
-import { clusterWorkflowId, jobKey } from '../model/identity.ts';
+import { clusterWorkflowId, jobKey, numberOnNodes } from '../model/identity.ts';
 import { isTerminalJob, type JobRow } from '../model/job.ts';
 import type { NodeInfo } from '../model/machines.ts';
 import type { LogChunk, LogRequest, NodePool } from '../nodes/node.ts';
 import { Masker } from '../system/masking.ts';
-import { findJob, type Look, lookUntil } from './follow.ts';
+import { type FollowedCluster, findJob } from './follow.ts';
+import { followUntil } from './followed.ts';
 import { addressOf } from './login.ts';
 import { merge } from './merge.ts';
 
@@ -37,17 +38,20 @@ export interface LogPiece {
 export interface LogSource {
   readonly workspace: string;
   readonly name: string;
-  readonly look: Look;
+  readonly cluster: FollowedCluster;
   readonly pool: NodePool;
   readonly secret: Uint8Array;
   /** What is masked in the output of a job that has secrets. */
   readonly secretValues: (generation: string, jobId: number) => Promise<readonly string[]>;
+  /** `life` of a job's workflow, whatever its build; null while there is none. */
+  readonly lifeOfJob: (generation: string, jobId: number) => Promise<string | null>;
 }
 
 const DEFAULT_TAIL = 1_000;
 const LOOK_FIRST_MS = 400;
 const LOOK_MAX_MS = 3_000;
-const LOOK_BACKOFF = 1.05;
+/** A look that is one of many. */
+const REFRESH_MS = 10_000;
 const NOT_YET_MS = 150;
 /** After the job's end, for output that is still on its way; then the rest is read without following. */
 const LAST_WORDS_MS = 2_000;
@@ -71,15 +75,15 @@ export async function* jobLogs(source: LogSource, options: LogOptions): AsyncGen
   const follow = options.follow ?? true;
   const stop = new AbortController();
   const signal = options.signal === undefined ? stop.signal : AbortSignal.any([options.signal, stop.signal]);
-  const first = await source.look(10_000);
-  const jobId = pickJob(first, source.name, options.jobId).id;
+  let found: { readonly jobId: number; readonly generation: string } | undefined;
   const placed = (view: ClusterView) => {
-    const job = findJob(view, source.name, jobId, first.generation);
+    found ??= { jobId: pickJob(view, source.name, options.jobId).id, generation: view.generation };
+    const job = findJob(view, source.name, found.jobId, found.generation);
     if (job.allotment !== null || isTerminalJob(job.status) || !follow) return { view, job };
     options.onWait?.(waitText(view, job));
     return undefined;
   };
-  const { view, job } = await lookUntil(source.look, placed, { signal });
+  const { view, job } = await followUntil(source.cluster, placed, { signal });
   options.onWait?.(null);
   const { allotment } = job;
   if (allotment === null) return;
@@ -87,13 +91,13 @@ export async function* jobLogs(source: LogSource, options: LogOptions): AsyncGen
     .map((nodeRank, rank) => ({ rank, node: view.nodes.find((node) => node.rank === nodeRank) }))
     .filter(({ rank }) => options.rank === undefined || options.rank === rank);
   if (ranks.length === 0) {
-    throw new StyxError('not-found', `Job ${jobId} has ranks 0 to ${allotment.nodes.length - 1}, not ${options.rank}`);
+    throw new StyxError('not-found', `Job ${job.id} has ranks 0 to ${allotment.nodes.length - 1}, not ${options.rank}`);
   }
   const absent = ranks.find(({ node }) => node === undefined);
   if (absent !== undefined) {
     throw new StyxError(
       'not-found',
-      `Cluster '${source.name}' is ${view.status}, and the logs of job ${jobId} went with its machines`,
+      `Cluster '${source.name}' is ${view.status}, and the logs of job ${job.id} went with its machines`,
     );
   }
   const hidden = job.hasSecrets === true ? await source.secretValues(view.generation, job.id) : [];
@@ -140,13 +144,13 @@ function waitText(view: ClusterView, job: JobRow): string {
 /** What becomes of the job while its logs are read. */
 class JobWatch {
   readonly generation: string;
-  readonly key: string;
   readonly hasSetup: boolean;
   readonly hasRun: boolean;
   /** Aborts some time after the job's end. */
   readonly ended: AbortSignal;
   readonly #source: LogSource;
   #job: JobRow;
+  #life: Promise<string | undefined> | undefined;
   #view: ClusterView;
   #signal: AbortSignal;
 
@@ -156,7 +160,6 @@ class JobWatch {
     this.#view = view;
     this.#signal = signal;
     this.generation = view.generation;
-    this.key = jobKey(view.generation, job.id);
     this.hasSetup = job.hasSetup;
     this.hasRun = job.hasRun;
     const ended = new AbortController();
@@ -174,6 +177,20 @@ class JobWatch {
     return this.#job;
   }
 
+  /** What nodes know it by. It says so itself with its first word; until then its workflow's run is asked for. */
+  async key(): Promise<string> {
+    const { id, life, status } = this.#job;
+    if (life !== undefined || (status !== 'INIT' && status !== 'PENDING')) return this.#keyOf(life);
+    this.#life ??= this.#source.lifeOfJob(this.generation, id).then((found) => found ?? undefined);
+    const asked = await this.#life;
+    if (asked === undefined) this.#life = undefined;
+    return this.#keyOf(asked);
+  }
+
+  #keyOf(life: string | undefined): string {
+    return jobKey(this.generation, numberOnNodes(this.#job.id, life));
+  }
+
   /** The machines still stand as they did: their logs can be read. */
   stands(instanceId: string): boolean {
     const { entityStatus, generation, nodes } = this.#view;
@@ -182,22 +199,31 @@ class JobWatch {
   }
 
   async refresh(): Promise<void> {
-    const view = await this.#source.look(10_000).catch(() => null);
-    if (view === null) return;
+    const view = await this.#source.cluster.look(REFRESH_MS).catch(() => null);
+    if (view !== null) this.#take(view);
+  }
+
+  #take(view: ClusterView): void {
     this.#view = view;
     if (view.generation !== this.generation) return;
     this.#job = view.jobs.find(({ id }) => id === this.#job.id) ?? this.#job;
   }
 
+  /** Until the job has ended, or the cluster of its machines. A server that is away for long is no end. */
   async #poll(): Promise<void> {
-    for (
-      let pause = LOOK_FIRST_MS;
-      !isTerminalJob(this.#job.status);
-      pause = Math.min(pause * LOOK_BACKOFF, LOOK_MAX_MS)
-    ) {
-      await sleep(pause, undefined, { signal: this.#signal });
-      await this.refresh();
-      if (this.#view.generation !== this.generation || this.#view.entityStatus === 'TERMINATED') return;
+    const over = (view: ClusterView) => {
+      this.#take(view);
+      const gone = view.generation !== this.generation || view.entityStatus === 'TERMINATED';
+      return gone || isTerminalJob(this.#job.status) ? true : undefined;
+    };
+    const pace = { signal: this.#signal, firstPause: LOOK_FIRST_MS, longestPause: LOOK_MAX_MS };
+    for (;;) {
+      try {
+        await followUntil(this.#source.cluster, over, pace);
+        return;
+      } catch {
+        await sleep(LOOK_MAX_MS, undefined, { signal: this.#signal });
+      }
     }
   }
 }
@@ -305,7 +331,7 @@ class RankLog {
     const clusterId = clusterWorkflowId(workspace, name);
     const address = await addressOf(this.#node, secret, clusterId, this.#watch.generation);
     const node = await pool.node(address, this.#signal);
-    yield* node.logs({ ...request, jobKey: this.#watch.key, rank: this.#rank }, signal);
+    yield* node.logs({ ...request, jobKey: await this.#watch.key(), rank: this.#rank }, signal);
   }
 
   #gone(cause: StyxError): StyxError {

@@ -1,6 +1,6 @@
 /** Several managed jobs submitted as one: launched, looked at, waited for, and taken up again where they failed. */
 
-import { SEARCH } from '../model/commands.ts';
+import { FILES_MEMO, MEMO_KEY, SEARCH } from '../model/commands.ts';
 import { StyxError } from '../model/errors.ts';
 import { isManagedEnd, type ManagedJobInput, managedJobId } from '../model/managed-job.ts';
 import type { WrittenPipeline, WrittenPipelineTask } from '../model/parse-pipeline.ts';
@@ -16,20 +16,20 @@ import {
 } from '../model/pipeline.ts';
 import { newPipeline } from '../model/pipeline-transition.ts';
 import { pipelineMemo } from '../model/pipeline-view.ts';
+import { CLUSTER_QUEUE } from '../model/queues.ts';
 import { manifestsOf } from '../model/task-files.ts';
 import { homePaths } from '../system/home.ts';
 import { closeSecrets } from '../system/secret-box.ts';
 import { onAllowedClouds } from './clouds.ts';
 import type { CommandOptions } from './clusters.ts';
-import { untilDecided } from './decided.ts';
 import { isUnanswered } from './errors.ts';
+import { followUntil, glanceAt, LOOK_MS } from './followed.ts';
 import { type JobSummary, type Jobs, type JobsContext, summaryOf } from './jobs.ts';
 import { didYouMean } from './names.ts';
 import { repeat } from './repeat.ts';
 import { withSnapshots } from './snapshots.ts';
 import { commonInput, submit } from './submit.ts';
 
-const LOOK_MS = 120_000;
 /** Ids in one query. */
 const AT_ONCE = 50;
 
@@ -68,19 +68,23 @@ export class Pipelines {
   async #send(input: PipelineInput, options: CommandOptions): Promise<{ id: string }> {
     const { link, workspace, user } = this.#context;
     const id = managedJobId(workspace, input.requestId);
-    const submission = {
-      type: PIPELINE_WORKFLOW,
-      id,
-      input,
-      memo: pipelineMemo(input, newPipeline(input)),
-      kind: PIPELINE_KIND,
-      workspace,
-      user,
-      name: input.name,
-      manifests: [...new Set(input.tasks.flatMap(({ task }) => manifestsOf(task)))],
-      summary: `Managed jobs ${input.name ?? ''}`.trim(),
+    const manifests = [...new Set(input.tasks.flatMap(({ task }) => manifestsOf(task)))];
+    const start = {
+      taskQueue: CLUSTER_QUEUE,
+      memo: {
+        [MEMO_KEY]: pipelineMemo(input, newPipeline(input)),
+        ...(manifests.length === 0 ? {} : { [FILES_MEMO]: manifests }),
+      },
+      searchAttributes: {
+        [SEARCH.kind]: [PIPELINE_KIND],
+        [SEARCH.workspace]: [workspace],
+        [SEARCH.user]: [user],
+        [SEARCH.status]: ['PENDING'],
+        ...(input.name === null ? {} : { [SEARCH.name]: [input.name] }),
+      },
+      staticSummary: `Managed jobs ${input.name ?? ''}`.trim(),
     };
-    await submit(link, submission, options);
+    await submit(link, PIPELINE_WORKFLOW, id, input, start, options);
     return { id };
   }
 
@@ -102,7 +106,13 @@ export class Pipelines {
     decide: (view: PipelineView) => T | undefined,
     options: Waiting<PipelineView> = {},
   ): Promise<T> {
-    return await untilDecided(this.#context.link, id, (one) => this.view(one), decide, options);
+    const { signal, onView } = options;
+    const told = (view: PipelineView) => {
+      onView?.(view);
+      return decide(view);
+    };
+    const glance = () => glanceAt(this.#context.link, id);
+    return await followUntil({ glance, look: () => this.view(id) }, told, { signal });
   }
 
   /** Waits for its end; with `gone` also until nothing of it is left. */

@@ -1,34 +1,33 @@
 /** A cluster's Ray as its users reach it: whether it stands, its token, a tunnel to its dashboard. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { ClusterView } from '../model/commands.ts';
 import { StyxError } from '../model/errors.ts';
 import { clusterWorkflowId } from '../model/identity.ts';
 import type { ClusterRay } from '../model/ray.ts';
 import { installationSecret } from '../system/secret.ts';
 import type { Styx } from './connect.ts';
-import type { FollowOptions, Look } from './follow.ts';
+import type { FollowedCluster, FollowOptions } from './follow.ts';
+import { followUntil } from './followed.ts';
 import { addressOf } from './login.ts';
 
-const LOOK_MS = 500;
 const BUDGET_MS = 30_000;
 
 /** Null when the cluster has none (any more); else UP. @throws StyxError of its failure */
 export async function waitForRay(
-  look: Look,
+  cluster: FollowedCluster,
   wanted: 'up' | 'ended',
-  options: FollowOptions = {},
+  { signal, onWait }: FollowOptions = {},
 ): Promise<ClusterRay | null> {
-  for (;;) {
-    options.signal?.throwIfAborted();
-    const { name, ray = null, entityStatus } = await look(BUDGET_MS);
+  const decide = (view: ClusterView): ClusterRay | null | undefined => {
+    const { name, ray = null, entityStatus } = view;
     if (ray === null || (wanted === 'up' && ray.status === 'UP')) return ray;
     if (ray.status === 'FAILED') throw failed(name, ray);
     if (entityStatus === 'STOPPED' || entityStatus === 'TERMINATED') {
       throw new StyxError('aborted', `cluster '${name}' is ${entityStatus}`);
     }
-    options.onWait?.(rayDoing(ray));
-    await sleep(LOOK_MS, undefined, options.signal === undefined ? {} : { signal: options.signal });
-  }
+    onWait?.(rayDoing(ray));
+    return undefined;
+  };
+  return await followUntil<ClusterView, ClusterRay | null>(cluster, decide, { signal });
 }
 
 function rayDoing({ status, reason }: ClusterRay): string {

@@ -5,6 +5,7 @@
  */
 import type { CloudResource } from '../model/cloud-resource.ts';
 import type { StyxError } from '../model/errors.ts';
+import type { NoticeSource } from '../model/machine-notices.ts';
 import type { Instance, InstanceTypeOffer, Placement, PowerOff, ResourceRequest } from '../model/machines.ts';
 
 export interface Capabilities {
@@ -58,6 +59,8 @@ export type OpenedTargets = Readonly<Record<string, Readonly<Record<string, stri
 
 export interface Cloud {
   readonly name: string;
+  /** Others than Styx can stop and end its machines, so that stopped ones are looked at. */
+  readonly isShared: boolean;
   capabilities(): Promise<Capabilities>;
 
   /** Looks at credentials and rights without changing anything. */
@@ -134,6 +137,9 @@ export interface Cloud {
 
   /** How a node ends itself when nobody else can: what its agent is told to do. */
   powerOff(instance: Instance, action: 'stop' | 'terminate'): PowerOff;
+
+  /** Where a machine itself hears that it is taken back; null where no such thing is said. */
+  notices(placement: Pick<Placement, 'useSpot'>, instance: Instance): NoticeSource | null;
 
   /** The kind of a provider's own error. */
   classify(error: unknown): StyxError;

@@ -1,6 +1,7 @@
 /** What a transition asks its workflow to do, in order. Plain data; each is carried out by `workflows/cluster-effects.ts`. */
 import type { NewJob, OperationKind } from './cluster.ts';
 import type { AbandonJob, RunJob } from './commands.ts';
+import type { MachineNotice } from './machine-notices.ts';
 import type { NodeInfo, Placement, ResourceRequest } from './machines.ts';
 import type { RaySpec } from './ray.ts';
 import type { AutostopRule } from './task.ts';
@@ -42,7 +43,9 @@ export type Effect =
   | { readonly type: 'runJob'; readonly jobId: number; readonly run: RunJob }
   | { readonly type: 'cancelJob'; readonly jobId: number }
   /** The job's own workflow is gone: end what runs of it on these nodes. */
-  | { readonly type: 'reapJob'; readonly jobId: number; readonly nodes: readonly NodeInfo[] }
+  | { readonly type: 'reapJob'; readonly jobId: number; readonly nodes: readonly NodeInfo[]; readonly life?: string }
+  /** A machine of its is taken back: it ends, with the time that is left. */
+  | { readonly type: 'interruptJob'; readonly jobId: number; readonly notice: MachineNotice }
   | { readonly type: 'abandonJob'; readonly jobId: number; readonly end: AbandonJob };
 
 /** An effect with the making of the cluster that it belongs to. */

@@ -2,6 +2,7 @@
 import type { Operation } from './cluster.ts';
 import type { Draft } from './cluster-draft.ts';
 import { abandonJobs, admitJobs } from './cluster-jobs.ts';
+import { forgetNotices } from './cluster-notices.ts';
 import { begin, finish, newOperationId, next, retire, startWatching, stopWatching } from './cluster-operations.ts';
 import { rayOnNodes, startRay } from './cluster-ray.ts';
 import { allNodesGone, infraText, resourcesOf } from './cluster-state.ts';
@@ -45,6 +46,7 @@ function bringUpEnded(draft: Draft, operation: Operation, ended: Omit<OperationE
       upAt: now,
       cost: startCost(draft.state.cost, nodeHourly(placement) * placement.numNodes, now),
     });
+    forgetNotices(draft);
     draft.status('UP');
     finish(draft, operation, ended.outcome, ended.failure);
     admitJobs(draft);
@@ -95,6 +97,7 @@ function stopEnded(draft: Draft, operation: Operation, ended: Omit<OperationEnde
     const byItself = status === 'STOPPED' || (draft.state.nodes.length > 0 && allNodesGone(draft.state));
     const disks = placement === null ? 0 : disksHourly(placement);
     draft.set({ cost: keepDisks(cost, disks, draft.now), lost: [], sessions: 0 });
+    forgetNotices(draft);
     draft.status('STOPPED', byItself ? statusReason : byRule(operation, 'stopped', ''));
     if (placement === null) draft.set({ intents: [] });
     return;
@@ -141,6 +144,7 @@ function terminated(draft: Draft, reason: string): void {
     autostop: null,
     ...(draft.state.ray == null ? {} : { ray: null }),
   });
+  forgetNotices(draft);
   draft.status('TERMINATED', reason);
 }
 

@@ -1,6 +1,7 @@
 /** The jobs' part of a cluster's transitions: queueing, placing, following and ending them. */
 import type { NewJob } from './cluster.ts';
 import type { Draft } from './cluster-draft.ts';
+import { interruptedRanks } from './cluster-notices.ts';
 import { generation } from './cluster-state.ts';
 import type { JobChanged } from './commands.ts';
 import { type Allotment, isTerminalJob, JOB_TRANSITIONS, type JobRow, type JobStatus } from './job.ts';
@@ -87,7 +88,8 @@ export function jobsCrashed(draft: Draft, ids: readonly number[]): void {
     if (isTerminalJob(job.status) || !ids.includes(job.id)) continue;
     const ranks = job.allotment?.nodes ?? [];
     const nodes = draft.state.nodes.filter((node) => ranks.includes(node.rank));
-    if (nodes.length > 0) draft.effect({ type: 'reapJob', jobId: job.id, nodes });
+    const life = job.life === undefined ? {} : { life: job.life };
+    if (nodes.length > 0) draft.effect({ type: 'reapJob', jobId: job.id, nodes, ...life });
     endJob(draft, job, 'FAILED_DRIVER', "the job's workflow was ended from outside");
   }
 }
@@ -95,6 +97,8 @@ export function jobsCrashed(draft: Draft, ids: readonly number[]): void {
 export function jobChanged(draft: Draft, change: JobChanged): void {
   if (change.generation !== generation(draft.state)) return;
   const job = draft.state.jobs.find((row) => row.id === change.jobId);
+  if (job !== undefined && job.life === undefined && change.life !== undefined)
+    setJob(draft, job.id, { life: change.life });
   if (job === undefined || !JOB_TRANSITIONS[job.status].includes(change.status)) return;
   if (isTerminalJob(change.status)) {
     endJob(draft, job, change.status, change.reason);
@@ -106,7 +110,8 @@ export function jobChanged(draft: Draft, change: JobChanged): void {
 }
 
 function nodesForQueue(draft: Draft) {
-  const lost = new Set(draft.state.lost.map((node) => node.rank));
+  const lost = interruptedRanks(draft.state);
+  for (const { rank } of draft.state.lost) lost.add(rank);
   return draft.state.nodes
     .filter((node) => !lost.has(node.rank))
     .map(({ rank, cpus, gpus, memory }) => ({ rank, cpus, gpus, memory }));
@@ -162,7 +167,7 @@ export function runQueue(draft: Draft): void {
   if (placement === null || !draft.state.jobs.some((job) => !isTerminalJob(job.status) && job.allotment === null))
     return;
   const decided = plan(draft);
-  if (draft.state.lost.length === 0) {
+  if (nodesForQueue(draft).length === draft.state.nodes.length) {
     for (const { id, reason } of decided.impossible) {
       abandonJobs(draft, 'FAILED_DRIVER', reason, { which: (job) => job.id === id });
     }

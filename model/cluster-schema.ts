@@ -158,6 +158,7 @@ const job = z.object({
   hasRun: z.boolean(),
   resources: z.string(),
   allotment: z.object({ nodes: z.array(z.number()), gpus: z.array(z.array(z.number())) }).nullable(),
+  life: z.string().exactOptional(),
   exitCodes: z.array(z.number().nullable()).nullable(),
   outputs: z.record(z.string(), z.string()).exactOptional(),
 });
@@ -215,6 +216,9 @@ const clusterState = z.object({
   lastJobEndedAt: z.number(),
   lastSubmitAt: z.number(),
   lost: z.array(z.object({ rank: z.number(), since: z.number(), reason: z.string(), gone: z.boolean() })),
+  notices: z
+    .array(z.object({ rank: z.number(), kind: z.enum(['interruption', 'rebalance']), at: z.number() }))
+    .exactOptional(),
   stood: z.object({ resources: z.string(), infra: z.string() }).nullable().exactOptional(),
   cost: z.object({
     accrued: z.number(),
@@ -243,6 +247,16 @@ const clusterState = z.object({
     .exactOptional(),
   rays: z.number().exactOptional(),
   requests: z.array(z.object({ id: z.string(), answer })),
+  guests: z
+    .array(
+      z.object({
+        workflowId: z.string(),
+        copy: z.number(),
+        jobId: z.number().nullable(),
+        refused: failure.nullable(),
+      }),
+    )
+    .exactOptional(),
 }) satisfies z.ZodType<ClusterState>;
 
 /** @throws ZodError when the state was not written by this version's schema */

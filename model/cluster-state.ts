@@ -3,6 +3,7 @@ import { REMEMBERED_JOBS, REMEMBERED_OPERATIONS, REMEMBERED_REQUESTS, REMEMBERED
 import type { Claims } from './cloud-resource.ts';
 import { type ClusterState, displayStatus } from './cluster.ts';
 import { budgetNotice, budgetView } from './cluster-budget.ts';
+import { warning } from './cluster-notices.ts';
 import type { ClusterInput, ClusterMemo, ClusterView } from './commands.ts';
 import { costAt, hourlyNow } from './cost.ts';
 import { generationOf } from './identity.ts';
@@ -66,7 +67,8 @@ export function generation(state: Pick<ClusterState, 'life' | 'n'>): string {
 
 /** Forgets what the budgets say may be forgotten: the oldest finished jobs, operations, tries and answers. */
 export function compact(state: ClusterState): ClusterState {
-  const ended = state.jobs.filter((job) => isTerminalJob(job.status));
+  const held = new Set(state.guests?.map(({ jobId }) => jobId) ?? []);
+  const ended = state.jobs.filter((job) => isTerminalJob(job.status) && !held.has(job.id));
   const forget = new Set(
     ended
       .toSorted((a, b) => (a.endedAt ?? 0) - (b.endedAt ?? 0) || a.id - b.id)
@@ -133,7 +135,7 @@ export function clusterView(
     status: displayStatus(state),
     entityStatus: state.status,
     statusSince: state.statusSince,
-    statusReason: state.statusReason || budgetNotice(state),
+    statusReason: state.statusReason || budgetNotice(state) || warning(state),
     launchedAt: state.launchedAt,
     lastUse: state.lastUse,
     resources: resourcesOf(state),
@@ -152,6 +154,7 @@ export function clusterView(
     autostopDueAt: clusterIdleness(state, context.timing, context.now).dueAt,
     sessions: state.sessions,
     lost: state.lost,
+    ...(state.notices === undefined ? {} : { notices: state.notices }),
     costPerHour: hourlyNow(state.cost),
     costSoFar: costAt(state.cost, context.now),
     ...budgetView(state),

@@ -8,26 +8,20 @@ import { budgetProblem, budgetToActOn, exceededBudget } from './cluster-budget.t
 import { disposition, refusal } from './cluster-commands.ts';
 import { Draft } from './cluster-draft.ts';
 import type { QueuedEffect } from './cluster-effects.ts';
+import { end, join } from './cluster-ending.ts';
 import { dutyEnded, operationCrashed, operationEnded } from './cluster-endings.ts';
 import { misfit, toComeFor } from './cluster-fit.ts';
-import {
-  abandonJobs,
-  endJob,
-  jobChanged,
-  jobsCrashed,
-  numberJob,
-  runQueue,
-  submitJob,
-  waitReasons,
-} from './cluster-jobs.ts';
-import { changeAutostop, enqueue, newOperationId, next, preempt, watchEnded } from './cluster-operations.ts';
+import { endJob, jobChanged, jobsCrashed, numberJob, runQueue, submitJob, waitReasons } from './cluster-jobs.ts';
+import { machinesMissing, observed } from './cluster-nodes.ts';
+import { changeAutostop, enqueue, newOperationId, watchEnded } from './cluster-operations.ts';
 import { endRay, rayChanged, rayCrashed, rayEndedWord, rayProblem, wantRay } from './cluster-ray.ts';
-import { allNodesGone, compact, generation, infraText } from './cluster-state.ts';
+import { compact, generation, infraText } from './cluster-state.ts';
 import type {
   CommandAnswer,
   CommandKind,
   CommandPayloads,
   JobChanged,
+  MachinesMissing,
   Observed,
   OperationEnded,
   PlacementFailedSignal,
@@ -38,10 +32,8 @@ import type {
   RayEnded,
   WatchEnded,
 } from './commands.ts';
-import { keepDisks, stopCost } from './cost.ts';
 import { assertNever, type Failure } from './errors.ts';
 import { isTerminalJob } from './job.ts';
-import { disksHourly } from './machines.ts';
 import type { RayRequest } from './ray.ts';
 import type { AutostopRule } from './task.ts';
 import { filesProblem } from './task-files.ts';
@@ -57,6 +49,7 @@ export type ClusterEvent =
   | ({ readonly type: 'jobChanged' } & JobChanged)
   | ({ readonly type: 'watchEnded' } & WatchEnded)
   | ({ readonly type: 'observed' } & Observed)
+  | ({ readonly type: 'machinesMissing' } & MachinesMissing)
   | ({ readonly type: 'rayChanged' } & RayChanged)
   | ({ readonly type: 'rayEnded' } & RayEnded)
   /** Children found closed without a word. */
@@ -215,26 +208,6 @@ function applyTo(draft: Draft, command: Command): Partial<CommandAnswer> {
   }
 }
 
-/** Answers with the operation that does it already. */
-function join(draft: Draft): Partial<CommandAnswer> {
-  return joined(draft.state.waiting.at(-1)?.opId ?? draft.state.operation?.id ?? null);
-}
-
-function joined(opId: string | null): Partial<CommandAnswer> {
-  return { operationId: opId, note: `${opId ?? 'That'} is doing that already.` };
-}
-
-function end(draft: Draft, kind: 'stop' | 'down', auto: boolean, why?: string): Partial<CommandAnswer> {
-  const what = disposition(draft.state, kind);
-  if (what === 'noop') return { note: `Cluster '${draft.state.name}' is stopped already.` };
-  if (what === 'join') return join(draft);
-  const same = what === 'preempt' ? preempt(draft, kind) : null;
-  if (same !== null) return joined(same);
-  const opId = newOperationId(draft, kind);
-  enqueue(draft, { kind, opId, auto, ...(why === undefined ? {} : { why }) });
-  return { operationId: opId };
-}
-
 function cancel(draft: Draft, ids: readonly number[] | null): Partial<CommandAnswer> {
   const jobs = draft.state.jobs.filter((job) => !isTerminalJob(job.status) && (ids === null || ids.includes(job.id)));
   for (const job of jobs) {
@@ -290,6 +263,8 @@ function applyEventTo(draft: Draft, event: ClusterEvent): void {
       return watchEnded(draft, event.child);
     case 'observed':
       return observed(draft, event);
+    case 'machinesMissing':
+      return machinesMissing(draft, event);
     case 'rayChanged':
       return rayChanged(draft, event);
     case 'rayEnded':
@@ -331,52 +306,6 @@ function placing(draft: Draft, { placement, opId }: PlacingSignal): void {
   if (operation === null || operation.id !== opId) return;
   const progress = `creating ${placement.numNodes}x ${placement.instanceType} in ${infraText(placement)}`;
   draft.set({ operation: { ...operation, progress, progressSince: draft.now } });
-}
-
-function observed(draft: Draft, event: Observed): void {
-  const { watch } = draft.state;
-  if (watch === null || watch.stopping || watch.child !== event.child) return;
-  if (event.sessions !== undefined && event.sessions !== draft.state.sessions) {
-    draft.set({
-      sessions: event.sessions,
-      lastSessionEndedAt: event.sessions === 0 ? draft.now : draft.state.lastSessionEndedAt,
-    });
-  }
-  if (draft.state.operation !== null) return;
-  if (event.unreachable !== undefined) {
-    const gone = draft.state.lost.filter((node) => node.gone);
-    const known = new Map(draft.state.lost.map((node) => [node.rank, node]));
-    const silent = event.unreachable
-      .filter(({ rank }) => !gone.some((node) => node.rank === rank))
-      .map(({ rank, reason }) => ({ rank, reason, since: known.get(rank)?.since ?? event.at, gone: false }));
-    draft.set({ lost: [...gone, ...silent] });
-  }
-  if (event.gone !== undefined && event.gone.length > 0) nodesGone(draft, event.gone, event.at);
-  if (draft.state.operation !== null || (draft.state.status !== 'UP' && draft.state.status !== 'UNHEALTHY')) return;
-  const [first] = draft.state.lost;
-  if (first === undefined) draft.status('UP');
-  else draft.status('UNHEALTHY', `node ${first.rank}: ${first.reason}`);
-}
-
-function nodesGone(draft: Draft, gone: NonNullable<Observed['gone']>, at: number): void {
-  const ranks = new Set(gone.map(({ rank }) => rank));
-  const others = draft.state.lost.filter((node) => !ranks.has(node.rank));
-  const lost = gone.map(({ rank, state, reason }) => ({ rank, since: at, reason: `${state}: ${reason}`, gone: true }));
-  draft.set({ lost: [...others, ...lost] });
-  const all = allNodesGone(draft.state);
-  const reason = gone[0]?.reason ?? '';
-  abandonJobs(draft, 'FAILED_DRIVER', `node ${gone[0]?.rank} is gone (${reason})`, {
-    killRest: !all,
-    which: (job) => all || (job.allotment?.nodes.some((rank) => ranks.has(rank)) ?? false),
-  });
-  if (!all) return;
-  const kind = gone.every(({ state }) => state === 'stopped') ? 'stop' : 'down';
-  const { placement, cost } = draft.state;
-  const disks = placement === null ? 0 : disksHourly(placement);
-  draft.set({ cost: kind === 'stop' ? keepDisks(cost, disks, at) : stopCost(cost, at) });
-  draft.status(draft.state.status, reason);
-  end(draft, kind, false);
-  next(draft);
 }
 
 /** Why each waiting job waits, by job id. */

@@ -6,6 +6,7 @@ import type { Cost } from './cost.ts';
 import type { Budget, ClusterBudget, Spending } from './cost-budget.ts';
 import type { Failure } from './errors.ts';
 import type { JobRow } from './job.ts';
+import type { MachineNotice } from './machine-notices.ts';
 import type { NodeInfo, Placement, ResourceRequest } from './machines.ts';
 import type { ClusterRay, RayRequest } from './ray.ts';
 import type { AutostopRule, Task } from './task.ts';
@@ -87,6 +88,15 @@ export type Waiting =
   | { readonly kind: 'stop'; readonly opId: string; readonly auto: boolean; readonly why?: string }
   | { readonly kind: 'down'; readonly opId: string; readonly auto: boolean; readonly why?: string };
 
+/** A job that another workflow gave to a cluster of a pool; it is remembered until that one leaves. */
+export interface Guest {
+  readonly workflowId: string;
+  readonly copy: number;
+  /** Null: it was refused, or cancelled before it came. */
+  readonly jobId: number | null;
+  readonly refused: Failure | null;
+}
+
 /** A job that has a number but no workflow yet. */
 export interface NewJob {
   readonly id: number;
@@ -94,6 +104,8 @@ export interface NewJob {
   readonly withSetup: boolean;
   readonly user: string;
   readonly submittedAt: number;
+  /** In place of the id that it would have. */
+  readonly taskId?: string;
 }
 
 /** What the cluster was launched for; later launches on it must fit into this. */
@@ -177,6 +189,8 @@ export interface ClusterState {
   readonly lastSubmitAt: number;
   /** Nodes that do not answer (`gone: false`) or that the cloud says are stopped or terminated. */
   readonly lost: readonly LostNode[];
+  /** What its cloud said ahead of taking machines back; absent: nothing. */
+  readonly notices?: readonly MachineNotice[];
   /** Over all generations. */
   readonly cost: Cost;
   /** Of `cost`, what older generations had spent. */
@@ -189,6 +203,8 @@ export interface ClusterState {
   /** What stood before it was all taken down, for people. */
   readonly stood?: { readonly resources: string; readonly infra: string } | null;
   readonly requests: readonly RememberedRequest[];
+  /** Absent: there never was one. */
+  readonly guests?: readonly Guest[];
 }
 
 export function displayStatus(state: Pick<ClusterState, 'status' | 'operation'>): DisplayStatus {

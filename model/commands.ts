@@ -7,6 +7,7 @@ import type { Cost } from './cost.ts';
 import type { BudgetView } from './cost-budget.ts';
 import type { Failure } from './errors.ts';
 import type { Allotment, JobRow, JobStatus } from './job.ts';
+import type { MachineNotice } from './machine-notices.ts';
 import type { NodeInfo, Placement } from './machines.ts';
 import type { Outputs } from './outputs.ts';
 import type { ClusterOwner } from './owned-cluster.ts';
@@ -134,6 +135,8 @@ export interface ClusterView {
   readonly autostopDueAt: number | null;
   readonly sessions: number;
   readonly lost: readonly LostNode[];
+  /** What its cloud said ahead of taking machines back; absent: nothing. */
+  readonly notices?: readonly MachineNotice[];
   readonly costPerHour: number;
   readonly costSoFar: number;
   readonly budget?: BudgetView;
@@ -215,6 +218,8 @@ export const SIGNALS = {
   jobChanged: 'jobChanged',
   watchEnded: 'watchEnded',
   observed: 'observed',
+  /** A worker: machines of a stopped cluster are gone. */
+  machinesMissing: 'machinesMissing',
   rayChanged: 'rayChanged',
   rayEnded: 'rayEnded',
 } as const;
@@ -262,6 +267,8 @@ export interface JobChanged {
   readonly exitCodes: readonly (number | null)[] | null;
   /** Of a job that SUCCEEDED; absent: it wrote none. */
   readonly outputs?: Outputs;
+  /** Of its workflow's first run. Absent: nodes know the job by its number alone. */
+  readonly life?: string;
 }
 
 export interface WatchEnded {
@@ -301,6 +308,15 @@ export interface Observed {
     readonly state: 'stopped' | 'terminated';
     readonly reason: string;
   }[];
+  /** What the cloud said ahead; those of before stay. */
+  readonly notices?: readonly MachineNotice[];
+}
+
+/** Of a cluster that is stopped. */
+export interface MachinesMissing {
+  readonly generation: string;
+  readonly at: number;
+  readonly gone: NonNullable<Observed['gone']>;
 }
 
 /** What a process on a node is of: a job's setup or run, or a service that serves jobs. */
@@ -312,6 +328,7 @@ export const JOB_SIGNALS = {
   cancel: 'cancel',
   abandon: 'abandon',
   rankEnded: 'rankEnded',
+  interrupt: 'interrupt',
 } as const;
 
 /** The cluster gives the job its place. */
@@ -334,10 +351,14 @@ export interface AbandonJob {
 }
 
 export interface RankEnded {
+  /** What it was a process of: an owner's number may have been another's. Absent in what older builds send. */
+  readonly jobKey?: string;
   readonly phase: ProcessPhase;
   readonly rank: number;
   readonly exitCode: number;
   readonly lost: boolean;
+  /** It was told to end because the cloud takes the machine back then: what it exited with says nothing. Milliseconds since the epoch. */
+  readonly interrupted?: number;
   /** Milliseconds since the epoch. */
   readonly endedAt: number;
   /** Of rank 0 of a run that ended with 0: what it wrote for others; see model/outputs.ts. */

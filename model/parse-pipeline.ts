@@ -1,6 +1,5 @@
 /** A task file to what `styx jobs launch` submits: one managed job, or several as a pipeline. */
 import { jsonBytes } from './budgets.ts';
-import { recoveryOf } from './executable.ts';
 import type { RecoveryPolicy } from './job-recovery.ts';
 import { carriedOut, parseJob, readText, type WrittenJob } from './parse-task.ts';
 import { ancestors, type Execution, MAX_TASKS, PIPELINE_BYTES, type TaskRules } from './pipeline.ts';
@@ -58,10 +57,10 @@ export function parseSubmission(text: string, options: Options): WrittenSubmissi
     const root = read.roots[index] ?? null;
     const changed = { ...overrides.apply(spec, problems), name: rules[index]?.name ?? null };
     try {
-      const { task } = carriedOut(changed, { file, root, overrides, problems: [], use: 'pipeline' });
+      const { task, recovery } = carriedOut(changed, { file, root, overrides, problems: [], use: 'pipeline' });
       const rule = rules[index];
       if (rule === undefined) return null;
-      return { ...rule, task, recovery: recoveryOf(changed), resourcesText: resourcesText(task) };
+      return { ...rule, task, recovery, resourcesText: resourcesText(task) };
     } catch (error) {
       if (!(error instanceof TaskError)) throw error;
       problems.push(...error.problems);

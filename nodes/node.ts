@@ -4,6 +4,7 @@
  * Every call throws StyxError `unreachable` when the node cannot be talked to, which says nothing about whether it exists.
  */
 import type { ProcessPhase } from '../model/commands.ts';
+import type { MachineNotice, NoticeSource } from '../model/machine-notices.ts';
 import type { PowerOff } from '../model/machines.ts';
 import type { RunOptions, RunResult } from './run.ts';
 
@@ -53,6 +54,8 @@ export interface ProcessState {
   readonly exitCode: number | null;
   readonly lost: boolean;
   readonly cancelled: boolean;
+  /** It was told to end because the cloud takes the machine back then, Unix seconds. Absent in what an older agent says. */
+  readonly interrupted?: number | null;
   /** Unix seconds. */
   readonly startedAt: number;
   readonly endedAt: number | null;
@@ -70,7 +73,9 @@ export type AgentEvent =
       readonly type: 'power-off';
       readonly action: 'stop' | 'terminate';
       readonly reason: string;
-    };
+    }
+  /** The cloud said that it takes the machine back, or may soon; `at` in Unix seconds. Its jobs are told to end at an interruption. */
+  | { readonly seq: number; readonly type: 'notice'; readonly kind: MachineNotice['kind']; readonly at: number };
 
 /** What a node may do by itself when nobody talks to it any more. All times are milliseconds. */
 export interface Lease {
@@ -84,6 +89,8 @@ export interface Lease {
   readonly deadman: { readonly after: number; readonly powerOff: PowerOff } | null;
   /** Contact counts as lost after this silence; only then does the agent act. */
   readonly contactLost: number;
+  /** Where the machine hears that it is taken back; null: nowhere. Its jobs are told to end then, whoever else lives. */
+  readonly notices: NoticeSource | null;
 }
 
 export interface NodeStats {

@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util';
 import { Client } from '@temporalio/client';
 import { NativeConnection } from '@temporalio/worker';
 import type { HostContext } from '../activities/context.ts';
+import { cloudNamed } from '../clouds/registry.ts';
 import { ERROR_POLICIES, StyxError } from '../model/errors.ts';
 import { loadConfig } from '../system/config.ts';
 import { ensurePrivateDir, styxHome, writeAtomically } from '../system/home.ts';
@@ -20,6 +21,7 @@ import { ensureNamespace, type NamespaceInfo } from './namespace.ts';
 import type { CodecRule } from './payload-codec.ts';
 import { type Periodic, periodically } from './periodic.ts';
 import { sealedClient } from './sealing.ts';
+import { LOOK_EVERY_MS, StoppedClusters } from './stopped-clusters.ts';
 import { SWEEP_EVERY_MS, startSweep } from './sweeps.ts';
 import { type ActivityMaps, createWorkers } from './worker.ts';
 
@@ -92,6 +94,7 @@ async function work(code: WorkerCode, log: Log): Promise<void> {
   const warn = (message: string) => log.warn(message);
   const { installation } = info;
   const { workflow } = client;
+  const stopped = new StoppedClusters(client, installation, cloudNamed);
   const besides: readonly Periodic[] = [
     {
       failure: 'old files could not be taken out of the store',
@@ -104,6 +107,12 @@ async function work(code: WorkerCode, log: Log): Promise<void> {
       first: SWEEP_EVERY_MS,
       every: SWEEP_EVERY_MS,
       work: () => startSweep(workflow, installation),
+    },
+    {
+      failure: 'the machines of stopped clusters could not be looked at',
+      first: LOOK_EVERY_MS,
+      every: LOOK_EVERY_MS,
+      work: () => stopped.look(),
     },
   ];
   const tidying = besides.map((one) => periodically(one, stop.signal, warn));

@@ -1,8 +1,8 @@
 /** One phase of a job on all its nodes: started as a gang, followed, ended early when one rank fails or somebody says so. */
-import { CancellationScope, condition, workflowInfo } from '@temporalio/workflow';
-import type { JobRef } from '../activities/types.ts';
+import { CancellationScope, condition } from '@temporalio/workflow';
 import type { RunJob } from '../model/commands.ts';
 import type { Failure } from '../model/errors.ts';
+import { graceUntil, interruptedReason, type MachineNotice } from '../model/machine-notices.ts';
 import { failureOf } from './failures.ts';
 import type { JobInput } from './job.ts';
 import type { JobEnd, JobProgress, Phase, RankEnd } from './job-progress.ts';
@@ -17,22 +17,15 @@ interface PhaseRun {
   readonly deadline: number | null;
 }
 
-function ref(input: JobInput): JobRef {
-  return {
-    cluster: input.cluster,
-    jobId: input.jobId,
-    taskId: input.taskId,
-    owner: workflowInfo().workflowId,
-    user: input.user,
-  };
-}
-
 /** Null when every rank ended with 0, else how the job ends. */
 export async function runPhase(it: PhaseRun): Promise<JobEnd | null> {
   const { progress, phase, deadline, input } = it;
   const count = it.run.nodes.length;
   const settled = () =>
-    progress.interrupted() || progress.allEnded(phase, count) || progress.failed(phase, count) !== null;
+    progress.interrupted() ||
+    progress.notice !== null ||
+    progress.allEnded(phase, count) ||
+    progress.failed(phase, count) !== null;
   const late = () => deadline !== null && Date.now() >= deadline;
   // A start answers how each rank stands, whoever asks how often: the first time it starts, later it looks.
   while (!settled() && !late()) {
@@ -48,7 +41,7 @@ export async function runPhase(it: PhaseRun): Promise<JobEnd | null> {
   if (progress.abandoned !== null) return early(input, progress);
   const failed = progress.failed(phase, count);
   if (failed === null && progress.allEnded(phase, count)) return null;
-  const why = progress.cancelled ? 'cancelled' : failed === null ? 'late' : failed;
+  const why = progress.cancelled ? 'cancelled' : (failed ?? 'late');
   await endEverywhere(it, { insist: true });
   if (progress.abandoned !== null) return early(input, progress);
   return verdict(it, why);
@@ -57,6 +50,9 @@ export async function runPhase(it: PhaseRun): Promise<JobEnd | null> {
 function verdict(it: PhaseRun, why: 'cancelled' | 'late' | RankEnd): JobEnd {
   const exitCodes = it.progress.codes(it.phase, it.run.nodes.length);
   if (why === 'cancelled') return { status: 'CANCELLED', reason: null, exitCodes };
+  // Also of what failed, or took too long, because others had to end.
+  const notice = it.progress.notice ?? (why === 'late' ? null : noticeOf(it, why));
+  if (notice !== null) return { status: 'FAILED_DRIVER', reason: interruptedReason(notice), exitCodes };
   if (why === 'late') {
     return {
       status: 'FAILED',
@@ -71,6 +67,13 @@ function verdict(it: PhaseRun, why: 'cancelled' | 'late' | RankEnd): JobEnd {
   return { status, reason: `rank ${why.rank} exited with ${why.exitCode ?? 'no exit code'}`, exitCodes };
 }
 
+/** The node said so before its cluster did. */
+function noticeOf(it: PhaseRun, { rank, interrupted }: RankEnd): MachineNotice | null {
+  const node = it.run.nodes[rank];
+  if (interrupted === null || node === undefined) return null;
+  return { rank: node.rank, kind: 'interruption', at: interrupted };
+}
+
 /** Null when all ranks were started or are known; given up early when the job is interrupted. */
 async function startOrLook(it: PhaseRun): Promise<Failure | null> {
   const { input, progress, run, phase } = it;
@@ -81,7 +84,7 @@ async function startOrLook(it: PhaseRun): Promise<Failure | null> {
   const asking = scope
     .run(() =>
       step(input.timing, `${what} job ${input.jobId} on ${run.nodes.length} nodes`).startPhase({
-        job: ref(input),
+        job: progress.job,
         phase,
         task: input.task,
         run,
@@ -117,8 +120,10 @@ export async function early(input: JobInput, progress: JobProgress): Promise<Job
 /** Ends what runs of the job. With `insist` until every node has answered, unless the machines go away. */
 async function endEverywhere(it: PhaseRun, options: { insist: boolean }): Promise<void> {
   const { input, progress, run, phase } = it;
-  const { cluster, jobId, timing } = input;
+  const { jobId, timing } = input;
   const count = run.nodes.length;
+  const { notice, cancelled } = progress;
+  const graceMs = notice === null || cancelled ? timing.killGrace : graceUntil(notice.at, Date.now());
   let answered = 0;
   const scope = new CancellationScope();
   const ending = scope.run(() =>
@@ -126,9 +131,9 @@ async function endEverywhere(it: PhaseRun, options: { insist: boolean }): Promis
       run.nodes.map(async (node, rank) => {
         try {
           const found = await step(timing, `end job ${jobId} on node ${node.rank}`).cancelJob({
-            job: { cluster, jobId },
+            job: progress.job,
             node,
-            graceMs: timing.killGrace,
+            graceMs,
           });
           for (const process of found) progress.record(process.phase, process);
           if (!found.some((process) => process.phase === phase && process.rank === rank)) {
@@ -147,7 +152,7 @@ async function endEverywhere(it: PhaseRun, options: { insist: boolean }): Promis
   if (answered < count) scope.cancel();
   await ending.catch(() => undefined);
   if (options.insist) {
-    const grace = timing.killGrace + timing.heartbeatTimeout * 3;
+    const grace = graceMs + timing.heartbeatTimeout * 3;
     await condition(() => progress.allEnded(phase, count) || over(), grace, { summary: 'last exits' });
   }
 }

@@ -1,8 +1,10 @@
 /** What a job's workflow knows of it: signals, and the ranks' exits from whichever source came first. */
-import type { RankState } from '../activities/types.ts';
+import type { JobRef, RankState } from '../activities/types.ts';
 import type { AbandonJob, ProcessPhase, RankEnded, RunJob } from '../model/commands.ts';
+import { jobKey } from '../model/identity.ts';
 import type { JobStatus } from '../model/job.ts';
 import type { Outputs } from '../model/outputs.ts';
+import type { MachineNotice } from '../model/machine-notices.ts';
 
 export type Phase = 'setup' | 'run';
 
@@ -18,32 +20,51 @@ export interface RankEnd {
   /** Null: it never started, and never will. */
   readonly exitCode: number | null;
   readonly lost: boolean;
+  /** Its machine was to be taken then, and it was told to end. */
+  readonly interrupted: number | null;
 }
 
 export class JobProgress {
+  /** As its steps know it. */
+  readonly job: JobRef;
+  /** Its part of the job's key; undefined: nodes know the job by its number alone. */
+  readonly life: string | undefined;
   run: RunJob | null = null;
   cancelled = false;
   abandoned: AbandonJob | null = null;
   /** What its run wrote for others. */
   output = '';
+  /** A machine of its is taken back. */
+  notice: MachineNotice | null = null;
   private readonly ends = new Map<string, RankEnd>();
+
+  constructor(job: JobRef, life: string | undefined) {
+    this.job = job;
+    this.life = life;
+  }
 
   interrupted(): boolean {
     return this.cancelled || this.abandoned !== null;
   }
 
+  /** A watch's word. What it says of another job that had this one's number means nothing. */
+  told(ended: RankEnded): void {
+    const key = jobKey(this.job.cluster.generation, this.job.jobId);
+    if ((ended.jobKey ?? key) === key) this.record(ended.phase, ended);
+  }
+
   record(phase: ProcessPhase, state: RankState | RankEnded): void {
     if (state.exitCode === null) return;
     const key = `${phase}/${state.rank}`;
-    const { rank, exitCode, lost, output } = state;
+    const { rank, exitCode, lost, interrupted = null, output } = state;
     if (phase === 'run' && rank === 0 && output !== undefined) this.output = output;
-    if (this.ends.get(key)?.exitCode == null) this.ends.set(key, { rank, exitCode, lost });
+    if (this.ends.get(key)?.exitCode == null) this.ends.set(key, { rank, exitCode, lost, interrupted });
   }
 
   /** The rank was barred before it started. */
   neverStarted(phase: Phase, rank: number): void {
     const key = `${phase}/${rank}`;
-    if (!this.ends.has(key)) this.ends.set(key, { rank, exitCode: null, lost: false });
+    if (!this.ends.has(key)) this.ends.set(key, { rank, exitCode: null, lost: false, interrupted: null });
   }
 
   allEnded(phase: Phase, count: number): boolean {
@@ -51,11 +72,11 @@ export class JobProgress {
     return true;
   }
 
-  /** The first rank that ended with anything but 0. */
+  /** The first rank that ended with anything but 0, or because its machine goes: a handler that saves what there is may say 0. */
   failed(phase: Phase, count: number): RankEnd | null {
     for (let rank = 0; rank < count; rank++) {
       const end = this.ends.get(`${phase}/${rank}`);
-      if (end !== undefined && end.exitCode !== 0) return end;
+      if (end !== undefined && (end.exitCode !== 0 || end.interrupted !== null)) return end;
     }
     return null;
   }

@@ -9,6 +9,7 @@ import {
   JOB_QUERIES,
   JOB_SIGNALS,
   type JobChanged,
+  type MachinesMissing,
   type Observed,
   type OperationEnded,
   type PlacementFailedSignal,
@@ -25,6 +26,7 @@ import {
   type WatchEnded,
 } from '../model/commands.ts';
 import { QUEUE_QUERIES, QUEUE_SIGNALS, type QueueAnswer, type QueueTold, type QueueView } from '../model/job-queue.ts';
+import type { MachineNotice } from '../model/machine-notices.ts';
 import {
   type CancelJobAnswer,
   type CancelJobCommand,
@@ -32,7 +34,13 @@ import {
   type ManagedJobInput,
   type ManagedJobView,
 } from '../model/managed-job.ts';
-import { type ClusterReport, OWNER_SIGNALS, type OwnerCommand } from '../model/owned-cluster.ts';
+import {
+  type ClusterReport,
+  type GuestCommand,
+  type GuestRef,
+  OWNER_SIGNALS,
+  type OwnerCommand,
+} from '../model/owned-cluster.ts';
 import {
   PIPELINE_QUERIES,
   type PipelineInput,
@@ -40,6 +48,17 @@ import {
   TASK_SIGNALS,
   type TaskReport,
 } from '../model/pipeline.ts';
+import {
+  type ApplyPoolCommand,
+  type DownPoolCommand,
+  POOL_QUERIES,
+  POOL_SIGNALS,
+  POOL_UPDATES,
+  type PoolAnswer,
+  type PoolPlaced,
+  type PoolTold,
+  type PoolView,
+} from '../model/pool.ts';
 import type { AutostopRule, Task } from '../model/task.ts';
 
 export const commandUpdates = {
@@ -57,7 +76,7 @@ export const viewQuery = defineQuery<ClusterView>(QUERIES.view);
 export const secretsQuery = defineQuery<Task['secrets']>(JOB_QUERIES.secrets);
 export const filesQuery = defineQuery<string[]>(QUERIES.files);
 export const claimsQuery = defineQuery<Claims>(QUERIES.claims);
-export const reportQuery = defineQuery<ClusterReport | null>(QUERIES.report);
+export const reportQuery = defineQuery<ClusterReport | null, [GuestRef?]>(QUERIES.report);
 
 export const operationEndedSignal = defineSignal<[OperationEnded]>(SIGNALS.operationEnded);
 export const placingSignal = defineSignal<[PlacingSignal]>(SIGNALS.placing);
@@ -67,12 +86,14 @@ export const placementGoneSignal = defineSignal<[PlacementGoneSignal]>(SIGNALS.p
 export const jobChangedSignal = defineSignal<[JobChanged]>(SIGNALS.jobChanged);
 export const watchEndedSignal = defineSignal<[WatchEnded]>(SIGNALS.watchEnded);
 export const observedSignal = defineSignal<[Observed]>(SIGNALS.observed);
+export const machinesMissingSignal = defineSignal<[MachinesMissing]>(SIGNALS.machinesMissing);
 export const rayChangedSignal = defineSignal<[RayChanged]>(SIGNALS.rayChanged);
 export const rayEndedSignal = defineSignal<[RayEnded]>(SIGNALS.rayEnded);
 
 export const runJobSignal = defineSignal<[RunJob]>(JOB_SIGNALS.run);
 export const cancelJobSignal = defineSignal(JOB_SIGNALS.cancel);
 export const abandonJobSignal = defineSignal<[AbandonJob]>(JOB_SIGNALS.abandon);
+export const interruptJobSignal = defineSignal<[MachineNotice]>(JOB_SIGNALS.interrupt);
 export const rankEndedSignal = defineSignal<[RankEnded]>(JOB_SIGNALS.rankEnded);
 
 /** To provision and retire: end early. */
@@ -85,6 +106,15 @@ export const endWatchSignal = defineSignal('end');
 /** To a cluster, from the workflow that it belongs to; and back. */
 export const ownerCommandSignal = defineSignal<[OwnerCommand]>(OWNER_SIGNALS.command);
 export const clusterReportSignal = defineSignal<[ClusterReport]>(OWNER_SIGNALS.report);
+/** To a cluster of a pool, from a job that the pool gave to it. */
+export const guestCommandSignal = defineSignal<[GuestCommand]>(OWNER_SIGNALS.guest);
+
+/** To a pool, from a job; and back. */
+export const tellPoolSignal = defineSignal<[PoolTold]>(POOL_SIGNALS.tell);
+export const poolPlacedSignal = defineSignal<[PoolPlaced]>(POOL_SIGNALS.placed);
+export const applyPool = defineUpdate<PoolAnswer, [ApplyPoolCommand]>(POOL_UPDATES.apply);
+export const downPool = defineUpdate<PoolAnswer, [DownPoolCommand]>(POOL_UPDATES.down);
+export const poolQuery = defineQuery<PoolView>(POOL_QUERIES.view);
 
 export const cancelManagedJob = defineUpdate<CancelJobAnswer, [CancelJobCommand]>(MANAGED_UPDATES.cancel);
 export const managedJobQuery = defineQuery<ManagedJobView>(QUERIES.view);

@@ -4,6 +4,8 @@ import { MANAGED_STATUSES } from '../../model/managed-job.ts';
 import { collect, configOption, debugOption, outputOption, wholeNumber, yesOption } from '../options.ts';
 import { runCommand } from '../run.ts';
 import { taskOptions } from '../task-input.ts';
+import { configureSchedule } from './jobs-schedule.ts';
+import { configurePool } from './pool.ts';
 
 const JOB = 'number, name or id of the job';
 
@@ -13,6 +15,8 @@ export function configure(command: Command): void {
   logs(command.command('logs').description("Show a job's output over all its tries, and follow it"));
   cancel(command.command('cancel').description('Cancel managed jobs; their machines go'));
   retry(command.command('retry').description('Run again, as a new job, what did not succeed of one that has ended'));
+  configurePool(command.command('pool').description('Workers that stand ready for managed jobs'));
+  configureSchedule(command.command('schedule').description('Have managed jobs submitted at given times'));
   history(command.command('history').description("Tell a job's life: its tries, what ended them, what they cost"));
 }
 
@@ -23,7 +27,8 @@ function common(command: Command): Command {
 function launch(command: Command): void {
   command.argument('<entrypoint...>', 'task file (.yaml, .yml, - for stdin), or a shell command');
   taskOptions(command)
-    .option('--job-recovery <strategy>', 'EAGER_NEXT_REGION (default) or FAILOVER')
+    .option('-p, --pool <name>', 'run on a worker of this pool')
+    .option('--job-recovery <strategy>', 'EAGER_NEXT_REGION (default), FAILOVER, on_demand_fallback or deadline')
     .option('-d, --detach-run', 'return when the job is submitted');
   common(yesOption(command)).action((entrypoint: string[], options) =>
     runCommand(options, async (context) => {
@@ -74,6 +79,7 @@ function cancel(command: Command): void {
   command
     .argument('[jobs...]', 'numbers, names or ids of jobs')
     .option('-n, --name <name>', 'name of the job')
+    .option('-p, --pool <name>', 'all jobs of this pool that have not ended')
     .option('-a, --all', 'all of your jobs that have not ended')
     .option('-u, --all-users', 'those of all users');
   common(yesOption(command)).action((jobs: string[], options) =>

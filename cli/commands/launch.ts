@@ -70,18 +70,22 @@ async function launch(context: Context, entrypoint: string[], options: LaunchOpt
   const checks = planned === undefined ? lastChecks(styxHome()) : new Map();
   const { task, leftOut } = await onEnabledClouds(allowed, checks);
   // What a new cluster has to keep to.
-  const previewed = withBudget(task, config.budget);
+  const budgeted = withBudget(task, config.budget);
   if (options.dryrun === true) {
     const format = options.output === 'json' ? 'json' : 'table';
-    await showPlan(previewed, process.stdout, { format, planned, leftOut, verbose: options.verbose === true });
+    await showPlan(budgeted, process.stdout, { format, planned, leftOut, verbose: options.verbose === true });
     return 0;
   }
-  const styx = await context.styx();
-  const existing = await styx.clusters.summary(name);
-  if (existing === null) {
-    await previewNew(context, previewed, options, { planned, leftOut });
+  const previewed = async () => {
+    await previewNew(context, budgeted, options, { planned, leftOut });
     await confirm(`Launching a new cluster '${name}'.`, options.yes);
-  }
+  };
+  // Nobody has a generated name: no server has to be started to say so of what may be hopeless.
+  const isNew = options.cluster === undefined;
+  if (isNew) await previewed();
+  const styx = await context.styx();
+  const existing = isNew ? null : await styx.clusters.summary(name);
+  if (!isNew && existing === null) await previewed();
   context.onDetach('Interrupted: the launch may have been accepted; see `styx status`.');
   context.progress.update(existing === null ? `launching cluster ${name}` : `submitting to cluster ${name}`);
   const answer = await styx.clusters.launch(

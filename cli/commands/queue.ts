@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
-import { mapLimited } from '../../client/pool.ts';
 import type { ClusterView } from '../../model/commands.ts';
 import { isTerminalJob, type JobRow } from '../../model/job.ts';
+import { mapLimited } from '../../model/map-limited.ts';
 import { expand } from '../bulk.ts';
 import { colourStatus } from '../colour.ts';
 import { formatAge, formatSpan, isoTime } from '../format.ts';

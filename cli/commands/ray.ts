@@ -97,7 +97,7 @@ async function waitFor(context: Context, cluster: string, wanted: 'up' | 'ended'
   const { waitForRay } = await import('../../client/ray.ts');
   const styx = await context.styx();
   const onWait = (text: string) => context.progress.update(text);
-  const ray = await waitForRay((budget) => styx.clusters.view(cluster, { budget }), wanted, { onWait });
+  const ray = await waitForRay(styx.clusters.followed(cluster), wanted, { onWait });
   context.progress.stop();
   return ray;
 }

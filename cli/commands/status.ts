@@ -47,7 +47,7 @@ function statusText(clusters: readonly ClusterSummary[], verbose: boolean): stri
 /** What happens at the moment is known to the cluster's workflow alone; without a worker the summary stands. */
 async function withProgress(context: Context, found: readonly ClusterSummary[]): Promise<ClusterSummary[]> {
   const styx = await context.styx();
-  const { mapLimited } = await import('../../client/pool.ts');
+  const { mapLimited } = await import('../../model/map-limited.ts');
   const { summaryOfView } = await import('../../client/summary.ts');
   let silent = false;
   return await mapLimited(found, 8, async (summary) => {

@@ -15,22 +15,25 @@ export async function launchJob(
   entrypoint: string[],
   options: JobLaunchOptions,
 ): Promise<number | undefined> {
-  const written = readSubmission(entrypoint, options);
+  const written = readSubmission(entrypoint, options, options.pool !== undefined);
   if (written.kind === 'pipeline') {
     const { launchPipeline } = await import('./launch-pipeline.ts');
     return await launchPipeline(context, written, options);
   }
   const { config } = await context.config();
-  const recovery = withStrategy(written.recovery, options.jobRecovery);
+  const recovery = withStrategy(written.recovery, options.jobRecovery, written.task.resources.useSpot);
   const allowed = await onAllowedClouds(written.task, config.allowedClouds);
   const { task, leftOut } = await onEnabledClouds(allowed, lastChecks(styxHome()));
   const styx = await context.styx();
-  if (options.yes !== true) await showPlan(task, process.stderr, { leftOut });
-  await confirm(`Launching a managed job${task.name === null ? '' : ` '${task.name}'`}.`, options.yes);
+  const { pool } = options;
+  if (pool !== undefined) await styx.pools.mustBe(pool);
+  else if (options.yes !== true) await showPlan(task, process.stderr, { leftOut });
+  const where = pool === undefined ? '' : ` in pool '${pool}'`;
+  await confirm(`Launching a managed job${task.name === null ? '' : ` '${task.name}'`}${where}.`, options.yes);
   context.onDetach('Interrupted: the job may have been submitted; see `styx jobs queue`.');
   context.progress.update('submitting the job');
   const { id } = await styx.jobs.launch(
-    { task, recovery, resourcesText: resourcesText(task) },
+    { task, recovery, ...(pool === undefined ? {} : { pool }), resourcesText: resourcesText(task) },
     { onProgress: (text) => context.progress.update(text), onNote: (text) => context.progress.line(text) },
   );
   return await afterSubmission(context, styx, id, { name: task.name, ranks: task.numNodes }, options);

@@ -75,6 +75,7 @@ function positionOf(job: JobSummary, queue: QueueView | null): number | null {
 
 export function waitReason(job: JobSummary, queue: QueueView | null): string | null {
   if (isManagedEnd(job.status)) return null;
+  if (job.pool !== undefined && job.cluster === null) return `waits for a worker of pool ${job.pool}`;
   if (job.queue === 'parked') return 'waits before it looks for machines again';
   if (job.queue !== 'waiting' || queue === null) return null;
   const position = positionOf(job, queue);
@@ -96,7 +97,7 @@ export function queueText(
 ): string {
   const verbose = options.verbose === true;
   const header = ['ID', 'TASK', 'NAME', ...(options.allUsers === true ? ['USER'] : []), 'REQUESTED', 'SUBMITTED'];
-  header.push('TOT. DURATION', 'JOB DURATION', '#RECOVERIES', 'STATUS');
+  header.push('TOT. DURATION', 'JOB DURATION', '#RECOVERIES', 'STATUS', 'POOL');
   if (verbose) header.push('WORKER_CLUSTER', 'STARTED', 'INFRA', 'PRIORITY', 'SCHED. STATE', 'DETAILS');
   const rowOf = (job: JobSummary | TaskRow) => {
     const ofTask = 'task' in job;
@@ -110,6 +111,7 @@ export function queueText(
       job.startedAt === null ? '-' : formatDuration(ranMs(job, now) / 1_000),
       String(job.recoveries),
       job.status,
+      job.pool ?? '-',
     );
     if (verbose) {
       row.push(
@@ -166,7 +168,9 @@ function asJson(job: JobSummary, queue: QueueView | null, waits: string | null, 
     recoveries: job.recoveries,
     cluster: job.cluster,
     infra: job.infra,
+    pool: job.pool ?? null,
     schedule: job.queue,
+    scheduleName: job.schedule ?? null,
     position: positionOf(job, queue),
     waits,
     cost: job.cost,

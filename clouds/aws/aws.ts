@@ -1,6 +1,7 @@
 /** AWS as a cloud. Small: whoever has no account there loads and asks nothing more. */
 import type { CloudResource } from '../../model/cloud-resource.ts';
 import { StyxError } from '../../model/errors.ts';
+import type { NoticeSource } from '../../model/machine-notices.ts';
 import type { Instance, InstanceTypeOffer, Placement, PowerOff, ResourceRequest } from '../../model/machines.ts';
 import { styxHome } from '../../system/home.ts';
 import type { Capabilities, Cloud, CloudCheck, CreateRequest, InstanceFilter, OpenedTargets } from '../cloud.ts';
@@ -8,12 +9,14 @@ import { type AwsOptions, CAPABILITIES, NO_TARGETS } from './capabilities.ts';
 import { hasCredentials } from './credentials.ts';
 import type { Ec2 } from './ec2.ts';
 import { classify } from './errors.ts';
+import { SPOT_NOTICES } from './notices.ts';
 import { INSTANCE_ID_FILE } from './user-data.ts';
 
 type Place = Pick<Placement, 'region' | 'zone'>;
 
 export class AwsCloud implements Cloud {
   readonly name = 'aws';
+  readonly isShared = true;
   readonly #options: Required<AwsOptions>;
   #ec2: Promise<Ec2> | undefined;
 
@@ -111,6 +114,10 @@ export class AwsCloud implements Cloud {
       command: ['sudo', '-n', 'shutdown', '-h', 'now'],
       identity: { path: INSTANCE_ID_FILE, text: instance.id },
     };
+  }
+
+  notices({ useSpot }: Pick<Placement, 'useSpot'>): NoticeSource | null {
+    return useSpot ? SPOT_NOTICES : null;
   }
 
   classify(error: unknown): StyxError {

@@ -12,7 +12,7 @@ import { controlSocket } from './paths.ts';
 import type { ContainmentMode } from './records.ts';
 
 /** A host of another version is asked to leave; its instances go on under the next. */
-export const HOST_VERSION = 3;
+export const HOST_VERSION = 4;
 
 export interface HostInfo {
   readonly pid: number;
@@ -32,7 +32,7 @@ export type HostRequest =
   | { readonly op: 'start'; readonly ids: readonly string[] }
   | { readonly op: 'terminate'; readonly placementKey: string }
   | { readonly op: 'open'; readonly ids: readonly string[]; readonly targets: readonly string[] }
-  | { readonly op: 'preempt'; readonly id: string };
+  | { readonly op: 'preempt'; readonly id: string; readonly noticeMs?: number };
 
 export type HostAnswer = { readonly ok: unknown } | { readonly error: Failure };
 

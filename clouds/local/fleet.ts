@@ -11,6 +11,7 @@ import { StyxError } from '../../model/errors.ts';
 import { type Instance, instanceEnding, instanceExists } from '../../model/machines.ts';
 import type { CreateRequest, InstanceFilter, OpenedTargets } from '../cloud.ts';
 import { InstanceRunner } from './instance.ts';
+import { writeNotice } from './notice.ts';
 import { instanceId, type LocalPaths } from './paths.ts';
 import {
   type ContainmentMode,
@@ -165,10 +166,15 @@ export class Fleet {
   }
 
   /** What a provider does to a spot machine that it wants back. */
-  preempt(id: string): void {
+  preempt(id: string, noticeMs = 0): void {
     const runner = this.#instances.get(id);
     if (runner === undefined) throw new StyxError('not-found', `there is no instance ${id}`);
-    if (!instanceEnding(runner.record.state)) runner.order('shutting-down', 'spot preemption');
+    const end = (): void => {
+      if (!instanceEnding(runner.record.state)) runner.order('shutting-down', 'spot preemption');
+    };
+    if (noticeMs === 0) return end();
+    writeNotice(instanceDirectory(this.#options.paths, id), Date.now() + noticeMs);
+    setTimeout(end, noticeMs);
   }
 
   /** Looks after instances that ended by themselves. */

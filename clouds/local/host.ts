@@ -65,7 +65,7 @@ function perform(request: HostRequest): unknown {
     case 'open':
       return fleet.openTargets(request.ids, request.targets);
     case 'preempt':
-      fleet.preempt(request.id);
+      fleet.preempt(request.id, request.noticeMs);
       return null;
   }
 }

@@ -7,6 +7,7 @@ import ssh2 from 'ssh2';
 import { type CloudResource, TAGS } from '../../model/cloud-resource.ts';
 import { StyxError } from '../../model/errors.ts';
 import { stableHash } from '../../model/identity.ts';
+import type { NoticeSource } from '../../model/machine-notices.ts';
 import {
   type Instance,
   type InstanceTypeOffer,
@@ -19,6 +20,7 @@ import { styxHome } from '../../system/home.ts';
 import type { Capabilities, Cloud, CloudCheck, CreateRequest, InstanceFilter, OpenedTargets } from '../cloud.ts';
 import { NO_NAMESPACE, probeContainment } from './containment.ts';
 import { askHost, type HostInfo, type HostRequest } from './control.ts';
+import { NOTICE } from './notice.ts';
 import { cpusOf, machineSize, offersFor, REGION, ZONE } from './offers.ts';
 import { type LocalPaths, localPaths } from './paths.ts';
 import type { InstanceRecord } from './records.ts';
@@ -38,6 +40,7 @@ function isHere({ region, zone }: Place): boolean {
 
 export class LocalCloud implements Cloud {
   readonly name = 'local';
+  readonly isShared = false;
   readonly #paths: LocalPaths;
   readonly #environment: NodeJS.ProcessEnv;
   #canOpen: Promise<true | string> | undefined;
@@ -164,6 +167,11 @@ export class LocalCloud implements Cloud {
     };
   }
 
+  notices(_placement: Pick<Placement, 'useSpot'>, { id }: Instance): NoticeSource {
+    const url = `file://${join(this.#paths.instances, id, NOTICE)}`;
+    return { every: 1_000, token: null, interruption: { url, time: 'time' }, rebalance: null };
+  }
+
   classify(error: unknown): StyxError {
     if (error instanceof StyxError) return error;
     const { code, message = String(error) } = error as NodeJS.ErrnoException;
@@ -185,9 +193,12 @@ export class LocalCloud implements Cloud {
     return askHost(this.#paths, request, this.#environment);
   }
 
-  /** Ends an instance as a provider ends a spot machine: for rehearsals and tests. @throws not-found */
-  async preempt(id: string): Promise<void> {
-    await this.#ask({ op: 'preempt', id });
+  /**
+   * Ends an instance as a provider ends a spot machine, `noticeMs` after it was told so: for rehearsals and tests. A host that ends
+   * meanwhile forgets it. @throws not-found
+   */
+  async preempt(id: string, noticeMs = 0): Promise<void> {
+    await this.#ask({ op: 'preempt', id, noticeMs });
   }
 
   /** The host process, started when absent. */

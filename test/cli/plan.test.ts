@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeEach, expect, test } from 'vitest';
 import { localPaths } from '../../clouds/local/paths.ts';
+import { homePaths } from '../../system/home.ts';
 
 const main = join(import.meta.dirname, '..', '..', 'cli', 'main.ts');
 const home = mkdtempSync(join(tmpdir(), 'styx-plan-'));
@@ -171,4 +172,12 @@ test('a launch leaves out a cloud that was not enabled when it was checked last,
   remember(false);
   expect(styx(['launch', '--dryrun', 'true']).out, 'with none enabled, all are asked').toContain('local-1x');
   rmSync(file);
+});
+
+test('a launch on a new cluster that nothing can meet is refused with what would fit, and starts no server', () => {
+  const { code, out, err } = styx(['launch', '-y', '--cpus', '100000', 'true']);
+  expect([code, out]).toEqual([5, '']);
+  expect(err).toContain('cpus: 100000 keeps out');
+  expect(err).not.toContain('server');
+  expect(existsSync(homePaths(home).server)).toBe(false);
 });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { waitForJob, waitForOperation } from '../../client/follow.ts';
+import { type FollowedCluster, waitForJob, waitForOperation } from '../../client/follow.ts';
 import type { Operation } from '../../model/cluster.ts';
 import type { ClusterView } from '../../model/commands.ts';
 import type { JobRow, JobStatus } from '../../model/job.ts';
@@ -7,18 +7,21 @@ import type { JobRow, JobStatus } from '../../model/job.ts';
 type Part = Partial<Pick<ClusterView, 'generation' | 'operation' | 'operations' | 'waiting' | 'jobs'>>;
 
 /** Only what the waits read. */
-function views(...parts: Part[]): (budget: number) => Promise<ClusterView> {
+function views(...parts: Part[]): FollowedCluster {
   let index = 0;
-  return async () => {
-    const part = parts[Math.min(index++, parts.length - 1)];
-    return {
-      generation: 'life-1',
-      operation: null,
-      operations: [],
-      waiting: [],
-      jobs: [],
-      ...part,
-    } as unknown as ClusterView;
+  return {
+    glance: async () => ({ version: String(index), settled: true }),
+    look: async () => {
+      const part = parts[Math.min(index++, parts.length - 1)];
+      return {
+        generation: 'life-1',
+        operation: null,
+        operations: [],
+        waiting: [],
+        jobs: [],
+        ...part,
+      } as unknown as ClusterView;
+    },
   };
 }
 

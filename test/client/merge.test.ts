@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { merge } from '../../client/merge.ts';
-import { mapLimited } from '../../client/pool.ts';
+import { mapLimited } from '../../model/map-limited.ts';
 
 async function* source(id: number, delays: readonly number[]) {
   for (const [index, delay] of delays.entries()) {

@@ -7,7 +7,7 @@ import { COMMANDS } from '../../cli/commands.ts';
 import type { ConfigProblem } from '../../model/config/error.ts';
 import { fileLayer } from '../../model/config/layers.ts';
 import { parseSubmission } from '../../model/parse-pipeline.ts';
-import { parseJob, parseTask } from '../../model/parse-task.ts';
+import { parseJob, parsePool, parseTask } from '../../model/parse-task.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 const files = ['', 'docs', 'docs/decisions']
@@ -69,7 +69,8 @@ describe.each(files)('%s', (file) => {
   test('shows tasks and configurations that parse', () => {
     const shown = blocks(text(file)).filter(({ language }) => language === 'yaml');
     for (const { body } of shown) {
-      const one = body.includes('job_recovery:') ? parseJob : parseTask;
+      const job = body.includes('job_recovery:') ? parseJob : parseTask;
+      const one = /^pool:/m.test(body) ? parsePool : job;
       const parse = /^---$/m.test(body) ? parseSubmission : one;
       if (!CONFIG_FILE.test(body)) expect(() => parse(body, { file })).not.toThrow();
       else {

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { mapLimited } from '../../client/pool.ts';
+import { mapLimited } from '../../model/map-limited.ts';
 import { NORMAL, TEST } from '../../model/timing.ts';
 import { sealedTemporalClient } from '../harness/client.ts';
 import { World } from '../harness/world.ts';

@@ -118,3 +118,26 @@ test('a cluster that somebody takes down is not the end of its job', async () =>
   expect(ledger.lines()).toEqual(['1', '2']);
   await story.nothingLeft();
 });
+
+test('with a notice ahead: it saves its state, and the next try goes on when that has ended', async () => {
+  const ledger = world.ledger('notice');
+  const id = await story.submit(
+    [
+      'run: |',
+      `  trap 'sleep 1; echo saved $STYX_JOB_TRY >> ${ledger.path}; exit 0' TERM`,
+      `  echo begin $STYX_JOB_TRY >> ${ledger.path}`,
+      '  if [ $STYX_JOB_TRY = 1 ]; then for i in $(seq 3000); do sleep 0.1; done; fi',
+    ].join('\n'),
+  );
+  await until('it runs', () => ledger.lines().length === 1);
+  const noticeMs = 60_000;
+  const at = Date.now() + noticeMs;
+  await world.cloud.preempt(await story.machine(id), noticeMs);
+  const view = await story.ends(id, 'SUCCEEDED');
+  expect(view).toMatchObject({ recoveries: 1, cause: 'machines' });
+  expect(ledger.lines()).toEqual(['begin 1', 'saved 1', 'begin 2']);
+  expect(view.events.map(({ text }) => text).join('\n')).toContain('the cloud takes a machine back at');
+  // Nobody waits for the machine to be taken: its end is asked for when the job has ended.
+  expect(Date.now()).toBeLessThan(at);
+  await story.nothingLeft();
+});

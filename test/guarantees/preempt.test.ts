@@ -81,3 +81,26 @@ test('a machine that somebody stopped outside leaves the cluster STOPPED, and st
   await story.down('p4');
   await story.nothingLeft();
 });
+
+test('a notice ahead: the job is told, saves what it has on all its nodes and fails with the reason; nothing else starts there', async () => {
+  const ledger = world.ledger('notice');
+  const save = `trap 'sleep 1; echo saved $STYX_NODE_RANK >> ${ledger.path}; exit 0' TERM`;
+  const wait = 'for i in $(seq 3000); do sleep 0.1; done';
+  const job = await story.up('p3', `num_nodes: 2\nrun: |\n  ${save}\n  echo began >> ${ledger.path}\n  ${wait}\n`);
+  await until('both ranks run', () => ledger.lines().length === 2);
+  const { nodes } = await story.look('p3');
+  await world.cloud.preempt(nodes[1]?.instanceId ?? '', 20_000);
+  const ended = await story.jobEnds('p3', job, 'FAILED_DRIVER');
+  expect(ended.reason).toMatch(/^the cloud takes node 1 back at 20\d\d-.*: the job was told to end$/);
+  expect(ledger.lines().toSorted()).toEqual(['began', 'began', 'saved 0', 'saved 1']);
+  // Before the machine is gone.
+  const warned = await story.look('p3');
+  expect(warned).toMatchObject({ status: 'UNHEALTHY', lost: [], notices: [{ rank: 1, kind: 'interruption' }] });
+  expect(warned.statusReason).toContain('the cloud takes node 1 back at');
+  const narrow = await story.exec('p3', 'run: echo on $STYX_CLUSTER_NODE_RANK\n');
+  const row = await story.jobEnds('p3', narrow.jobId, 'SUCCEEDED');
+  expect(row.allotment?.nodes).toEqual([0]);
+  await story.view('p3', 'has lost it', ({ lost }) => lost.some(({ rank, gone }) => rank === 1 && gone));
+  await story.down('p3');
+  await story.nothingLeft();
+});

@@ -83,9 +83,14 @@ const LOOKS_HELD = 12;
 
 /**
  * Lets `ms` of the server's time pass. The server holds its clock for each step that is under way, and now and then (version 1.38,
- * on a busy machine) keeps holding it when the step has ended: what it forgot is then let go in its place.
+ * on a busy machine) keeps holding it when the step has ended: what it forgot is then let go in its place. Where steps follow each other
+ * all the time that must not happen too soon, or the clock runs on under steps: `looksHeld`.
  */
-export async function skipTime(environment: TestWorkflowEnvironment, ms: number): Promise<void> {
+export async function skipTime(
+  environment: TestWorkflowEnvironment,
+  ms: number,
+  looksHeld = LOOKS_HELD,
+): Promise<void> {
   let over = false;
   const slept = environment.sleep(ms).finally(() => {
     over = true;
@@ -96,7 +101,7 @@ export async function skipTime(environment: TestWorkflowEnvironment, ms: number)
     const now = over ? clock : await environment.currentTimeMs();
     held = now - clock > LOOK_MS * 20 ? 0 : held + 1;
     clock = now;
-    if (held < LOOKS_HELD) continue;
+    if (held < looksHeld) continue;
     await environment.connection.testService?.unlockTimeSkipping({});
     held = 0;
   }

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { expect, it, test } from 'vitest';
 import { parseSubmission } from '../../model/parse-pipeline.ts';
-import { parseJob, parseTask } from '../../model/parse-task.ts';
+import { parseJob, parsePool, parseTask } from '../../model/parse-task.ts';
 import type { WrittenTask } from '../../model/task.ts';
 import { validateTask } from '../../model/task-schema.ts';
 
@@ -22,11 +22,12 @@ test('there are at least a dozen examples', () => {
 
 it.each(files)('%s is a task, and its first line says how to run it', (file) => {
   const text = readFileSync(new URL(file, folder), 'utf8');
-  for (const task of tasksOf(text, file)) {
+  const pool = /^pool:/m.test(text);
+  for (const task of pool ? [parsePool(text, { file }).task] : tasksOf(text, file)) {
     expect(validateTask(task)).toEqual(task);
-    expect(task.run).toBeTruthy();
+    if (!pool) expect(task.run).toBeTruthy();
   }
   expect(text.split('\n')[0]).toMatch(
-    new RegExp(`^# .{20,}: styx (launch|exec|jobs launch) .*examples/${file}( .*)?$`),
+    new RegExp(`^# .{20,}: styx (launch|exec|jobs launch|jobs pool apply) .*examples/${file}( .*)?$`),
   );
 });

@@ -6,7 +6,9 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ClusterView } from '../../model/commands.ts';
 import { parseSubmission } from '../../model/parse-pipeline.ts';
-import { parseJob } from '../../model/parse-task.ts';
+import { parseJob, parsePool, parsePooledJob } from '../../model/parse-task.ts';
+import type { PoolView } from '../../model/pool.ts';
+import { scheduleRules } from '../../model/schedule-rules.ts';
 import { rayProcesses } from '../harness/ray.ts';
 import type { World } from '../harness/world.ts';
 
@@ -30,6 +32,46 @@ async function down(world: World, cluster: string): Promise<void> {
 }
 
 export const SHAPES: readonly Shape[] = [
+  {
+    name: 'pool',
+    workflows: /^(?:job|pool)\/|^cluster\/default\/pool-/,
+    async run(world, name) {
+      const { jobs, pools, clusters } = world.styx;
+      const apply = async (yaml: string) => {
+        const { task, pool } = parsePool(yaml, { file: 'pool.yaml' });
+        await pools.apply({ name, size: pool, workers: { task, resourcesText: 'r' } });
+      };
+      const until = async (fits: (view: PoolView) => boolean) => {
+        while (!fits(await pools.view(name, { budget: 60_000 }))) {
+          await new Promise((resolve) => setTimeout(resolve, 100));
+        }
+      };
+      const submit = async (yaml: string) => {
+        const { task, recovery } = parsePooledJob(yaml, { file: 'test.yaml' });
+        return (await jobs.launch({ task, recovery, pool: name, resourcesText: 'r' })).id;
+      };
+      const ready = ({ workerViews }: PoolView) =>
+        workerViews.length > 0 && workerViews.every(({ status }) => status === 'READY');
+      await apply('setup: "true"\npool: {workers: 2}\n');
+      await until(ready);
+      await jobs.wait(await submit('run: "true"\n'), { gone: true });
+      const cancelled = await submit('run: sleep 100\n');
+      const lost = await submit('run: "[ $STYX_JOB_TRY = 2 ] || sleep 100"\n');
+      for (const id of [cancelled, lost]) {
+        await jobs.until(id, ({ status }) => (status === 'RUNNING' ? true : undefined));
+      }
+      await jobs.cancel(cancelled);
+      const { copy } = await jobs.view(lost);
+      const { nodes } = await clusters.view(copy?.cluster ?? '', { budget: 60_000 });
+      await world.cloud.preempt(nodes[0]?.instanceId ?? '');
+      await jobs.wait(lost, { gone: true });
+      await until((view) => view.ready === 2);
+      await apply('setup: echo changed\npool: {workers: 1}\n');
+      await until((view) => ready(view) && view.workerViews.every(({ version }) => version === 2));
+      await pools.down(name);
+      while ((await pools.list()).length > 0) await new Promise((resolve) => setTimeout(resolve, 100));
+    },
+  },
   {
     name: 'managed-job',
     workflows: /^(?:job|queue)\/|^cluster\/default\/job-/,
@@ -192,6 +234,29 @@ export const SHAPES: readonly Shape[] = [
         await new Promise((resolve) => setTimeout(resolve, 100));
       }
       await catalogSchedule.off();
+    },
+  },
+  {
+    name: 'office-hours',
+    workflows: /^hours\//,
+    async run(world, cluster) {
+      const { clusterSchedules } = world.styx;
+      const yearly = scheduleRules({ cron: ['@yearly'] });
+      await clusterSchedules.create(cluster, {
+        up: yearly,
+        down: yearly,
+        end: 'down',
+        launch: world.task('run: "true"'),
+      });
+      // One that is sent, and one that its cluster does not know how to obey.
+      await clusterSchedules.trigger(cluster, 'up');
+      await clusterSchedules.trigger(cluster, 'down');
+      while ((await world.styx.clusters.list()).length > 0) await new Promise((resolve) => setTimeout(resolve, 100));
+      await clusterSchedules.remove(cluster);
+      await clusterSchedules.create(cluster, { up: yearly, down: yearly, end: 'stop', launch: null });
+      await clusterSchedules.trigger(cluster, 'up');
+      await new Promise((resolve) => setTimeout(resolve, 3_000));
+      await clusterSchedules.remove(cluster);
     },
   },
   {

@@ -1,0 +1,69 @@
+/** Machines that somebody stops or ends outside of Styx are noticed within the minute, at one listing of the region for all clusters. */
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { ClusterView } from '../../model/commands.ts';
+import { AwsWorld, whyNoAws } from '../harness/aws-world.ts';
+
+const lacks = whyNoAws();
+if (lacks !== undefined) console.warn(`SKIPPED test/aws/outside: ${lacks}`);
+
+const MINUTE = 60_000;
+const NAMES = ['a', 'b', 'c', 'd'];
+
+describe.skipIf(lacks !== undefined)('five clusters on AWS', () => {
+  let aws: AwsWorld;
+  /** As it was when all were up. */
+  const up: Record<string, ClusterView> = {};
+
+  beforeAll(async () => {
+    aws = await AwsWorld.start();
+    const pair = aws.story.up('pair', aws.task('num_nodes: 2\n'));
+    await Promise.all([pair, ...NAMES.map((name) => aws.story.up(name, aws.task('')))]);
+    for (const name of ['pair', ...NAMES]) up[name] = await aws.story.look(name);
+  });
+  afterAll(async () => {
+    await aws?.end();
+  });
+
+  function machine(name: string, rank = 0): string {
+    return up[name]?.nodes[rank]?.instanceId ?? '';
+  }
+
+  function listings(): number {
+    return aws.account.proxy.count('DescribeInstances');
+  }
+
+  test('that are up and idle cost no call; a machine that was stopped, and one of two that was ended, are seen', async () => {
+    const { story, account } = aws;
+    const before = listings();
+    await sleep(5_000);
+    expect(listings() - before).toBe(0);
+    await account.order('powered-off', { id: machine('a') });
+    await story.status('a', 'STOPPED', MINUTE);
+    await account.order('preempt', { id: machine('pair', 1) });
+    const view = await story.status('pair', 'UNHEALTHY', MINUTE);
+    expect(view.lost).toMatchObject([{ rank: 1, gone: true }]);
+    expect(view.statusReason).toMatch(/^node 1: terminated: /);
+    await story.down('pair');
+  });
+
+  test('that are stopped are listed together every 15 seconds, and one whose machine was ended is over', async () => {
+    const { story, account, world } = aws;
+    await Promise.all(NAMES.slice(1).map(async (name) => story.succeeds(name, await story.clusters.stop(name))));
+    const before = listings();
+    const since = Date.now();
+    await account.order('preempt', { id: machine('b') });
+    const ended = await story.status('b', 'TERMINATED', MINUTE + 15_000);
+    expect(ended.statusReason).toMatch(/Spot instance termination|does not know it/);
+    // A round of looks, a question by id, and what the teardown asks.
+    const rounds = Math.ceil((Date.now() - since) / 15_000);
+    console.log(`${listings() - before} listings in ${rounds} rounds, with ${NAMES.length} clusters`);
+    expect(listings() - before).toBeLessThanOrEqual(rounds + 8);
+    for (const name of ['a', 'c', 'd']) expect((await story.look(name)).status).toBe('STOPPED');
+    await story.succeeds('c', await story.clusters.start('c'));
+    await Promise.all(['a', 'c', 'd'].map((name) => story.down(name)));
+    await aws.nothingLeft(6);
+    expect(world.kills).toBe(0);
+  });
+});
