@@ -129,11 +129,7 @@ export function readJob(entrypoint: readonly string[], options: TaskOptions, poo
 }
 
 /** The same, or several of one file as a pipeline, which runs in no pool. @throws invalid */
-export function readSubmission(
-  entrypoint: readonly string[],
-  options: TaskOptions,
-  pooled = false,
-): WrittenSubmission {
+export function readSubmission(entrypoint: readonly string[], options: TaskOptions, pooled = false): WrittenSubmission {
   const file = pooled ? null : readFile(entrypoint);
   if (file === null) return { kind: 'job', ...readJob(entrypoint, options, pooled) };
   return parseSubmission(file.text, { file: file.name, overrides: overridesOf(options) });

@@ -5,9 +5,9 @@
 import type { Failure } from './errors.ts';
 import { stableHash } from './identity.ts';
 import type { LossCause, RecoveryPolicy } from './job-recovery.ts';
-import type { Outputs } from './outputs.ts';
 import type { Market } from './market.ts';
 import type { MarketState } from './market-state.ts';
+import type { Outputs } from './outputs.ts';
 import type { ClusterReport } from './owned-cluster.ts';
 import type { RetryOf, TaskPart } from './pipeline.ts';
 import type { RegionRef } from './place-order.ts';

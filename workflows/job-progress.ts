@@ -3,8 +3,8 @@ import type { JobRef, RankState } from '../activities/types.ts';
 import type { AbandonJob, ProcessPhase, RankEnded, RunJob } from '../model/commands.ts';
 import { jobKey } from '../model/identity.ts';
 import type { JobStatus } from '../model/job.ts';
-import type { Outputs } from '../model/outputs.ts';
 import type { MachineNotice } from '../model/machine-notices.ts';
+import type { Outputs } from '../model/outputs.ts';
 
 export type Phase = 'setup' | 'run';
 

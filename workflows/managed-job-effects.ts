@@ -150,7 +150,8 @@ export class JobEffects {
     const { user, resourcesText, conda, part } = this.input;
     const { numNodes } = this.input.task;
     const tried = effect.type === 'startCluster' ? effect.try : null;
-    const task = tried === null ? machinesOnly(this.input.task) : taskOfCopy(this.input.task, number, taskId, tried, part);
+    const task =
+      tried === null ? machinesOnly(this.input.task) : taskOfCopy(this.input.task, number, taskId, tried, part);
     return {
       requestId: `copy-${effect.copy}`,
       user,

@@ -24,7 +24,14 @@ export class JobStory extends Story {
   readonly schedules: JobSchedules;
   private readonly link: Link;
 
-  private constructor(world: LocalWorld, link: Link, clusters: Clusters, jobs: Jobs, pipelines: Pipelines, pools: Pools) {
+  private constructor(
+    world: LocalWorld,
+    link: Link,
+    clusters: Clusters,
+    jobs: Jobs,
+    pipelines: Pipelines,
+    pools: Pools,
+  ) {
     super(world, clusters);
     this.link = link;
     this.jobs = jobs;

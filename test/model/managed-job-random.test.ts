@@ -236,8 +236,7 @@ describe('whatever happens, in whatever order', () => {
       holds(law, 200);
       expect(seen).toContain('SUCCEEDED');
       const moves = name === 'deadline' || name === 'on_demand_fallback';
-      if (moves)
-        expect([...seen], 'all of it was played').toEqual(expect.arrayContaining(['spot', 'on-demand']));
+      if (moves) expect([...seen], 'all of it was played').toEqual(expect.arrayContaining(['spot', 'on-demand']));
       if (name === 'limits') expect([...seen]).toEqual(expect.arrayContaining(['FAILED', 'FAILED_NO_RESOURCE']));
     },
   );
