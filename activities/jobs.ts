@@ -5,6 +5,7 @@ import { StyxError } from '../model/errors.ts';
 import { fairOrder, type WaitingRow } from '../model/job-queue.ts';
 import { JOB_KIND } from '../model/managed-job.ts';
 import type { ClusterReport } from '../model/owned-cluster.ts';
+import { PIPELINE_KIND } from '../model/pipeline.ts';
 import type { ActivityContext } from './context.ts';
 import { statusOf } from './nodes.ts';
 import type { ActActivities, JobRows, JobRowsInput, OwnedClusterInput } from './types.ts';
@@ -40,6 +41,7 @@ export function jobSteps(context: ActivityContext): JobSteps {
 
     async jobRows(input: JobRowsInput): Promise<JobRows> {
       const all = `${SEARCH.kind} = '${JOB_KIND}' AND ${SEARCH.workspace} = '${input.workspace}'`;
+      const numbered = `${SEARCH.kind} IN ('${JOB_KIND}', '${PIPELINE_KIND}') AND ${SEARCH.workspace} = '${input.workspace}'`;
       const wanted = input.what === 'waiting' ? `= 'PENDING'` : `!= 'PENDING'`;
       const query = `${all} AND ExecutionStatus = 'Running' AND ${SEARCH.status} ${wanted} AND ${SEARCH.number} > ${input.after}`;
       const rows: WaitingRow[] = [];
@@ -55,7 +57,7 @@ export function jobSteps(context: ActivityContext): JobSteps {
         rows.push([number, typeof priority === 'number' ? priority : 0, id, place]);
       }
       const ordered = input.what === 'waiting' ? fairOrder(rows, []) : rows.toSorted((a, b) => a[0] - b[0]);
-      return page(ordered, [...users.keys()], await lastNumber(client, all));
+      return page(ordered, [...users.keys()], await lastNumber(client, numbered));
     },
   };
 }

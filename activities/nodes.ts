@@ -175,5 +175,6 @@ function rankState(process: ProcessState): RankState {
     ...(process.interrupted == null ? {} : { interrupted: process.interrupted * 1_000 }),
     startedAt: Math.round(process.startedAt * 1_000),
     endedAt: process.endedAt === null ? null : Math.round(process.endedAt * 1_000),
+    ...(process.output === undefined ? {} : { output: process.output }),
   };
 }

@@ -147,6 +147,8 @@ export interface RankState {
   readonly interrupted?: number;
   readonly startedAt: number;
   readonly endedAt: number | null;
+  /** See ProcessState. */
+  readonly output?: string;
 }
 
 /** A process of a job that a cancel found on a node. */

@@ -136,7 +136,7 @@ class ClusterWatch {
     switch (event.type) {
       case 'exited': {
         const lag = metricMeter.createHistogram(meterName(METRICS.watchLag), 'float', 'seconds', METRICS.watchLag.help);
-        const { jobKey, phase, rank, exitCode, lost, interrupted, endedAt, owner } = event.process;
+        const { jobKey, phase, rank, exitCode, lost, interrupted, endedAt, owner, output } = event.process;
         const ended: RankEnded = {
           jobKey,
           phase,
@@ -145,6 +145,7 @@ class ClusterWatch {
           lost,
           ...(interrupted == null ? {} : { interrupted: interrupted * 1_000 }),
           endedAt: Math.round((endedAt ?? 0) * 1_000),
+          ...(output === undefined ? {} : { output }),
         };
         if (endedAt !== null) lag.record(Math.max(0, Date.now() / 1_000 - endedAt));
         crashPoint('watchNodes.exit');

@@ -9,6 +9,9 @@ import paths
 import runner
 
 LOST = 137
+#: What a run script writes for those who come after it, and of how much of it is told: a byte more than anybody takes.
+OUTPUT = 'output'
+_OUTPUT_BYTES = 8 * 1024 + 1
 #: `service`: it serves jobs and is none, so that a node with nothing else is idle.
 PHASES = ('setup', 'run', 'service')
 
@@ -63,6 +66,11 @@ class Process:
 
     def end(self, code, at, lost, cancelled):
         self.final = self._state('exited', code, at, lost, cancelled)
+        # Of one rank, and of one that did what it should: with the exit and not after it, as the machine may be gone by then.
+        if self.key[1] == 'run' and self.key[2] == 0 and code == 0:
+            output = _beginning(os.path.join(self.folder, OUTPUT))
+            if output:
+                self.final['output'] = output
         return self.final
 
     def _state(self, state, code, ended, lost, cancelled):
@@ -83,13 +91,21 @@ class Process:
     def settle(self):
         """Puts the final state on disk; script and variables, which may hold secrets, go."""
         paths.write_whole(os.path.join(self.folder, 'final.json'), json.dumps(self.final).encode())
-        for name in ('request.json', 'rc', 'secrets', 'script'):
+        for name in ('request.json', 'rc', 'secrets', 'script', OUTPUT):
             paths.remove(os.path.join(self.folder, name))
         paths.remove(live_marker(self.key))
 
     def spawn(self, boot, markers):
         self.runner = runner.spawn(self.folder, self.log, boot, markers)
         return self.runner
+
+
+def _beginning(path):
+    try:
+        with open(path, 'rb') as file:
+            return file.read(_OUTPUT_BYTES).decode('utf-8', 'replace')
+    except OSError:
+        return ''
 
 
 def folder_of(key):
@@ -132,8 +148,9 @@ def create(key, script, env, secrets, owner, boot, with_conda=False, ray=None):
     os.mkdir(draft, 0o700)
     for name, data in (
         ('request.json', json.dumps(request).encode()),
-        ('rc', runner.rc(env, folder_of(key), with_conda, ray)),
+        ('rc', runner.rc(_with_output(key, env), folder_of(key), with_conda, ray)),
         ('secrets', runner.exports(secrets)),
+        (OUTPUT, b''),
         ('script', script.encode('utf-8', 'surrogatepass')),
     ):
         with open(os.path.join(draft, name), 'wb') as file:
@@ -149,6 +166,10 @@ def create(key, script, env, secrets, owner, boot, with_conda=False, ray=None):
     open(live_marker(key), 'ab').close()
     os.rename(draft, folder_of(key))
     return Process(key, request)
+
+
+def _with_output(key, env):
+    return dict(env, STYX_OUTPUT=os.path.join(folder_of(key), OUTPUT)) if key[1] == 'run' else env
 
 
 def load(key):

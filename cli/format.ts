@@ -57,3 +57,8 @@ export function infraName(infra: string | null): string {
   const place = zone || region;
   return place ? `${cloud} (${place})` : cloud;
 }
+
+/** `2026-03-01 14:05:09` */
+export function localTime(at: number): string {
+  return new Date(at - new Date(at).getTimezoneOffset() * 60_000).toISOString().slice(0, 19).replace('T', ' ');
+}

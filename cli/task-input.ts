@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { type Command, Option } from 'commander';
 import { StyxError } from '../model/errors.ts';
+import { parseSubmission, type WrittenSubmission } from '../model/parse-pipeline.ts';
 import {
   commandJob,
   commandPooledJob,
@@ -125,6 +126,13 @@ export function readJob(entrypoint: readonly string[], options: TaskOptions, poo
   const file = readFile(entrypoint);
   if (file === null) return (pooled ? commandPooledJob : commandJob)(commandOf(entrypoint), overrides);
   return (pooled ? parsePooledJob : parseJob)(file.text, { file: file.name, overrides });
+}
+
+/** The same, or several of one file as a pipeline, which runs in no pool. @throws invalid */
+export function readSubmission(entrypoint: readonly string[], options: TaskOptions, pooled = false): WrittenSubmission {
+  const file = pooled ? null : readFile(entrypoint);
+  if (file === null) return { kind: 'job', ...readJob(entrypoint, options, pooled) };
+  return parseSubmission(file.text, { file: file.name, overrides: overridesOf(options) });
 }
 
 /** A pool, which is always of a file. @throws invalid */

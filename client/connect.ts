@@ -21,9 +21,10 @@ import { type CostOptions, type CostReport, costReport } from './costs.ts';
 import type { Diagnosis } from './doctor.ts';
 import { type ManagedLogOptions, type ManagedLogPiece, managedJobLogs } from './job-logs.ts';
 import { JobSchedules } from './job-schedules.ts';
-import { Jobs } from './jobs.ts';
+import { Jobs, type JobsContext } from './jobs.ts';
 import { Link } from './link.ts';
 import { jobLogs, type LogOptions, type LogPiece } from './logs.ts';
+import { Pipelines } from './pipelines.ts';
 import { Pools } from './pools.ts';
 import { repeat } from './repeat.ts';
 import type { SweepOptions } from './sweep.ts';
@@ -55,6 +56,8 @@ export interface Styx {
   /** When catalogues are updated by themselves. */
   readonly catalogSchedule: CatalogSchedule;
   readonly jobs: Jobs;
+  /** Several managed jobs as one; they are found, listed and cancelled with `jobs`. */
+  readonly pipelines: Pipelines;
   readonly pools: Pools;
   /** Clusters that are brought up and taken away at given times. */
   readonly clusterSchedules: ClusterSchedules;
@@ -97,7 +100,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Styx> {
   const { allowedClouds, installConda, budget } = config;
   const timing = timingOf(process.env.STYX_TIMING === 'test' ? TEST : NORMAL, config);
   const clusters = new Clusters({ link, workspace, user, timing, home, allowedClouds, installConda, budget });
-  const jobsContext = {
+  const jobsContext: JobsContext = {
     link,
     workspace,
     user,
@@ -131,6 +134,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Styx> {
     clusters,
     catalogSchedule: new CatalogSchedule(link, timing),
     jobs,
+    pipelines: new Pipelines(jobsContext, jobs),
     pools: new Pools(jobsContext),
     clusterSchedules: new ClusterSchedules({ link, clusters, workspace, user, timing }),
     jobSchedules: new JobSchedules(link, jobs),

@@ -2,7 +2,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { WorkflowExecutionInfo } from '@temporalio/client';
-import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import { FILES_MEMO, MEMO_KEY, QUERIES, SEARCH } from '../model/commands.ts';
 import { foreignReason } from '../model/envelope.ts';
 import { StyxError } from '../model/errors.ts';
@@ -25,6 +24,8 @@ import {
 } from '../model/managed-job.ts';
 import { newManagedJob } from '../model/managed-job-transition.ts';
 import { managedJobMemo } from '../model/managed-job-view.ts';
+import { PIPELINE_KIND, taskOf } from '../model/pipeline.ts';
+import type { PipelineMemo } from '../model/pipeline-view.ts';
 import { CLUSTER_QUEUE } from '../model/queues.ts';
 import type { WrittenTask } from '../model/task.ts';
 import { manifestsOf } from '../model/task-files.ts';
@@ -40,6 +41,7 @@ import { didYouMean } from './names.ts';
 import { Pools } from './pools.ts';
 import { repeat } from './repeat.ts';
 import { withSnapshots } from './snapshots.ts';
+import { FENCE_MS, LIMITS, submit } from './submit.ts';
 
 export interface JobRequest {
   readonly task: WrittenTask;
@@ -52,7 +54,7 @@ export interface JobRequest {
 }
 
 /** A job as lists know it. */
-export interface JobSummary extends ManagedJobMemo {
+export interface JobSummary extends ManagedJobMemo, Partial<Pick<PipelineMemo, 'tasks' | 'primary'>> {
   /** Its workflow. */
   readonly id: string;
   readonly workspace: string;
@@ -98,8 +100,6 @@ export interface JobsContext {
   readonly limits?: JobLimits;
 }
 
-const LIMITS: JobLimits = { launching: 16, running: 2_000 };
-const FENCE_MS = 5 * 60_000;
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 1_000;
 const BACKOFF = 1.15;
@@ -126,18 +126,8 @@ export class Jobs {
 
   /** Of an input of `input`. @throws invalid, transient */
   async submit(input: ManagedJobInput, options: CommandOptions = {}): Promise<{ id: string }> {
-    const { id, start } = this.#start(input);
-    const send = async (deadline: number) => {
-      try {
-        await this.#context.link.call(deadline, (workflow) =>
-          workflow.start(MANAGED_JOB_WORKFLOW, { workflowId: id, args: [input], ...start }),
-        );
-      } catch (error) {
-        // Sent before, and accepted.
-        if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
-      }
-    };
-    await repeat(send, options);
+    const id = managedJobId(input.workspace, input.requestId);
+    await submit(this.#context.link, MANAGED_JOB_WORKFLOW, id, input, startOf(input), options);
     return { id };
   }
 
@@ -194,7 +184,7 @@ export class Jobs {
     const found = await this.#list(
       isNumber ? `${SEARCH.number} = ${text}` : `${SEARCH.name} = '${text.replaceAll("'", "''")}'`,
     );
-    const [newest] = found.flatMap((info) => summaryOf(info) ?? []).toSorted((x, y) => y.submittedAt - x.submittedAt);
+    const [newest] = found.flatMap((info) => whole(info) ?? []).toSorted((x, y) => y.submittedAt - x.submittedAt);
     if (newest !== undefined) return newest.id;
     if (!isNumber && requestIdProblem(text) === null) {
       const id = managedJobId(this.workspace, text);
@@ -310,7 +300,7 @@ export class Jobs {
       ...(user === undefined ? [] : [`${SEARCH.user} = '${user.replaceAll("'", "''")}'`]),
       ...(schedule === undefined ? [] : [`TemporalScheduledById = '${schedule}'`]),
     ];
-    const found = (await this.#list(...parts)).flatMap((info) => summaryOf(info) ?? []);
+    const found = (await this.#list(...parts)).flatMap((info) => whole(info) ?? []);
     return found
       .filter(({ status }) => !skipFinished || !isManagedEnd(status))
       .toSorted((a, b) => b.submittedAt - a.submittedAt || (b.number ?? 0) - (a.number ?? 0))
@@ -341,9 +331,8 @@ export class Jobs {
   }
 
   async #list(...conditions: string[]): Promise<WorkflowExecutionInfo[]> {
-    const query = [`${SEARCH.kind} = '${JOB_KIND}'`, `${SEARCH.workspace} = '${this.workspace}'`, ...conditions].join(
-      ' AND ',
-    );
+    const kinds = `${SEARCH.kind} IN ('${JOB_KIND}', '${PIPELINE_KIND}')`;
+    const query = [kinds, `${SEARCH.workspace} = '${this.workspace}'`, ...conditions].join(' AND ');
     return await this.#context.link.read(async (workflow) => {
       const found: WorkflowExecutionInfo[] = [];
       for await (const info of workflow.list({ query, pageSize: 1_000 })) {
@@ -354,6 +343,11 @@ export class Jobs {
   }
 }
 
+/** Of a job by itself, or of a pipeline: not of a task of one. */
+function whole(info: Pick<WorkflowExecutionInfo, 'workflowId' | 'memo' | 'startTime'>): JobSummary | null {
+  return taskOf(info.workflowId) === null ? summaryOf(info) : null;
+}
+
 /** What its start says besides, so that a list shows it before a worker has seen it. */
 export function startOf(input: ManagedJobInput) {
   const { workspace, user, task, submittedAt } = input;
@@ -361,7 +355,7 @@ export function startOf(input: ManagedJobInput) {
   return {
     taskQueue: CLUSTER_QUEUE,
     memo: {
-      [MEMO_KEY]: managedJobMemo(input, newManagedJob(submittedAt), submittedAt),
+      [MEMO_KEY]: managedJobMemo(input, newManagedJob(submittedAt, input), submittedAt),
       ...(manifests.length === 0 ? {} : { [FILES_MEMO]: manifests }),
     },
     searchAttributes: {
@@ -375,7 +369,7 @@ export function startOf(input: ManagedJobInput) {
   };
 }
 
-function summaryOf(info: Pick<WorkflowExecutionInfo, 'workflowId' | 'memo' | 'startTime'>): JobSummary | null {
+export function summaryOf(info: Pick<WorkflowExecutionInfo, 'workflowId' | 'memo' | 'startTime'>): JobSummary | null {
   const memo = info.memo?.[MEMO_KEY] as ManagedJobMemo | undefined;
   const [kind, workspace] = info.workflowId.split('/');
   if (kind !== 'job' || workspace === undefined) return null;

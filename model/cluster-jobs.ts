@@ -102,7 +102,8 @@ export function jobChanged(draft: Draft, change: JobChanged): void {
   if (job === undefined || !JOB_TRANSITIONS[job.status].includes(change.status)) return;
   if (isTerminalJob(change.status)) {
     endJob(draft, job, change.status, change.reason);
-    setJob(draft, job.id, { exitCodes: change.exitCodes, endedAt: change.at });
+    const { exitCodes, at: endedAt, outputs } = change;
+    setJob(draft, job.id, { exitCodes, endedAt, ...(outputs === undefined ? {} : { outputs }) });
     return;
   }
   setJob(draft, job.id, { status: change.status, reason: change.reason, startedAt: job.startedAt ?? change.at });

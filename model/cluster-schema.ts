@@ -160,6 +160,7 @@ const job = z.object({
   allotment: z.object({ nodes: z.array(z.number()), gpus: z.array(z.array(z.number())) }).nullable(),
   life: z.string().exactOptional(),
   exitCodes: z.array(z.number().nullable()).nullable(),
+  outputs: z.record(z.string(), z.string()).exactOptional(),
 });
 const answer = z.object({
   operationId: z.string().nullable(),

@@ -9,6 +9,7 @@ import type { Failure } from './errors.ts';
 import type { Allotment, JobRow, JobStatus } from './job.ts';
 import type { MachineNotice } from './machine-notices.ts';
 import type { NodeInfo, Placement } from './machines.ts';
+import type { Outputs } from './outputs.ts';
 import type { ClusterOwner } from './owned-cluster.ts';
 import type { ClusterRay, RayRequest, RayStatus } from './ray.ts';
 import type { AutostopRule, Task } from './task.ts';
@@ -264,6 +265,8 @@ export interface JobChanged {
   readonly reason: string | null;
   readonly at: number;
   readonly exitCodes: readonly (number | null)[] | null;
+  /** Of a job that SUCCEEDED; absent: it wrote none. */
+  readonly outputs?: Outputs;
   /** Of its workflow's first run. Absent: nodes know the job by its number alone. */
   readonly life?: string;
 }
@@ -358,6 +361,8 @@ export interface RankEnded {
   readonly interrupted?: number;
   /** Milliseconds since the epoch. */
   readonly endedAt: number;
+  /** Of rank 0 of a run that ended with 0: what it wrote for others; see model/outputs.ts. */
+  readonly output?: string;
 }
 
 export type { CommandAnswer };

@@ -102,12 +102,13 @@ export interface Obstacle {
   readonly message: string;
 }
 
-/** What a task is carried out as. pooled-job: a managed job that runs in a pool. */
-export type TaskUse = 'cluster' | 'managed-job' | 'pooled-job' | 'pool';
+/** What a task is carried out as. pipeline: as one of several managed jobs. pooled-job: a managed job that runs in a pool. */
+export type TaskUse = 'cluster' | 'managed-job' | 'pipeline' | 'pooled-job' | 'pool';
 
 const UNUSED: Readonly<Record<TaskUse, readonly (typeof NOT_OF_POOLS)[]>> = {
   cluster: [OF_POOLS],
   'managed-job': [OF_POOLS, NOT_OF_MANAGED_JOBS],
+  pipeline: [OF_POOLS, NOT_OF_MANAGED_JOBS],
   'pooled-job': [OF_POOLS, NOT_OF_MANAGED_JOBS, NOT_OF_POOLED_JOBS],
   pool: [NOT_OF_POOLS],
 };
@@ -115,6 +116,11 @@ const UNUSED: Readonly<Record<TaskUse, readonly (typeof NOT_OF_POOLS)[]>> = {
 /** All that stands in the way; empty when `executableTask` can be called. */
 export function obstacles(task: TaskSpec, use: TaskUse = 'cluster'): Obstacle[] {
   const found: Obstacle[] = [];
+  if (use !== 'pipeline') {
+    const message = 'is for a task among several of a file that `styx jobs launch` runs';
+    if (task.dependsOn !== null) found.push({ path: ['depends_on'], message });
+    if (task.continueOnFailure) found.push({ path: ['continue_on_failure'], message });
+  }
   for (const table of UNUSED[use]) {
     for (const [path, look] of Object.entries(table)) {
       const message = look(task);

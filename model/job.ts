@@ -1,4 +1,5 @@
 /** A job: one task run on a cluster. Its states, as SkyPilot's users know them, and their transitions. */
+import type { Outputs } from './outputs.ts';
 import type { JobDemand } from './task.ts';
 
 /**
@@ -76,4 +77,6 @@ export interface JobRow {
   readonly life?: string;
   /** Of each rank, once ended. */
   readonly exitCodes: readonly (number | null)[] | null;
+  /** What its script left for others; kept only where a managed job owns the cluster. */
+  readonly outputs?: Outputs;
 }

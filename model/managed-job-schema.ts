@@ -10,6 +10,7 @@ import { marketState, NEW_MARKET } from './market-state.ts';
 
 const region = z.object({ cloud: z.string(), region: z.string() });
 const failure = z.object({ kind: z.enum(ERROR_KINDS), message: z.string(), hint: z.string().exactOptional() });
+const outputs = z.record(z.string(), z.string());
 const logs = z.enum(['kept', 'lost']).nullable();
 const report = z.object({
   copy: z.number(),
@@ -28,6 +29,7 @@ const report = z.object({
       reason: z.string().nullable(),
       startedAt: z.number().nullable().exactOptional(),
       exitCodes: z.array(z.number()),
+      outputs: outputs.exactOptional(),
     })
     .nullable(),
   gone: z.boolean(),
@@ -102,6 +104,7 @@ const managedJobState = z.object({
   queue: z.enum(['waiting', 'launching', 'running', 'parked', 'ended']),
   nextAt: z.number().nullable(),
   spent: z.number(),
+  outputs,
   events: z.array(z.object({ at: z.number(), text: z.string() })),
   notices: z.object({
     receivers: z.array(z.object({ key: z.string(), statuses: z.array(z.enum(MANAGED_STATUSES)) })).nullable(),

@@ -225,6 +225,7 @@ function live(draft: JobDraft, copy: Copy, report: ClusterReport): void {
       draft.status('RUNNING');
       return copyRuns(draft);
     case 'SUCCEEDED':
+      if (draft.state.outcome === null) draft.set({ outputs: job.outputs ?? {} });
       conclude(draft, 'SUCCEEDED', '');
       return collect(draft);
     case 'FAILED':

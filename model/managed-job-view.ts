@@ -12,6 +12,7 @@ import {
   managedJobId,
   managedTaskId,
 } from './managed-job.ts';
+import type { TaskReport } from './pipeline.ts';
 
 export function infraOf(copy: Copy | null): string | null {
   const place = copy?.report?.place ?? null;
@@ -38,11 +39,38 @@ export function managedJobView(input: ManagedJobInput, state: ManagedJobState, n
     pool: input.pool ?? null,
     priority: task.priority,
     recovery: input.recovery,
-    taskId: state.number === null ? null : managedTaskId(task.name, state.number, state.submittedAt),
+    taskId: state.number === null ? null : taskIdOf(input, state),
     numNodes: task.numNodes,
+    retryOf: input.retryOf ?? null,
     costSoFar: costOf(state, now),
     ...scheduleOf(input),
   };
+}
+
+/** What its pipeline is told. */
+export function taskReport(state: ManagedJobState, task: number, over: boolean, now: number): TaskReport {
+  const report = state.copy?.report ?? null;
+  return {
+    task,
+    status: state.status,
+    reason: state.reason,
+    startedAt: state.startedAt,
+    endedAt: state.endedAt,
+    recoveries: state.recoveries,
+    outputs: state.outputs,
+    over,
+    cost: costOf(state, report?.at ?? now),
+  };
+}
+
+/** What of it makes it worth telling: money that passes is not. */
+export function taskReportDigest({ cost: _cost, ...rest }: TaskReport): string {
+  return JSON.stringify(rest);
+}
+
+/** The same over all recoveries: what checkpoints are keyed by. */
+export function taskIdOf({ task: { name }, part }: ManagedJobInput, { number, submittedAt }: ManagedJobState): string {
+  return part?.taskIds[part.index] ?? managedTaskId(name, number ?? 0, submittedAt);
 }
 
 /** Of a job that is over. */
@@ -57,7 +85,7 @@ function scheduleOf({ schedule }: ManagedJobInput): { schedule?: string } {
 }
 
 /** Cut to fit its column and the memo's 2 kB. */
-function clip(text: string, chars: number): string {
+export function clip(text: string, chars: number): string {
   return text.length <= chars ? text : `${text.slice(0, chars - 1)}…`;
 }
 
@@ -84,6 +112,7 @@ export function managedJobMemo(input: ManagedJobInput, state: ManagedJobState, n
     queue: state.queue,
     paused: state.paused !== null,
     cost: Math.round(costOf(state, now) * 1e4) / 1e4,
+    ...(input.retryOf === undefined ? {} : { retryOf: input.retryOf.number }),
     ...scheduleOf(input),
   };
 }

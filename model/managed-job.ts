@@ -8,7 +8,9 @@ import type { JobNotices } from './job-notices.ts';
 import type { LossCause, RecoveryPolicy } from './job-recovery.ts';
 import type { Market } from './market.ts';
 import type { MarketState } from './market-state.ts';
+import type { Outputs } from './outputs.ts';
 import type { ClusterReport } from './owned-cluster.ts';
+import type { RetryOf, TaskPart } from './pipeline.ts';
 import type { RegionRef } from './place-order.ts';
 import type { JobOfSchedule } from './scheduled.ts';
 import type { Task } from './task.ts';
@@ -158,6 +160,8 @@ export interface ManagedJobState {
   readonly nextAt: number | null;
   /** Dollars of past copies. */
   readonly spent: number;
+  /** What the run that SUCCEEDED left; see model/outputs.ts. */
+  readonly outputs: Outputs;
   readonly events: readonly JobEvent[];
   readonly notices: JobNotices;
   /** Ids of the last cancels. */
@@ -206,6 +210,10 @@ export interface ManagedJobInput {
   readonly conda: boolean;
   readonly submittedAt: number;
   readonly timing: Timing;
+  /** Of which pipeline it is a task; absent: of none. */
+  readonly part?: TaskPart;
+  /** The ended one that this one takes up. */
+  readonly retryOf?: RetryOf;
   /** Absent: somebody submitted it. Else its request id and the time of its submission are those of its workflow. */
   readonly schedule?: JobOfSchedule;
   readonly state?: unknown;
@@ -252,6 +260,7 @@ export interface ManagedJobView extends Omit<ManagedJobState, 'version' | 'reque
   readonly recovery: RecoveryPolicy;
   readonly taskId: string | null;
   readonly numNodes: number;
+  readonly retryOf: RetryOf | null;
   readonly costSoFar: number;
   /** Name of the schedule that started it. */
   readonly schedule?: string;
@@ -281,6 +290,8 @@ export interface ManagedJobMemo {
   readonly paused: boolean;
   /** Dollars when it was written. */
   readonly cost: number;
+  /** Number of the one that it takes up. */
+  readonly retryOf?: number;
   /** Name of the schedule that started it. */
   readonly schedule?: string;
 }
@@ -317,11 +328,11 @@ export function jobLogFolder(workflowId: string, copy: number): string {
   return `${jobLogsOf(workflowId)}/${copy}`;
 }
 
-/** `sky-managed-2026-11-22-17-58-13-042000_<name>_<number>-0`, the same over all recoveries: what checkpoints are keyed by. */
-export function managedTaskId(name: string | null, number: number, submittedAt: number): string {
+/** `sky-managed-2026-11-22-17-58-13-042000_<name>_<number>-<task>`, the same over all recoveries: what checkpoints are keyed by. */
+export function managedTaskId(name: string | null, number: number, submittedAt: number, task = 0): string {
   const [date = '', time = ''] = new Date(submittedAt).toISOString().split('T');
   const micros = `${String(submittedAt % 1000).padStart(3, '0')}000`;
-  return `sky-managed-${date}-${time.slice(0, 8).replaceAll(':', '-')}-${micros}_${name ?? 'job'}_${number}-0`;
+  return `sky-managed-${date}-${time.slice(0, 8).replaceAll(':', '-')}-${micros}_${name ?? 'job'}_${number}-${task}`;
 }
 
 export function failureText({ message, hint }: Failure): string {

@@ -1,16 +1,20 @@
 /** A managed job as it begins. */
 import { submittedNotices } from './job-notices.ts';
-import type { ManagedJobState } from './managed-job.ts';
+import type { ManagedJobInput, ManagedJobState } from './managed-job.ts';
 import { NEW_MARKET } from './market-state.ts';
 
-export function newManagedJob(submittedAt: number): ManagedJobState {
+export function newManagedJob(
+  submittedAt: number,
+  { part, retryOf }: Pick<ManagedJobInput, 'part' | 'retryOf'> = {},
+): ManagedJobState {
+  const text = retryOf === undefined ? 'PENDING' : `PENDING: retry of managed job ${retryOf.number}`;
   return {
     version: 1,
     status: 'PENDING',
     statusSince: submittedAt,
     reason: '',
     cause: null,
-    number: null,
+    number: part?.number ?? null,
     submittedAt,
     startedAt: null,
     endedAt: null,
@@ -35,7 +39,8 @@ export function newManagedJob(submittedAt: number): ManagedJobState {
     queue: 'waiting',
     nextAt: null,
     spent: 0,
-    events: [{ at: submittedAt, text: 'PENDING' }],
+    outputs: {},
+    events: [{ at: submittedAt, text }],
     notices: submittedNotices(submittedAt),
     requests: [],
   };

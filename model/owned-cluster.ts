@@ -5,6 +5,7 @@ import type { Failure } from './errors.ts';
 import type { JobRow, JobStatus } from './job.ts';
 import { firstInterruption } from './machine-notices.ts';
 import type { InstanceTypeOffer } from './machines.ts';
+import type { Outputs } from './outputs.ts';
 import type { Task } from './task.ts';
 
 /** In a cluster's input. */
@@ -81,6 +82,7 @@ export interface ClusterReport {
     readonly startedAt?: number | null;
     /** Those that are not 0, each once. */
     readonly exitCodes: readonly number[];
+    readonly outputs?: Outputs;
   } | null;
   /** The cloud says that a node is stopped or gone. */
   readonly gone: boolean;
@@ -156,6 +158,7 @@ export function jobOfReport(job: JobRow | undefined): ClusterReport['job'] {
     reason: job.reason?.slice(0, REASON_CHARS) ?? null,
     startedAt: job.startedAt,
     exitCodes: [...new Set(codes)].slice(0, SHOWN_CODES),
+    ...(job.outputs === undefined ? {} : { outputs: job.outputs }),
   };
 }
 

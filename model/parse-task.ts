@@ -94,7 +94,11 @@ export function parsePool(text: string, options: { file: string; overrides?: Tas
   return { task, pool };
 }
 
-function parseFor(use: TaskUse, text: string, options: { file: string; overrides?: TaskOverrides }): Carried {
+function parseFor(
+  use: Exclude<TaskUse, 'pipeline'>,
+  text: string,
+  options: { file: string; overrides?: TaskOverrides },
+): Carried {
   const { file } = options;
   const problems: TaskProblem[] = [];
   const overrides = readOverrides(options.overrides ?? {}, problems);
@@ -104,7 +108,8 @@ function parseFor(use: TaskUse, text: string, options: { file: string; overrides
   if (read.file.kind !== 'task') {
     const what = read.file.kind === 'group' ? 'a job group' : 'a pipeline of several tasks';
     const at = (second ?? root)?.at ?? START;
-    throw new TaskError(file, [{ ...at, path: '', message: `${what} is not supported yet by this version of Styx` }]);
+    const message = `${what} is for managed jobs: run this with \`styx jobs launch\``;
+    throw new TaskError(file, [{ ...at, path: '', message }]);
   }
   return carriedOut(overrides.apply(read.file.task, problems), { file, root, overrides, problems, use });
 }
@@ -149,7 +154,7 @@ function specOf(command: string | null, overrides: ReadOverrides, problems: Task
   return overrides.apply({ ...spec, run: command }, problems);
 }
 
-function readText(text: string, file: string, overrides: ReadOverrides, problems: TaskProblem[]) {
+export function readText(text: string, file: string, overrides: ReadOverrides, problems: TaskProblem[]) {
   const bytes = new TextEncoder().encode(text).length;
   if (bytes > TASK_BYTES) throw new TaskError(file, [{ ...START, path: '', message: tooLarge(bytes) }]);
   const yaml = readYaml(text);
@@ -158,7 +163,7 @@ function readText(text: string, file: string, overrides: ReadOverrides, problems
   return readTaskFile(yaml.documents, overrides, problems);
 }
 
-interface Source {
+export interface Source {
   readonly file: string;
   readonly root: YamlNode | null;
   readonly overrides: ReadOverrides;
@@ -166,7 +171,7 @@ interface Source {
   readonly use: TaskUse;
 }
 
-function carriedOut(spec: TaskSpec, { file, root, overrides, problems, use }: Source): Carried {
+export function carriedOut(spec: TaskSpec, { file, root, overrides, problems, use }: Source): Carried {
   for (const { path, message } of obstacles(spec, use)) problems.push({ ...placeOf(path, root, overrides), message });
   if (problems.length > 0) throw new TaskError(file, problems);
   const task = executableTask(spec);
@@ -221,6 +226,6 @@ function nodeAt(root: YamlNode, steps: readonly string[]): YamlNode | null {
   return node ?? null;
 }
 
-function tooLarge(bytes: number): string {
+export function tooLarge(bytes: number): string {
   return `the task is ${Math.ceil(bytes / 1024)} kB; at most ${TASK_BYTES / 1024} kB are allowed`;
 }

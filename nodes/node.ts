@@ -59,6 +59,8 @@ export interface ProcessState {
   /** Unix seconds. */
   readonly startedAt: number;
   readonly endedAt: number | null;
+  /** What rank 0 of a run that ended with 0 wrote to the file named by STYX_OUTPUT; absent: nothing. Cut a byte above what is taken. */
+  readonly output?: string;
 }
 
 /** `seq` counts up from 1 on a node, over agent restarts; a reader that gives the last one it handled misses nothing. */

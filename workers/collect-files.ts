@@ -7,6 +7,7 @@ import type { Collected } from '../data/store.ts';
 import { storeRoot } from '../data/store-paths.ts';
 import { CLUSTER_WORKFLOW, FILES_MEMO, JOB_WORKFLOW, QUERIES } from '../model/commands.ts';
 import { MANAGED_JOB_WORKFLOW } from '../model/managed-job.ts';
+import { PIPELINE_WORKFLOW } from '../model/pipeline.ts';
 import { POOL_WORKFLOW } from '../model/pool.ts';
 import { homePaths } from '../system/home.ts';
 
@@ -37,7 +38,7 @@ export async function collectFiles(
 }
 
 /**
- * A managed job needs its own as long as it lives. Any other that waits is with its cluster until its own workflow starts, and then with that. Clusters are asked first, so that one that moves
+ * A managed job needs its own as long as it lives, and a pipeline those of all its tasks. Any other that waits is with its cluster until its own workflow starts, and then with that. Clusters are asked first, so that one that moves
  * meanwhile is seen in either place.
  */
 async function liveManifests(workflow: WorkflowClient, listsBehindMs: number): Promise<Set<string>> {
@@ -48,7 +49,7 @@ async function liveManifests(workflow: WorkflowClient, listsBehindMs: number): P
   // A job that a schedule has just started is listed by now, or its schedule was still there.
   for (const manifest of await heldBySchedules(workflow)) live.add(manifest);
   await sleep(listsBehindMs);
-  for (const type of [JOB_WORKFLOW, MANAGED_JOB_WORKFLOW, POOL_WORKFLOW]) {
+  for (const type of [JOB_WORKFLOW, MANAGED_JOB_WORKFLOW, PIPELINE_WORKFLOW, POOL_WORKFLOW]) {
     for await (const { memo } of workflow.list({ query: running(type) })) {
       const manifests = memo?.[FILES_MEMO];
       if (Array.isArray(manifests)) for (const manifest of manifests) live.add(String(manifest));

@@ -160,7 +160,11 @@ class ClusterEntity {
     setHandler(messages.progressSignal, (event) => this.apply({ type: 'progress', ...event }));
     setHandler(messages.placementFailedSignal, (event) => this.apply({ type: 'placementFailed', ...event }));
     setHandler(messages.placementGoneSignal, (event) => this.apply({ type: 'placementGone', ...event }));
-    setHandler(messages.jobChangedSignal, (event) => this.apply({ type: 'jobChanged', ...event }));
+    setHandler(messages.jobChangedSignal, ({ outputs, ...event }) => {
+      // Nobody but an owner asks for them, and many jobs' would be much to hold.
+      const kept = outputs === undefined || this.input.owner === undefined ? {} : { outputs };
+      this.apply({ type: 'jobChanged', ...event, ...kept });
+    });
     setHandler(messages.watchEndedSignal, (event) => this.apply({ type: 'watchEnded', ...event }));
     setHandler(messages.observedSignal, (event) => this.apply({ type: 'observed', ...event }));
     setHandler(messages.machinesMissingSignal, (event) => this.apply({ type: 'machinesMissing', ...event }));

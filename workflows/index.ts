@@ -5,6 +5,7 @@ export { cluster } from './cluster.ts';
 export { job } from './job.ts';
 export { managedJob } from './managed-job.ts';
 export { officeHours } from './office-hours.ts';
+export { pipeline } from './pipeline.ts';
 export { pool } from './pool.ts';
 export { provision } from './provision.ts';
 export { queue } from './queue.ts';

@@ -4,6 +4,7 @@ import type { AbandonJob, ProcessPhase, RankEnded, RunJob } from '../model/comma
 import { jobKey } from '../model/identity.ts';
 import type { JobStatus } from '../model/job.ts';
 import type { MachineNotice } from '../model/machine-notices.ts';
+import type { Outputs } from '../model/outputs.ts';
 
 export type Phase = 'setup' | 'run';
 
@@ -11,6 +12,7 @@ export interface JobEnd {
   readonly status: JobStatus;
   readonly reason: string | null;
   readonly exitCodes: (number | null)[] | null;
+  readonly outputs?: Outputs;
 }
 
 export interface RankEnd {
@@ -30,6 +32,8 @@ export class JobProgress {
   run: RunJob | null = null;
   cancelled = false;
   abandoned: AbandonJob | null = null;
+  /** What its run wrote for others. */
+  output = '';
   /** A machine of its is taken back. */
   notice: MachineNotice | null = null;
   private readonly ends = new Map<string, RankEnd>();
@@ -52,7 +56,8 @@ export class JobProgress {
   record(phase: ProcessPhase, state: RankState | RankEnded): void {
     if (state.exitCode === null) return;
     const key = `${phase}/${state.rank}`;
-    const { rank, exitCode, lost, interrupted = null } = state;
+    const { rank, exitCode, lost, interrupted = null, output } = state;
+    if (phase === 'run' && rank === 0 && output !== undefined) this.output = output;
     if (this.ends.get(key)?.exitCode == null) this.ends.set(key, { rank, exitCode, lost, interrupted });
   }
 

@@ -7,6 +7,7 @@ import type { ClusterRef, JobRef } from '../activities/types.ts';
 import type { RunJob } from '../model/commands.ts';
 import { lifeOf, numberOnNodes } from '../model/identity.ts';
 import type { JobStatus } from '../model/job.ts';
+import { readOutputs } from '../model/outputs.ts';
 import type { Task } from '../model/task.ts';
 import type { Timing } from '../model/timing.ts';
 import { showDetails } from './details.ts';
@@ -58,7 +59,7 @@ export async function job(input: JobInput): Promise<void> {
   setHandler(secretsQuery, () => input.task.secrets ?? {});
   setHandler(rankEndedSignal, (ended) => progress.told(ended));
   const end = await follow(input, progress);
-  await report(input, progress, end.status, end.reason, end.exitCodes);
+  await report(input, progress, end.status, end.reason, end);
 }
 
 /** The key of a job covers the run of its workflow. */
@@ -89,7 +90,7 @@ async function report(
   { life }: JobProgress,
   status: JobStatus,
   reason: string | null,
-  exitCodes: (number | null)[] | null = null,
+  { exitCodes, outputs }: Pick<JobEnd, 'exitCodes' | 'outputs'> = { exitCodes: null },
 ): Promise<void> {
   showJob(input, status, reason);
   await tell(input.cluster.workflowId, jobChangedSignal, {
@@ -99,6 +100,7 @@ async function report(
     reason,
     at: Date.now(),
     exitCodes,
+    ...(outputs === undefined ? {} : { outputs }),
     ...(life === undefined ? {} : { life }),
   });
 }
@@ -127,5 +129,9 @@ async function follow(input: JobInput, progress: JobProgress): Promise<JobEnd> {
     if (end !== null) return end;
   }
   const last = phases.at(-1) ?? 'run';
-  return { status: 'SUCCEEDED', reason: null, exitCodes: progress.codes(last, run.nodes.length) };
+  const exitCodes = progress.codes(last, run.nodes.length);
+  if (progress.output === '') return { status: 'SUCCEEDED', reason: null, exitCodes };
+  const { outputs, problem } = readOutputs(progress.output);
+  if (problem !== null) return { status: 'FAILED', reason: problem, exitCodes };
+  return { status: 'SUCCEEDED', reason: null, exitCodes, outputs };
 }

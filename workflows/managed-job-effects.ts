@@ -4,20 +4,21 @@ import { ParentClosePolicy, startChild, workflowInfo } from '@temporalio/workflo
 import { CLUSTER_WORKFLOW, type ClusterInput, type LaunchCommand } from '../model/commands.ts';
 import { assertNever } from '../model/errors.ts';
 import { clusterWorkflowId } from '../model/identity.ts';
-import { QUEUE_WORKFLOW, type QueueTold, queueId } from '../model/job-queue.ts';
+import type { QueueTold } from '../model/job-queue.ts';
 import type { ResourceRequest } from '../model/machines.ts';
-import { type Copy, type ManagedJobInput, type ManagedJobState, managedTaskId } from '../model/managed-job.ts';
+import type { Copy, ManagedJobInput, ManagedJobState } from '../model/managed-job.ts';
 import type { JobEffect } from '../model/managed-job-draft.ts';
 import type { ManagedJobEvent } from '../model/managed-job-transition.ts';
+import { taskIdOf } from '../model/managed-job-view.ts';
 import type { OwnerCommand } from '../model/owned-cluster.ts';
 import { CLUSTER_QUEUE } from '../model/queues.ts';
 import type { Task } from '../model/task.ts';
 import { failureOf } from './failures.ts';
-import { ownerCommandSignal, tellQueueSignal } from './messages.ts';
+import { ownerCommandSignal } from './messages.ts';
 import { endMachinesOf, lookAt } from './owned-cluster.ts';
 import { tell } from './parent.ts';
 import { PooledJob } from './pooled-job.ts';
-import type { QueueInput } from './queue.ts';
+import { tellJobQueue } from './queue-told.ts';
 import { longStep, step } from './steps.ts';
 import { taskOfCopy } from './task-of-copy.ts';
 
@@ -98,6 +99,14 @@ export class JobEffects {
     });
   }
 
+  /** One that was ended from outside says nothing. */
+  lookAtPipeline(workflowId: string, isGone: () => void): void {
+    this.beside(async () => {
+      const asked = step(this.input.timing, 'see that its pipeline runs').describe({ workflowIds: [workflowId] });
+      if ((await asked)[workflowId] !== 'running') isGone();
+    });
+  }
+
   private beside(work: () => Promise<void>): void {
     this.busy += 1;
     work()
@@ -114,7 +123,7 @@ export class JobEffects {
   private async startCluster(effect: Start, state: ManagedJobState): Promise<void> {
     const { workspace, installation, task, timing } = this.input;
     const number = state.number ?? 0;
-    const taskId = managedTaskId(task.name, number, state.submittedAt);
+    const taskId = taskIdOf(this.input, state);
     const input: ClusterInput = {
       version: 1,
       workspace,
@@ -143,10 +152,11 @@ export class JobEffects {
   }
 
   private launch(effect: Start, number: number, taskId: string): LaunchCommand {
-    const { user, resourcesText, conda } = this.input;
+    const { user, resourcesText, conda, part } = this.input;
     const { numNodes } = this.input.task;
     const tried = effect.type === 'startCluster' ? effect.try : null;
-    const task = tried === null ? machinesOnly(this.input.task) : taskOfCopy(this.input.task, number, taskId, tried);
+    const task =
+      tried === null ? machinesOnly(this.input.task) : taskOfCopy(this.input.task, number, taskId, tried, part);
     return {
       requestId: `copy-${effect.copy}`,
       user,
@@ -198,20 +208,7 @@ export class JobEffects {
       hourly: copy?.report?.hourly ?? 0,
       ...(phase === 'waiting' ? { limits } : {}),
     };
-    const id = queueId(workspace);
-    while (!(await tell(id, tellQueueSignal, told))) {
-      const input: QueueInput = { version: 1, workspace, limits, timing };
-      const started = startChild<(input: QueueInput) => Promise<void>>(QUEUE_WORKFLOW, {
-        workflowId: id,
-        taskQueue: CLUSTER_QUEUE,
-        parentClosePolicy: ParentClosePolicy.ABANDON,
-        args: [input],
-        staticSummary: `Managed jobs of workspace ${workspace}`,
-      });
-      await started.catch((error: unknown) => {
-        if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
-      });
-    }
+    await tellJobQueue({ workspace, limits, timing }, told);
   }
 }
 

@@ -36,7 +36,14 @@ import {
   type ManagedJobEvent,
   newManagedJob,
 } from '../model/managed-job-transition.ts';
-import { managedJobDetails, managedJobMemo, managedJobResult, managedJobView } from '../model/managed-job-view.ts';
+import {
+  managedJobDetails,
+  managedJobMemo,
+  managedJobResult,
+  managedJobView,
+  taskReport,
+  taskReportDigest,
+} from '../model/managed-job-view.ts';
 import { awaitsPool } from '../model/pooled-job.ts';
 import { filesProblem, manifestsOf } from '../model/task-files.ts';
 import { validateTask } from '../model/task-schema.ts';
@@ -45,13 +52,17 @@ import { JobEffects } from './managed-job-effects.ts';
 import { NoticeSender } from './managed-job-notices.ts';
 import {
   cancelManagedJob,
+  cancelTaskSignal,
   clusterReportSignal,
   managedJobQuery,
   pauseManagedJob,
   poolPlacedSignal,
   queueAnswerSignal,
   resumeManagedJob,
+  submittedJobQuery,
+  taskReportSignal,
 } from './messages.ts';
+import { tell } from './parent.ts';
 
 interface RunInput extends ManagedJobInput {
   /** What the run before it had decided and not yet carried out. */
@@ -100,6 +111,11 @@ function refusal({ task, recovery }: ManagedJobInput): Failure | null {
   return problem === null ? null : { kind: 'invalid', message: `Its job_recovery cannot be followed: ${problem}.` };
 }
 
+/** Its input as it was, whatever has happened to it since. */
+function submitted({ state: _state, outbox: _outbox, ...input }: RunInput): ManagedJobInput {
+  return input;
+}
+
 class ManagedJob {
   private readonly input: RunInput;
   readonly rules: JobRules;
@@ -109,6 +125,8 @@ class ManagedJob {
   private readonly alarm = new Alarm('look again: what is due of the job');
   state: ManagedJobState;
   private changes = 0;
+  /** What its pipeline was told last, where there is one. */
+  private told = '';
   private shown = { memo: '', search: '' };
   /** When its cluster is looked at in case a report got lost. */
   private lookAt: number;
@@ -119,7 +137,8 @@ class ManagedJob {
     const { workflowId } = workflowInfo();
     const { numNodes } = task;
     this.rules = { workflowId, numNodes, recovery, fenceAfter, timing, ...(pool === undefined ? {} : { pool }) };
-    this.state = input.state === undefined ? newManagedJob(input.submittedAt) : parseManagedJobState(input.state);
+    this.state =
+      input.state === undefined ? newManagedJob(input.submittedAt, input) : parseManagedJobState(input.state);
     this.outbox = [...(input.outbox ?? [])];
     this.lookAt = Date.now() + timing.describeOpsEvery;
     this.effects = new JobEffects(input, (event) => this.apply(event));
@@ -130,13 +149,15 @@ class ManagedJob {
     this.listen();
     if (this.input.state === undefined) this.begin();
     for (;;) {
+      const seen = this.changes;
       this.show();
       await this.carryOut();
       this.show();
       this.notices.pump(this.state);
+      await this.report(this.outbox.length === 0 && this.effects.idle && isManagedJobOver(this.state));
       if (this.isOver()) return managedJobResult(this.input, this.state, Date.now());
       if (this.mustContinueAsNew()) await this.continueAsNew();
-      else await this.nextChange();
+      else await this.nextChange(seen);
     }
   }
 
@@ -158,6 +179,8 @@ class ManagedJob {
 
   private listen(): void {
     setHandler(managedJobQuery, () => managedJobView(this.input, this.state, Date.now()));
+    setHandler(submittedJobQuery, () => submitted(this.input));
+    setHandler(cancelTaskSignal, ({ requestId, user }) => this.apply({ type: 'cancel', requestId, user }));
     setHandler(clusterReportSignal, (report) => {
       this.lookAt = Date.now() + this.input.timing.describeOpsEvery;
       this.apply({ type: 'report', report });
@@ -190,6 +213,20 @@ class ManagedJob {
     return { status, note: pooled ? 'A job in a pool cannot be paused.' : `It is ${status} already.` };
   }
 
+  /** Tells the pipeline how its task stands, when that has changed. Nobody's task ends. */
+  private async report(over: boolean): Promise<void> {
+    const { part } = this.input;
+    if (part === undefined) return;
+    const report = taskReport(this.state, part.index, over, Date.now());
+    if (taskReportDigest(report) === this.told) return;
+    this.told = taskReportDigest(report);
+    if (!(await tell(part.pipeline, taskReportSignal, report))) this.endOrphan();
+  }
+
+  private endOrphan(): void {
+    this.apply({ type: 'cancel', requestId: 'pipeline-gone', user: 'its pipeline, which was ended from outside' });
+  }
+
   private apply(event: ManagedJobEvent): void {
     const { state, effects } = applyManagedJob(this.state, event, this.rules, Date.now());
     this.state = state;
@@ -205,10 +242,9 @@ class ManagedJob {
     }
   }
 
-  /** Sleeps until a message or the alarm, and does what the alarm is for. */
-  private async nextChange(): Promise<void> {
-    const seen = this.changes;
-    const lookAt = this.clusters().length === 0 && !awaitsPool(this) ? null : this.lookAt;
+  /** Sleeps until there is more than was `seen`, or the alarm, and does what the alarm is for. */
+  private async nextChange(seen: number): Promise<void> {
+    const lookAt = this.looksAfter() ? this.lookAt : null;
     const times = [dueAt(this.state, this.rules), lookAt].filter((time) => time !== null);
     if (times.length > 0) this.alarm.set(Math.min(...times));
     await condition(() => this.changes !== seen || this.outbox.length > 0 || this.alarm.rung);
@@ -217,10 +253,17 @@ class ManagedJob {
     const due = dueAt(this.state, this.rules);
     if (due !== null && now >= due) this.apply({ type: 'due' });
     const clusters = this.clusters();
-    if ((clusters.length === 0 && !awaitsPool(this)) || now < this.lookAt || this.outbox.length > 0) return;
+    if (!this.looksAfter() || now < this.lookAt || this.outbox.length > 0) return;
     this.lookAt = now + this.input.timing.describeOpsEvery;
     for (const cluster of clusters) this.effects.look(cluster);
     if (awaitsPool(this)) this.outbox.push({ type: 'askPool', copy: this.state.copies + 1 });
+    const { part } = this.input;
+    if (part !== undefined) this.effects.lookAtPipeline(part.pipeline, () => this.endOrphan());
+  }
+
+  /** There is something that could have been ended from outside. */
+  private looksAfter(): boolean {
+    return this.clusters().length > 0 || awaitsPool(this) || this.input.part !== undefined;
   }
 
   private clusters(): Pick<Copy, 'number' | 'cluster'>[] {
@@ -260,6 +303,7 @@ class ManagedJob {
       [SEARCH.installation]: [input.installation],
       [SEARCH.infra]: memo.infra === null ? [] : [memo.infra],
       [SEARCH.priority]: [input.task.priority],
+      ...(input.part === undefined ? {} : { [SEARCH.parent]: [input.part.pipeline] }),
       ...(state.number === null ? {} : { [SEARCH.number]: [state.number] }),
     };
     const searchText = JSON.stringify(search);

@@ -31,6 +31,7 @@ import {
   MANAGED_UPDATES,
   type ManagedJobAnswer,
   type ManagedJobCommand,
+  type ManagedJobInput,
   type ManagedJobView,
 } from '../model/managed-job.ts';
 import {
@@ -40,6 +41,13 @@ import {
   OWNER_SIGNALS,
   type OwnerCommand,
 } from '../model/owned-cluster.ts';
+import {
+  PIPELINE_QUERIES,
+  type PipelineInput,
+  type PipelineView,
+  TASK_SIGNALS,
+  type TaskReport,
+} from '../model/pipeline.ts';
 import {
   type ApplyPoolCommand,
   type DownPoolCommand,
@@ -112,6 +120,14 @@ export const cancelManagedJob = defineUpdate<ManagedJobAnswer, [ManagedJobComman
 export const pauseManagedJob = defineUpdate<ManagedJobAnswer, [ManagedJobCommand]>(MANAGED_UPDATES.pause);
 export const resumeManagedJob = defineUpdate<ManagedJobAnswer, [ManagedJobCommand]>(MANAGED_UPDATES.resume);
 export const managedJobQuery = defineQuery<ManagedJobView>(QUERIES.view);
+/** What was submitted, for whoever submits it again. */
+export const submittedJobQuery = defineQuery<ManagedJobInput>(PIPELINE_QUERIES.submission);
+
+export const pipelineQuery = defineQuery<PipelineView>(PIPELINE_QUERIES.view);
+export const submittedPipelineQuery = defineQuery<PipelineInput>(PIPELINE_QUERIES.submission);
+/** To a pipeline, from its tasks; and back. */
+export const taskReportSignal = defineSignal<[TaskReport]>(TASK_SIGNALS.report);
+export const cancelTaskSignal = defineSignal<[ManagedJobCommand]>(TASK_SIGNALS.cancel);
 
 /** To the queue, from a job; and back. */
 export const tellQueueSignal = defineSignal<[QueueTold]>(QUEUE_SIGNALS.tell);

@@ -19,6 +19,7 @@ export function configure(command: Command): void {
     'pause',
   );
   pausing(command.command('resume').description('Queue paused managed jobs again'), 'resume');
+  retry(command.command('retry').description('Run again, as a new job, what did not succeed of one that has ended'));
   configurePool(command.command('pool').description('Workers that stand ready for managed jobs'));
   configureSchedule(command.command('schedule').description('Have managed jobs submitted at given times'));
   history(command.command('history').description("Tell a job's life: its tries, what ended them, what they cost"));
@@ -66,15 +67,16 @@ function queue(command: Command): void {
 function logs(command: Command): void {
   command
     .argument('[job]', `${JOB}; default: your newest`)
+    .argument('[task]', 'of a job of several tasks: the name or index of one; default: all')
     .option('-n, --name <name>', 'name of the job')
     .option('--tail <lines>', 'last lines of what there is to begin with; 0 for all', wholeNumber(0), 0)
     .option('--follow', 'go on until the job has ended (default)', true)
     .option('--no-follow', 'print what there is')
     .option('-w, --worker <rank>', 'only this rank of the job', wholeNumber(0));
-  configOption(debugOption(command)).action((job: string | undefined, options) =>
+  configOption(debugOption(command)).action((job: string | undefined, task: string | undefined, options) =>
     runCommand(options, async (context) => {
       const { showLogs } = await import('../jobs/logs.ts');
-      return await showLogs(context, job, options);
+      return await showLogs(context, job, task, options);
     }),
   );
 }
@@ -100,6 +102,19 @@ function pausing(command: Command, kind: 'pause' | 'resume'): void {
     runCommand(options, async (context) => {
       const { pauseJobs } = await import('../jobs/pause.ts');
       return await pauseJobs(context, kind, jobs, options);
+    }),
+  );
+}
+
+function retry(command: Command): void {
+  command
+    .argument('<job>', JOB)
+    .option('--from <task>', 'also this task (name or index) and all that comes after it')
+    .option('-d, --detach-run', 'return when the job is submitted');
+  common(yesOption(command)).action((job: string, options) =>
+    runCommand(options, async (context) => {
+      const { retryJob } = await import('../jobs/retry.ts');
+      return await retryJob(context, job, options);
     }),
   );
 }

@@ -54,7 +54,7 @@ export async function followManaged(
   return managedExitCode(status);
 }
 
-async function write(data: Buffer): Promise<void> {
+export async function write(data: Buffer): Promise<void> {
   if (data.length === 0 || process.stdout.write(data)) return;
   await new Promise<void>((resolve) => process.stdout.once('drain', () => resolve()));
 }

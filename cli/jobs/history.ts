@@ -8,7 +8,12 @@ import { formatTable } from '../table.ts';
 
 export async function showHistory(context: Context, job: string, options: CommonOptions): Promise<number> {
   const styx = await context.styx();
-  const told = await styx.jobs.history(await styx.jobs.find(job));
+  const id = await styx.jobs.find(job);
+  if ((await styx.jobs.summary(id))?.tasks !== undefined) {
+    const { showPipeline } = await import('./pipeline-history.ts');
+    return await showPipeline(styx, id, options);
+  }
+  const told = await styx.jobs.history(id);
   process.stdout.write(options.output === 'json' ? `${JSON.stringify(asJson(told), null, 2)}\n` : `${text(told)}\n`);
   return 0;
 }
@@ -44,6 +49,7 @@ function asJson({ id, summary, taskId, entries, copies }: ManagedHistory) {
     status: summary?.status ?? null,
     reason: summary?.reason ?? null,
     scheduleName: summary?.schedule ?? null,
+    retryOf: summary?.retryOf ?? null,
     taskId,
     recoveries: summary?.recoveries ?? null,
     cost: summary?.cost ?? null,

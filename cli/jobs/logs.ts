@@ -2,6 +2,7 @@
 import { StyxError } from '../../model/errors.ts';
 import type { CommonOptions, Context } from '../run.ts';
 import { followManaged } from './follow.ts';
+import { followPipeline, followTask } from './follow-pipeline.ts';
 
 export interface JobLogsOptions extends CommonOptions {
   readonly name?: string;
@@ -13,14 +14,27 @@ export interface JobLogsOptions extends CommonOptions {
 /** SkyPilot's code for a job that there is not. */
 const NOT_FOUND_EXIT = 102;
 
-export async function showLogs(context: Context, job: string | undefined, options: JobLogsOptions): Promise<number> {
+export async function showLogs(
+  context: Context,
+  job: string | undefined,
+  task: string | undefined,
+  options: JobLogsOptions,
+): Promise<number> {
   if (job !== undefined && options.name !== undefined)
     throw new StyxError('invalid', '--name does not go together with a job');
   const styx = await context.styx();
   try {
     const id = await styx.jobs.find(job ?? options.name ?? (await newest()));
-    const { number, numNodes } = await styx.jobs.view(id);
     const { tail, follow, worker: rank } = options;
+    const summary = await styx.jobs.summary(id);
+    if (summary?.tasks !== undefined) {
+      if (task !== undefined) return await followTask(context, styx, id, task, { tail, follow, rank });
+      return await followPipeline(context, styx, id, summary.number ?? 0, { tail, follow, rank });
+    }
+    const { number, numNodes } = await styx.jobs.view(id);
+    if (task !== undefined && task !== '0') {
+      throw new StyxError('not-found', `managed job ${number ?? id} is one task alone: there is no task '${task}'`);
+    }
     if (rank !== undefined && rank >= numNodes) {
       const ranks = numNodes === 1 ? 'rank 0 alone' : `ranks 0 to ${numNodes - 1}`;
       throw new StyxError('invalid', `--worker ${rank}: managed job ${number ?? id} has ${ranks}`);

@@ -9,6 +9,7 @@ import { colourStatus } from '../colour.ts';
 import { clip, formatAge, formatMoney, infraName, isoTime } from '../format.ts';
 import type { CommonOptions, Context } from '../run.ts';
 import { formatTable } from '../table.ts';
+import { type TaskRow, taskRows } from './task-rows.ts';
 
 export interface JobQueueOptions extends CommonOptions {
   readonly verbose?: boolean;
@@ -32,14 +33,26 @@ export async function showQueue(
     ...(options.allUsers === true ? {} : { user: styx.user }),
     ...(options.all === true ? {} : { limit: options.limit }),
   });
-  const waiting = found.some(({ status, queue }) => !isManagedEnd(status) && queue === 'waiting');
+  const begun = await styx.pipelines.tasks(found.flatMap(({ id, tasks }) => (tasks === undefined ? [] : [id])));
+  const tasks = new Map(found.map((job) => [job.id, taskRows(job, begun.get(job.id) ?? [])]));
+  const all = [...found, ...[...tasks.values()].flat()];
+  const waiting = all.some(({ status, queue }) => !isManagedEnd(status) && queue === 'waiting');
   const queue = waiting ? await styx.jobs.queue().catch(() => null) : null;
-  const reasons = new Map(found.map((job) => [job.id, waitReason(job, queue)]));
+  const reasons = new Map(all.map((job) => [job.id, waitReason(job, queue)]));
   if (options.output === 'json') {
-    const rows = found.map((job) => asJson(job, queue, reasons.get(job.id) ?? null));
+    const rows = found.map((job) => {
+      const ofTasks = (tasks.get(job.id) ?? []).map((one) => ({
+        task: one.task,
+        ...asJson(one, queue, reasons.get(one.id) ?? null),
+      }));
+      return {
+        ...asJson(job, queue, reasons.get(job.id) ?? null),
+        ...(job.tasks === undefined ? {} : { tasks: ofTasks }),
+      };
+    });
     process.stdout.write(`${JSON.stringify(rows, null, 2)}\n`);
   } else if (found.length === 0) process.stdout.write('No managed jobs.\n');
-  else process.stdout.write(`${queueText(found, reasons, options)}\n`);
+  else process.stdout.write(`${queueText(found, tasks, reasons, options)}\n`);
   return 0;
 }
 
@@ -55,7 +68,8 @@ function statusOf(text: string, known: readonly ManagedStatus[]): ManagedStatus 
 
 /** Its place among those that wait, from 1; null: it does not wait, or so many are before it that the queue does not hold it. */
 function positionOf(job: JobSummary, queue: QueueView | null): number | null {
-  const index = queue?.waiting.findIndex((row) => job.id.endsWith(`/${row[2]}`)) ?? -1;
+  const requestId = job.id.split('/').slice(2).join('/');
+  const index = queue?.waiting.findIndex((row) => row[2] === requestId) ?? -1;
   return index < 0 ? null : index + 1;
 }
 
@@ -97,6 +111,7 @@ function barrierText({ user }: JobSummary, queue: QueueView): string {
 
 export function queueText(
   jobs: readonly JobSummary[],
+  tasks: ReadonlyMap<string, readonly TaskRow[]>,
   reasons: ReadonlyMap<string, string | null>,
   options: Pick<JobQueueOptions, 'verbose' | 'allUsers'>,
   now = Date.now(),
@@ -105,8 +120,11 @@ export function queueText(
   const header = ['ID', 'TASK', 'NAME', ...(options.allUsers === true ? ['USER'] : []), 'REQUESTED', 'SUBMITTED'];
   header.push('TOT. DURATION', 'JOB DURATION', '#RECOVERIES', 'STATUS', 'POOL');
   if (verbose) header.push('WORKER_CLUSTER', 'STARTED', 'INFRA', 'PRIORITY', 'SCHED. STATE', 'DETAILS');
-  const rows = jobs.map((job) => {
-    const row = [String(job.number ?? '-'), '-', job.name ?? '-', ...(options.allUsers === true ? [job.user] : [])];
+  const rowOf = (job: JobSummary | TaskRow) => {
+    const ofTask = 'task' in job;
+    const name = `${job.name ?? '-'}${ofTask && job.isPrimary === true ? ' [P]' : ''}`;
+    const row = [ofTask ? ' ↳' : String(job.number ?? '-'), ofTask ? String(job.task) : '-', name];
+    row.push(...(options.allUsers === true ? [job.user] : []));
     row.push(
       job.resources,
       formatAge(job.submittedAt, now),
@@ -127,7 +145,8 @@ export function queueText(
       );
     }
     return row;
-  });
+  };
+  const rows = jobs.flatMap((job) => [job, ...(tasks.get(job.id) ?? [])].map(rowOf));
   const counts = Map.groupBy(
     jobs.filter(({ status }) => !isManagedEnd(status)),
     ({ status }) => status,
@@ -135,10 +154,13 @@ export function queueText(
   const live = [...counts].map(([status, some]) => `${some.length} ${status}`).join(', ');
   const waits = verbose
     ? []
-    : jobs.flatMap((job) => {
-        const why = reasons.get(job.id) ?? null;
-        return why === null ? [] : [`Job ${job.number ?? '-'} ${why}.`];
-      });
+    : jobs
+        .flatMap((job) => [job, ...(tasks.get(job.id) ?? [])])
+        .flatMap((job) => {
+          const why = reasons.get(job.id) ?? null;
+          const which = 'task' in job ? `${job.number ?? '-'}, task ${job.task}` : (job.number ?? '-');
+          return why === null ? [] : [`Job ${which} ${why}.`];
+        });
   const title = `Managed jobs${live === '' ? '' : `, in progress: ${live}`}`;
   return [title, colourStatus(formatTable(header, rows)), ...waits.slice(0, 3)].join('\n');
 }
@@ -174,5 +196,6 @@ function asJson(job: JobSummary, queue: QueueView | null, waits: string | null, 
     position: positionOf(job, queue),
     waits,
     cost: job.cost,
+    retryOf: job.retryOf ?? null,
   };
 }

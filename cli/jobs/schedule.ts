@@ -21,7 +21,7 @@ import type { CommonOptions, Context } from '../run.ts';
 import { writtenRules } from '../schedule-options.ts';
 import { formatTable, plain } from '../table.ts';
 import { readJob, type TaskOptions } from '../task-input.ts';
-import { withStrategy } from './launch.ts';
+import { withStrategy } from './launch-options.ts';
 
 interface Written extends CommonOptions, TaskOptions, WrittenRules {
   readonly jobRecovery?: string;

@@ -41,8 +41,11 @@ export function taskConfig(task: TaskSpec): Config {
     queue: task.queue,
     budget: task.budget === null ? null : budgetConfig(task.budget),
     ray: task.ray === null ? null : rayConfig(task.ray),
+    continue_on_failure: task.continueOnFailure ? true : null,
   };
-  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== null && !isEmpty(value)));
+  const given = Object.fromEntries(Object.entries(all).filter(([, value]) => value !== null && !isEmpty(value)));
+  // An empty list says something: the task waits for none.
+  return task.dependsOn === null ? given : { ...given, depends_on: task.dependsOn };
 }
 
 /** One map a document: header first where there is one. */

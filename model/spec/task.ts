@@ -56,6 +56,9 @@ export interface TaskSpec {
   readonly queue: 'fifo' | 'backfill' | null;
   readonly budget: Budget | null;
   readonly ray: RayRequest | null;
+  /** Tasks of the same file that must have succeeded first; null: not said. */
+  readonly dependsOn: readonly string[] | null;
+  readonly continueOnFailure: boolean;
 }
 
 const gitWorkdir = mapOf({
@@ -142,6 +145,16 @@ export const taskFields = {
     '`true`, or a map of the fields below: the job uses Ray, which the cluster installs and starts on all its nodes, and begins when that stands',
     '`false`',
   ),
+  depends_on: doc(
+    z.array(textField()),
+    'names of tasks of the same file: the task starts when all of them have succeeded. As soon as one task says it, the order of the documents says nothing ([pipelines](managed-jobs.md#pipelines))',
+    'in a file of several tasks: the task before',
+  ),
+  continue_on_failure: doc(
+    flagField(),
+    'whether what depends on the task starts even when it failed, and the whole does not fail by it',
+    '`false`',
+  ),
 };
 
 export const writtenTask = mapOf(taskFields, { nulls: 'absent' });
@@ -189,6 +202,8 @@ function specOf(written: z.infer<typeof writtenTask>): TaskSpec {
     queue: written.queue ?? null,
     budget: written.budget ?? null,
     ray: written.ray ?? null,
+    dependsOn: written.depends_on ?? null,
+    continueOnFailure: written.continue_on_failure ?? false,
   };
 }
 

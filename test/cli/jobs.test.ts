@@ -1,3 +1,5 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { isManagedEnd, type ManagedStatus } from '../../model/managed-job.ts';
 import { sealedTemporalClient } from '../harness/client.ts';
@@ -130,6 +132,51 @@ test('Ctrl-C detaches from a job, which goes on', { timeout: 240_000 }, async ()
   expect(err).toContain(`styx jobs cancel ${number}`);
   const followed = await styx('jobs', 'logs', number);
   expect([followed.code, followed.out.trim().split('\n').length]).toEqual([0, 25]);
+});
+
+test('a file of several tasks is one job with a row for each, logs with their task, and a retry', {
+  timeout: 240_000,
+}, async () => {
+  const file = join(home, 'pipe.yaml');
+  const flag = join(home, 'works-now');
+  const tasks = [
+    'name: pipe',
+    `name: first\nrun: |\n  echo one\n  echo k=v >> $STYX_OUTPUT`,
+    `name: second\nrun: |\n  echo "two $STYX_OUTPUT_FIRST_K"\n  [ -e ${flag} ]`,
+  ];
+  writeFileSync(file, tasks.join('\n---\n'));
+  const launched = await styx('jobs', 'launch', '-y', file);
+  expect([launched.code, launched.out], launched.err).toEqual([100, '(first) one\n(second) two v\n']);
+  expect(launched.err).toMatch(/\nManaged job \d+ FAILED: second FAILED: rank 0 exited with 1\n$/);
+  const number = Number(/Managed job (\d+) submitted/.exec(launched.err)?.[1]);
+  const queued = (await json('jobs', 'queue')) as { id: number; tasks?: unknown }[];
+  expect(queued.find(({ id }) => id === number)).toMatchObject({
+    name: 'pipe',
+    status: 'FAILED',
+    tasks: [
+      { task: 0, name: 'first', status: 'SUCCEEDED', retryOf: null },
+      { task: 1, name: 'second', status: 'FAILED' },
+    ],
+  });
+  expect((await ok('jobs', 'queue')).out).toMatch(
+    new RegExp(`\\n${number} +- +pipe .* FAILED\\n +↳ +0 +first .* SUCCEEDED\\n +↳ +1 +second .* FAILED\\n`),
+  );
+  expect(await styx('jobs', 'logs', 'pipe', 'first')).toMatchObject({ code: 0, out: 'one\n' });
+  expect(await styx('jobs', 'logs', String(number), '1')).toMatchObject({ code: 100, out: 'two v\n' });
+  const noTask = await styx('jobs', 'logs', 'pipe', 'frist');
+  expect([noTask.code, noTask.out]).toEqual([102, '']);
+  expect(noTask.err).toContain("Did you mean 'first'?");
+  writeFileSync(flag, '');
+  const retried = await styx('jobs', 'retry', 'pipe', '-y');
+  expect([retried.code, retried.out], retried.err).toEqual([0, '(second) two v\n']);
+  const told = await json('jobs', 'history', 'pipe');
+  expect(told).toMatchObject({ status: 'SUCCEEDED', retryOf: number, tasks: [{ kept: true }, { kept: false }] });
+  expect((await ok('jobs', 'history', 'pipe')).out).toMatch(
+    /PENDING: retry of managed job \d+\n[\s\S]*TASK +NAME +AFTER/,
+  );
+  const nothing = await styx('jobs', 'retry', 'pipe', '-y');
+  expect([nothing.code, nothing.out]).toEqual([3, '']);
+  expect(nothing.err).toContain('pass --from TASK');
 });
 
 // Whoever waits for longer than two seconds asks all the same, so that a machine that is busy with other tests may lose one.

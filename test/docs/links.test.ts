@@ -6,6 +6,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { COMMANDS } from '../../cli/commands.ts';
 import type { ConfigProblem } from '../../model/config/error.ts';
 import { fileLayer } from '../../model/config/layers.ts';
+import { parseSubmission } from '../../model/parse-pipeline.ts';
 import { parseJob, parsePool, parseTask } from '../../model/parse-task.ts';
 
 const root = join(import.meta.dirname, '..', '..');
@@ -69,7 +70,8 @@ describe.each(files)('%s', (file) => {
     const shown = blocks(text(file)).filter(({ language }) => language === 'yaml');
     for (const { body } of shown) {
       const job = body.includes('job_recovery:') ? parseJob : parseTask;
-      const parse = /^pool:/m.test(body) ? parsePool : job;
+      const one = /^pool:/m.test(body) ? parsePool : job;
+      const parse = /^---$/m.test(body) ? parseSubmission : one;
       if (!CONFIG_FILE.test(body)) expect(() => parse(body, { file })).not.toThrow();
       else {
         const problems: ConfigProblem[] = [];

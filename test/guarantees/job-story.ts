@@ -4,6 +4,7 @@ import { Clusters } from '../../client/clusters.ts';
 import { JobSchedules } from '../../client/job-schedules.ts';
 import { type JobRequest, Jobs } from '../../client/jobs.ts';
 import { Link } from '../../client/link.ts';
+import { Pipelines } from '../../client/pipelines.ts';
 import { Pools } from '../../client/pools.ts';
 import type { JobLimits, ManagedJobView, ManagedStatus } from '../../model/managed-job.ts';
 import { parseJob, parsePool, parsePooledJob } from '../../model/parse-task.ts';
@@ -18,14 +19,23 @@ const BUDGET = { budget: 300_000 };
 
 export class JobStory extends Story {
   readonly jobs: Jobs;
+  readonly pipelines: Pipelines;
   readonly pools: Pools;
   readonly schedules: JobSchedules;
   private readonly link: Link;
 
-  private constructor(world: LocalWorld, link: Link, clusters: Clusters, jobs: Jobs, pools: Pools) {
+  private constructor(
+    world: LocalWorld,
+    link: Link,
+    clusters: Clusters,
+    jobs: Jobs,
+    pipelines: Pipelines,
+    pools: Pools,
+  ) {
     super(world, clusters);
     this.link = link;
     this.jobs = jobs;
+    this.pipelines = pipelines;
     this.pools = pools;
     this.schedules = new JobSchedules(link, jobs);
   }
@@ -37,7 +47,8 @@ export class JobStory extends Story {
     const link = await Link.open(() => connectConfig(world.home), world.home);
     const common = { link, workspace: 'default', user: 'tester', timing, home: world.home };
     const context = { ...common, fenceAfter, ...(limits === undefined ? {} : { limits }) };
-    return new JobStory(world, link, new Clusters(common), new Jobs(context), new Pools(context));
+    const jobs = new Jobs(context);
+    return new JobStory(world, link, new Clusters(common), jobs, new Pipelines(context, jobs), new Pools(context));
   }
 
   async close(): Promise<void> {

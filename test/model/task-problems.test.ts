@@ -48,10 +48,13 @@ describe('problems', () => {
     ['zzzzzz: 4', 'task.yaml:1:1: zzzzzz: unknown field'],
     ['run: a\nrun: b', 'task.yaml:2:1: duplicate key "run" (lines 1 and 2)'],
     ['envs:\n  A: 1\n  A: 2', 'task.yaml:3:3: duplicate key "A" (lines 2 and 3)'],
-    ['run: a\n---\nrun: x', 'task.yaml:3:1: a pipeline of several tasks is not supported yet by this version of Styx'],
+    [
+      'run: a\n---\nrun: x',
+      'task.yaml:3:1: a pipeline of several tasks is for managed jobs: run this with `styx jobs launch`',
+    ],
     [
       'name: a\nexecution: parallel\n---\nname: b\nrun: x',
-      'task.yaml:4:1: a job group is not supported yet by this version of Styx',
+      'task.yaml:4:1: a job group is for managed jobs: run this with `styx jobs launch`',
     ],
     ['', 'task.yaml:1:1: holds no task'],
     ['# nothing\n', 'holds no task'],

@@ -52,6 +52,8 @@ describe('recorded histories', () => {
       'job',
       'managedJob',
       'officeHours',
+      'pipeline',
+      'pool',
       'provision',
       'queue',
       'ray',

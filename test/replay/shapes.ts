@@ -5,6 +5,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ClusterView } from '../../model/commands.ts';
+import { parseSubmission } from '../../model/parse-pipeline.ts';
 import { parseJob, parsePool, parsePooledJob } from '../../model/parse-task.ts';
 import type { PoolView } from '../../model/pool.ts';
 import { scheduleRules } from '../../model/schedule-rules.ts';
@@ -92,6 +93,31 @@ export const SHAPES: readonly Shape[] = [
       await jobs.until(cancelled, ({ status }) => (status === 'RUNNING' ? true : undefined));
       await jobs.cancel(cancelled);
       await jobs.wait(cancelled, { gone: true });
+    },
+  },
+  {
+    name: 'pipeline',
+    workflows: /^(?:job|queue)\/|^cluster\/default\/job-/,
+    async run(world, name) {
+      const { jobs, pipelines } = world.styx;
+      const submit = async (...tasks: string[]) => {
+        const written = parseSubmission(tasks.join('\n---\n'), { file: 'test.yaml' });
+        if (written.kind !== 'pipeline') throw new Error('not a pipeline');
+        return (await pipelines.launch(written)).id;
+      };
+      const failing = await submit(
+        `name: ${name}`,
+        'name: a\nrun: echo k=v >> $STYX_OUTPUT',
+        'name: b\ndepends_on: [a]\nrun: exit 3',
+        'name: c\ndepends_on: [b]\nrun: "true"',
+      );
+      await pipelines.wait(failing, { gone: true });
+      const cancelled = await submit('name: a\nrun: sleep 100', 'name: b\nrun: "true"');
+      await pipelines.until(cancelled, ({ tasks }) => (tasks[0]?.status === 'RUNNING' ? true : undefined));
+      await jobs.cancel(cancelled);
+      await pipelines.wait(cancelled, { gone: true });
+      const { id: again } = await pipelines.retry(failing);
+      await pipelines.wait(again, { gone: true });
     },
   },
   {
