@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { CLUSTER_STATUSES, type ClusterState } from './cluster.ts';
 import { ERROR_KINDS } from './errors.ts';
 import { JOB_STATUSES } from './job.ts';
+import { machineWantsSchema } from './machine-wants.ts';
 import { RAY_EXTRAS, RAY_STATUSES } from './ray.ts';
 
 const rule = z.object({
@@ -38,6 +39,7 @@ const resources = z.object({
   accelerators,
   useSpot: z.boolean(),
   numNodes: z.number(),
+  wants: machineWantsSchema().exactOptional(),
 });
 const budget = z.object({
   maxCost: z.number().nullable(),
@@ -183,6 +185,7 @@ const clusterState = z.object({
   spec: spec.nullable(),
   placement: placement.nullable(),
   nodes: z.array(node),
+  ports: z.array(z.string()).exactOptional(),
   intents: z.array(placement),
   attempts: z.number(),
   operation: operation.nullable(),

@@ -72,8 +72,11 @@ export function isAction(name: string): name is Action {
   return Object.hasOwn(ACTIONS, name);
 }
 
-/** The least rights, as an IAM policy document. */
-export function policyDocument(): object {
+/**
+ * The least rights, as an IAM policy document. `profiles`: instance profiles that machines may be given, by name or ARN; the role in one
+ * is taken to have its name, as the console makes them.
+ */
+export function policyDocument(profiles: readonly string[] = []): object {
   const of = (reach: Reach): string[] =>
     (Object.keys(ACTIONS) as Action[]).filter((action) => ACTIONS[action] === reach);
   return {
@@ -104,6 +107,17 @@ export function policyDocument(): object {
         Resource: '*',
         Condition: { StringEquals: { 'iam:AWSServiceName': 'spot.amazonaws.com' } },
       },
+      ...(profiles.length === 0
+        ? []
+        : [
+            {
+              Sid: 'StyxGivesProfiles',
+              Effect: 'Allow',
+              Action: 'iam:PassRole',
+              Resource: profiles.map((profile) => `arn:aws:iam::*:role/${profile.split('/').at(-1)}`),
+              Condition: { StringEquals: { 'iam:PassedToService': 'ec2.amazonaws.com' } },
+            },
+          ]),
     ],
   };
 }

@@ -75,14 +75,19 @@ const CLOUDS = {
       use_internal_ips: 'no public addresses: this machine reaches the private ones',
       disk_encrypted: 'encrypt disks',
     }),
-    ...said(text, { vpc_name: "`Name` tag of the VPC in place of the region's default one" }),
+    ...said(text, {
+      vpc_name: "`Name` tag of the VPC in place of the region's default one",
+      ssh_user: "login user of images that have another than Ubuntu's",
+    }),
     ...keys(flag, 'use_ssm'),
-    ...keys(text, 'ssh_user'),
-    ...keys(textOrMaps, 'security_group_name remote_identity'),
+    ...keys(textOrMaps, 'security_group_name'),
+    ...said(textOrMaps, {
+      remote_identity: 'instance profile of machines; or a list of maps of patterns of cluster names to profiles',
+    }),
     ...keys(textOrTexts, 'vpc_names subnet_names'),
     ...keys(z.array(z.unknown()), 'post_provision_runcmd'),
     ...keys(texts, 'enforce_tags capabilities'),
-    ...keys(textMap, 'labels'),
+    ...said(textMap, { labels: 'tags of everything that is made; labels of a task go over them' }),
   }),
   gcp: section({
     ...network,

@@ -20,6 +20,7 @@ import threading
 import time
 import urllib.parse
 
+import lacking  # noqa: F401
 import moto.ec2.utils
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.ec2.exceptions import EC2ClientError
@@ -237,10 +238,12 @@ class Public:
 def get_parameters(self, names):
     found = original_parameters(self, [n for n in names if not re.match("/aws/service/(canonical|deeplearning)", n)])
     images = ec2_backends[self.account_id][self.region_name].amis
-    image = sorted(name for name, ami in images.items() if ami.architecture == "x86_64")[0]
     for name in names:
         if re.match("/aws/service/(canonical|deeplearning)", name):
-            found[name] = Public(name, image)
+            arch = "arm64" if "arm64" in name else "x86_64"
+            fitting = sorted(one for one, ami in images.items() if ami.architecture == arch)
+            if fitting:
+                found[name] = Public(name, fitting[0])
     return found
 
 
