@@ -3,6 +3,7 @@ import { StyxError } from '../model/errors.ts';
 import { jobKey } from '../model/identity.ts';
 import type { Instance, NodeInfo } from '../model/machines.ts';
 import type { Node, ProcessState } from '../nodes/node.ts';
+import { proxyCommand } from '../system/proxy-command.ts';
 import { openSecrets } from '../system/secret-box.ts';
 import { instanceAddress, nodeAddress } from './addresses.ts';
 import type { ActivityContext } from './context.ts';
@@ -27,15 +28,20 @@ export function nodeSteps(context: ActivityContext): NodeSteps {
   const reach = (cluster: BootstrapInput['cluster'], node: NodeInfo): Promise<Node> =>
     context.pool.node(nodeAddress(context.secret, cluster, node));
 
-  async function connect(input: BootstrapInput, instance: Instance, signal: AbortSignal): Promise<NodeInfo> {
+  async function connect(
+    input: BootstrapInput,
+    instance: Instance,
+    via: string | null,
+    signal: AbortSignal,
+  ): Promise<NodeInfo> {
     const pause = backoff(input.timing.pollEvery);
     for (;;) {
       try {
         const node = await context.pool.node(
-          instanceAddress(context.secret, input.cluster, instance, input.timing),
+          instanceAddress(context.secret, input.cluster, instance, input.timing, via),
           signal,
         );
-        return describeNode(instance, node.hostKey);
+        return describeNode(instance, node.hostKey, via);
       } catch (error) {
         if (!(error instanceof StyxError) || error.kind !== 'unreachable') throw error;
         signal.throwIfAborted();
@@ -49,7 +55,10 @@ export function nodeSteps(context: ActivityContext): NodeSteps {
     async bootstrap(input: BootstrapInput): Promise<NodeInfo[]> {
       const { heartbeatEvery, bootstrapBudget: budget } = input.timing;
       return await whileHeartbeating({ heartbeatEvery, budget, what: 'connecting to the nodes' }, async (signal) => {
-        const nodes = await Promise.all(input.instances.map((instance) => connect(input, instance, signal)));
+        const { cloud, region } = input.placement;
+        const place = `${cloud}/${region}`;
+        const via = (await proxyCommand(context.styxHome, place)) === null ? null : place;
+        const nodes = await Promise.all(input.instances.map((instance) => connect(input, instance, via, signal)));
         crashPoint('bootstrap.called');
         return nodes.toSorted((a, b) => a.rank - b.rank);
       });
@@ -139,7 +148,7 @@ async function stillThere(
   throw new StyxError('capacity', `machine ${instance.index} is ${now.state}: ${now.stateReason ?? contact.message}`);
 }
 
-function describeNode(instance: Instance, hostKey: string): NodeInfo {
+function describeNode(instance: Instance, hostKey: string, via: string | null): NodeInfo {
   const address = instance.address ?? '';
   return {
     instanceId: instance.id,
@@ -148,6 +157,7 @@ function describeNode(instance: Instance, hostKey: string): NodeInfo {
     port: instance.sshPort,
     user: instance.user,
     internalAddress: instance.internalAddress ?? address,
+    ...(via === null ? {} : { via }),
     hostKey,
     cpus: instance.cpus,
     memory: instance.memory,

@@ -62,6 +62,7 @@ const node = z.object({
   port: z.number(),
   user: z.string(),
   internalAddress: z.string(),
+  via: z.string().exactOptional(),
   hostKey: z.string(),
   cpus: z.number(),
   memory: z.number(),

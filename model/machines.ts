@@ -146,6 +146,8 @@ export interface NodeInfo {
   readonly port: number;
   readonly user: string;
   readonly internalAddress: string;
+  /** `cloud/region` whose `ssh_proxy_command` leads there; absent: it is connected to. */
+  readonly via?: string;
   /** Pinned at first contact when the cloud did not tell. */
   readonly hostKey: string;
   readonly cpus: number;

@@ -11,6 +11,7 @@ import { diskFor, mustHaveSize } from './disks.ts';
 import type { Images } from './images.ts';
 import { mustBeTags } from './labels.ts';
 import { Remembered } from './remembered.ts';
+import { awsSettings } from './settings.ts';
 
 const HOUR_MS = 60 * 60_000;
 /** Regions asked at a time, the cheapest first, until a launch has enough places. */
@@ -51,7 +52,14 @@ export class Offers {
     );
     if (ranked.length === 0) return [];
     const enabled = await this.regions();
-    const groups = [...Map.groupBy(ranked, (one) => one.region)].filter(([name]) => enabled.has(name));
+    const { reachable } = await awsSettings(this.#home);
+    const groups = [...Map.groupBy(ranked, (one) => one.region)].filter(
+      ([name]) => enabled.has(name) && (reachable?.includes(name) ?? true),
+    );
+    if (groups.length === 0 && reachable !== null) {
+      const where = region === null ? 'none of them has what was asked for' : `none leads to ${region}`;
+      throw new StyxError('invalid', `aws.ssh_proxy_command has commands for ${reachable.join(', ')}, and ${where}`);
+    }
     if (groups.length === 0 && region !== null) {
       throw new StyxError('invalid', `the region "${region}" is not switched on for this account`, {
         hint: 'Switch it on in the account settings of AWS, or use another region.',

@@ -8,6 +8,8 @@ export interface Settings {
   /** No public addresses: this machine reaches the private ones. */
   readonly useInternalIps: boolean;
   readonly diskEncrypted: boolean;
+  /** Regions whose machines can be reached; null: all. */
+  readonly reachable: readonly string[] | null;
   /** Tags of everything that is made; those of a task go over them. */
   readonly labels: Readonly<Record<string, string>>;
   /** Login user of images that have another one than Ubuntu's; null: those have it. */
@@ -25,6 +27,7 @@ export async function awsSettings(home: string): Promise<Settings> {
     vpcName: typeof name === 'string' ? name : null,
     useInternalIps: internal === true,
     diskEncrypted: encrypted === true,
+    reachable: typeof aws.ssh_proxy_command === 'object' ? Object.keys(aws.ssh_proxy_command as object) : null,
     labels: (aws.labels ?? {}) as Record<string, string>,
     sshUser: typeof user === 'string' ? user : null,
     remoteIdentity: (aws.remote_identity ?? null) as Settings['remoteIdentity'],

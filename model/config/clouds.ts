@@ -79,6 +79,10 @@ const CLOUDS = {
       vpc_name: "`Name` tag of the VPC in place of the region's default one",
       ssh_user: "login user of images that have another than Ubuntu's",
     }),
+    ...said(textOrMap, {
+      ssh_proxy_command:
+        'command whose input and output lead to a machine, such as `ssh -W %h:%p jump`; or a map of regions to commands, the only regions then',
+    }),
     ...keys(flag, 'use_ssm'),
     ...keys(textOrMaps, 'security_group_name'),
     ...said(textOrMaps, {

@@ -18,6 +18,7 @@ export const CARRIED_OUT: Readonly<Record<string, unknown>> = {
   'aws.labels': null,
   'aws.remote_identity': null,
   'aws.ssh_user': null,
+  'aws.ssh_proxy_command': null,
   'jobs.status_check.min_elapsed_seconds': DEFAULT_CONFIG.jobSilence,
   'jobs.max_launching': DEFAULT_CONFIG.maxLaunchingJobs,
   'jobs.max_running': DEFAULT_CONFIG.maxRunningJobs,
