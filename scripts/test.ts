@@ -84,29 +84,56 @@ interface VitestReport {
   numPendingTests: number;
   numTodoTests: number;
   success: boolean;
-  testResults: { name: string; status: string; assertionResults: unknown[] }[];
+  testResults: { name: string; status: string; assertionResults: { status: string; fullName: string }[] }[];
 }
 
-function vitest(args: readonly string[]): void {
-  console.log('\n== vitest');
+/** Null: it came to no report. */
+function runVitest(args: readonly string[]): { report: VitestReport; counts: Counts } | null {
   const file = join(scratch, 'vitest.json');
+  rmSync(file, { force: true });
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${file}`];
   const well = run(join(root, 'node_modules', '.bin', 'vitest'), ['run', ...reporters, ...args]);
-  if (!existsSync(file)) {
-    add('vitest', { passed: 0, failed: 1, skipped: 0 });
-    return;
-  }
+  if (!existsSync(file)) return null;
   const report = JSON.parse(readFileSync(file, 'utf8')) as VitestReport;
   // A file that cannot be loaded has no tests that could fail.
   const unloaded = report.testResults.filter(
     ({ status, assertionResults }) => status === 'failed' && assertionResults.length === 0,
   );
   const failed = report.numFailedTests + unloaded.length;
-  add('vitest', {
+  const counts = {
     passed: report.numPassedTests,
     failed: failed === 0 && !(well && report.success) ? 1 : failed,
     skipped: report.numPendingTests + report.numTodoTests,
-  });
+  };
+  return { report, counts };
+}
+
+/** More failing files than this are no matter of a busy machine. */
+const FILES_TRIED_AGAIN = 5;
+
+/**
+ * All files, some at a time. Where CI asks for it, a few that failed beside others run once more, alone; what passes only then is named, so
+ * that it is seen to.
+ */
+function vitest(args: readonly string[]): void {
+  console.log('\n== vitest');
+  const first = runVitest(args);
+  if (first === null) return add('vitest', { passed: 0, failed: 1, skipped: 0 });
+  const failed = first.report.testResults.filter(({ status }) => status === 'failed');
+  if (!process.env.CI || failed.length === 0 || failed.length > FILES_TRIED_AGAIN) return add('vitest', first.counts);
+  console.log(`\n== vitest, once more and alone: ${failed.length} files that failed`);
+  const again = runVitest(['--maxWorkers=1', ...failed.map(({ name }) => name)]);
+  if (again === null) return add('vitest', first.counts);
+  const failing = (report: VitestReport) =>
+    report.testResults.flatMap(({ name, assertionResults }) =>
+      assertionResults.filter(({ status }) => status === 'failed').map(({ fullName }) => `${name}: ${fullName}`),
+    );
+  const still = new Set(failing(again.report));
+  for (const test of failing(first.report)) {
+    if (!still.has(test)) problems.push(`passed only alone, and not beside others: ${test}`);
+  }
+  const { passed, skipped } = first.counts;
+  add('vitest', { passed: passed + first.counts.failed - again.counts.failed, failed: again.counts.failed, skipped });
 }
 
 try {
