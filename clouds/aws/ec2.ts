@@ -19,6 +19,7 @@ import { type AwsOptions, CAPABILITIES } from './capabilities.ts';
 import { identityOf, missingRights } from './check.ts';
 import { speedOf } from './disks.ts';
 import { classify } from './errors.ts';
+import { allowAmongNodes, ensurePlacementGroup, fabricOf } from './fabric.ts';
 import { type Image, Images } from './images.ts';
 import { describeInstances, filtersOf, type Resolved, resolvedOf, runRequest, tagList, viewOf } from './instances.ts';
 import { mustBeTags } from './labels.ts';
@@ -28,8 +29,12 @@ import { Offers, pricesOf, shapeOf } from './offers.ts';
 import { ownedIn, removeOwned } from './owned.ts';
 import { Quotas } from './quotas.ts';
 import { removeAll } from './removal.ts';
+import { fitting, Reservations } from './reservations.ts';
 import { awsSettings, instanceProfile } from './settings.ts';
 import { userData } from './user-data.ts';
+
+/** What `RunInstances` answers for a placement that was ended. */
+const OVER = /^(IdempotentInstanceTerminated|InvalidGroup\.NotFound|InvalidPlacementGroup\.Unknown)$/;
 
 type Place = Pick<Placement, 'region' | 'zone'>;
 
@@ -38,6 +43,7 @@ export class Ec2 {
   readonly #settle: number;
   readonly #api: Api;
   readonly #images: Images;
+  readonly #reservations: Reservations;
   readonly #offers: Offers;
   readonly #looks: Looks;
   readonly #quotas: Quotas;
@@ -49,7 +55,8 @@ export class Ec2 {
     this.#settle = settle;
     this.#api = new Api(environment);
     this.#images = new Images(this.#api);
-    this.#offers = new Offers(this.#api, this.#images, home);
+    this.#reservations = new Reservations(this.#api);
+    this.#offers = new Offers(this.#api, this.#images, this.#reservations, home);
     this.#looks = new Looks(this.#api, lookEvery);
     this.#quotas = new Quotas(this.#api);
   }
@@ -88,8 +95,20 @@ export class Ec2 {
       findSubnet(this.#api, placement, settings, numNodes),
     ]);
     const diskSize = sizeFor(wants, image);
+    const reservation = fitting(await this.#reservations.in(region, settings.reservations), placement);
+    if (reservation === undefined && placement.hourlyCost === 0) {
+      throw new StyxError(
+        'capacity',
+        `no reservation has room any more for ${numNodes} ${instanceType} in ${placement.zone}`,
+      );
+    }
+    const fabric = wants.networkTier === 'best' ? await fabricOf(this.#api, region, instanceType) : null;
     // Made here and not by `create`: a create call that comes after the end of its placement must not find one.
     const group = await ensureGroup(this.#api, region, subnet.vpc, key, tagList(tags, key), wants.ports ?? []);
+    const near = fabric?.near === true && numNodes > 1;
+    const placementGroup = near ? await ensurePlacementGroup(this.#api, region, key, tagList(tags, key)) : null;
+    const cards = fabric?.efa ?? 0;
+    if (cards > 0) await allowAmongNodes(this.#api, region, group);
     const resolved: Resolved = {
       image: image.id,
       rootDevice: image.rootDevice,
@@ -100,6 +119,11 @@ export class Ec2 {
       group,
       internal: settings.useInternalIps,
       ...(profile === null ? {} : { profile }),
+      // Several interfaces and a public address exclude each other.
+      ...(cards === 0 ? {} : { efa: settings.useInternalIps ? cards : 1 }),
+      ...(placementGroup === null ? {} : { placementGroup }),
+      ...(reservation === undefined ? {} : { reservation: { id: reservation.id, block: reservation.block } }),
+      madeAt: Date.now(),
       ...(settings.sshUser === null ? {} : { user: settings.sshUser }),
     };
     return { placement, authorizedKey: authorizedKey.trim(), tags, resolved };
@@ -207,7 +231,7 @@ export class Ec2 {
     } catch (error) {
       const code = causeCode(error);
       // The group is deleted when a placement ends, and the token of ended machines is remembered.
-      if (code === 'IdempotentInstanceTerminated' || code === 'InvalidGroup.NotFound') throw over;
+      if (OVER.test(code)) throw over;
       if (code === 'IdempotentParameterMismatch') return await this.#adopted(placement, over);
       throw this.#quotas.explained(classify(error), placement);
     }

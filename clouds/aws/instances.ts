@@ -4,9 +4,10 @@ import { z } from 'zod';
 import { StyxError } from '../../model/errors.ts';
 import type { Instance, InstanceState } from '../../model/machines.ts';
 import type { CreateRequest, InstanceFilter } from '../cloud.ts';
-import { PLACEMENT_TAG } from './actions.ts';
+import { MADE_TAG, PLACEMENT_TAG } from './actions.ts';
 import type { Api } from './api.ts';
 import { ebsOf, speedSchema } from './disks.ts';
+import { interfacesOf } from './fabric.ts';
 import { LOGIN_USER } from './images.ts';
 
 /** What of a placement the cloud itself does not tell, as JSON in a tag: EC2 takes 256 characters. */
@@ -36,6 +37,12 @@ export const resolvedSchema = z.object({
   internal: z.boolean(),
   /** Instance profile: its name, or its ARN. */
   profile: z.string().exactOptional(),
+  /** Cards with an EFA interface each; absent: none. */
+  efa: z.number().exactOptional(),
+  placementGroup: z.string().exactOptional(),
+  reservation: z.object({ id: z.string(), block: z.boolean() }).exactOptional(),
+  /** Milliseconds since the epoch: of what EC2 does not tell the age. */
+  madeAt: z.number().exactOptional(),
   user: z.string().exactOptional(),
 });
 export type Resolved = z.infer<typeof resolvedSchema>;
@@ -65,6 +72,8 @@ export function runRequest(
   } = resolved;
   const machine = JSON.stringify({ cpus, memory, accelerators, internal, ...(user === undefined ? {} : { user }) });
   const Tags = tagList({ Name: tags['styx-cluster'] ?? `styx-${key}`, ...tags, [MACHINE_TAG]: machine }, key);
+  const { efa = 0, placementGroup, reservation, madeAt } = resolved;
+  const made = madeAt === undefined ? [] : [{ Key: MADE_TAG, Value: String(madeAt) }];
   const common = ['instance', 'volume', 'network-interface'] as const;
   const tagged = useSpot ? ([...common, 'spot-instances-request'] as const) : common;
   return {
@@ -75,7 +84,7 @@ export function runRequest(
     ImageId: image,
     InstanceType: instanceType as NonNullable<RunInstancesRequest['InstanceType']>,
     UserData: Buffer.from(userData).toString('base64'),
-    NetworkInterfaces: [
+    NetworkInterfaces: interfacesOf(
       {
         DeviceIndex: 0,
         SubnetId: subnet,
@@ -83,7 +92,12 @@ export function runRequest(
         AssociatePublicIpAddress: !internal,
         DeleteOnTermination: true,
       },
-    ],
+      efa,
+    ),
+    ...(placementGroup === undefined ? {} : { Placement: { GroupName: placementGroup } }),
+    ...(reservation === undefined
+      ? {}
+      : { CapacityReservationSpecification: { CapacityReservationTarget: { CapacityReservationId: reservation.id } } }),
     BlockDeviceMappings: [{ DeviceName: rootDevice, Ebs: ebsOf(diskSize, diskSpeed, diskEncrypted) }],
     ...(resolved.profile === undefined ? {} : { IamInstanceProfile: profileOf(resolved.profile) }),
     // Tokens only, and one hop more for what runs in containers.
@@ -96,8 +110,14 @@ export function runRequest(
           },
           InstanceInitiatedShutdownBehavior: 'terminate',
         }
-      : { InstanceInitiatedShutdownBehavior: 'stop' }),
-    TagSpecifications: tagged.map((ResourceType) => ({ ResourceType, Tags })),
+      : {
+          InstanceInitiatedShutdownBehavior: 'stop',
+          ...(reservation?.block === true ? { InstanceMarketOptions: { MarketType: 'capacity-block' } } : {}),
+        }),
+    TagSpecifications: tagged.map((ResourceType) => ({
+      ResourceType,
+      Tags: ResourceType === 'network-interface' ? [...Tags, ...made] : Tags,
+    })),
   };
 }
 

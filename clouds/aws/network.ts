@@ -166,7 +166,8 @@ async function made(
   return mine.GroupId;
 }
 
-function isOf({ Tags }: { readonly Tags?: readonly Tag[] | undefined }, placementKey: string): boolean {
+/** Does it say that it was made for this placement? */
+export function isOf({ Tags }: { readonly Tags?: readonly Tag[] | undefined }, placementKey: string): boolean {
   return Tags?.some(({ Key, Value }) => Key === PLACEMENT_TAG && Value === placementKey) ?? false;
 }
 

@@ -11,6 +11,7 @@ import { diskFor, mustHaveSize } from './disks.ts';
 import type { Images } from './images.ts';
 import { mustBeTags } from './labels.ts';
 import { Remembered } from './remembered.ts';
+import { fitting, type Reservation, type Reservations } from './reservations.ts';
 import { awsSettings } from './settings.ts';
 
 const HOUR_MS = 60 * 60_000;
@@ -20,12 +21,14 @@ const REGIONS_AT_ONCE = 4;
 export class Offers {
   readonly #api: Api;
   readonly #images: Images;
+  readonly #reservations: Reservations;
   readonly #home: string;
   readonly #regions: Remembered<ReadonlySet<string>>;
   readonly #zones: Remembered<ReadonlyMap<string, readonly string[]>>;
 
-  constructor(api: Api, images: Images, home: string) {
+  constructor(api: Api, images: Images, reservations: Reservations, home: string) {
     this.#api = api;
+    this.#reservations = reservations;
     this.#images = images;
     this.#home = home;
     this.#regions = new Remembered(HOUR_MS);
@@ -37,9 +40,6 @@ export class Offers {
     const { region, zone, instanceType, wants = {} } = request;
     mustBeTags(wants.labels ?? {});
     mustHaveSize(wants);
-    if (wants.networkTier === 'best') {
-      throw new StyxError('invalid', 'network_tier: best is not carried out on AWS by this version of Styx');
-    }
     const { rows, types, regions } = await this.#catalog();
     mustKnow('region', region, regions);
     mustKnow('instance type', instanceType, types);
@@ -52,7 +52,7 @@ export class Offers {
     );
     if (ranked.length === 0) return [];
     const enabled = await this.regions();
-    const { reachable } = await awsSettings(this.#home);
+    const { reachable, reservations } = await awsSettings(this.#home);
     const groups = [...Map.groupBy(ranked, (one) => one.region)].filter(
       ([name]) => enabled.has(name) && (reachable?.includes(name) ?? true),
     );
@@ -65,12 +65,17 @@ export class Offers {
         hint: 'Switch it on in the account settings of AWS, or use another region.',
       });
     }
+    const held = new Map(
+      await Promise.all(groups.map(async ([name]) => [name, await this.#reservations.in(name, reservations)] as const)),
+    );
+    // What is paid for comes first.
+    groups.sort(([a], [b]) => Number(held.get(a)?.length === 0) - Number(held.get(b)?.length === 0));
     const offers: InstanceTypeOffer[] = [];
     const disk = diskFor(wants);
     for (let at = 0; at < groups.length && offers.length < LAUNCH_OFFERS; at += REGIONS_AT_ONCE) {
       const some = groups.slice(at, at + REGIONS_AT_ONCE);
       const found = await Promise.all(some.map(([name, places]) => this.#inZones(name, places, zone, disk)));
-      offers.push(...found.flat());
+      offers.push(...found.flat().map((offer) => reserved(offer, held.get(offer.region) ?? [], request.numNodes)));
     }
     return offers.sort((a, b) => a.hourlyCost - b.hourlyCost).slice(0, LAUNCH_OFFERS);
   }
@@ -148,6 +153,11 @@ export async function pricesOf(
     const row = prices.get(`${region} ${InstanceType}`);
     return (InstanceLifecycle === 'spot' ? row?.spotPrice : row?.price) ?? null;
   };
+}
+
+/** The reservation is charged whether it is used or not: a machine in it costs nothing more. */
+function reserved(offer: InstanceTypeOffer, held: readonly Reservation[], numNodes: number): InstanceTypeOffer {
+  return fitting(held, { ...offer, numNodes }) === undefined ? offer : { ...offer, hourlyCost: 0 };
 }
 
 function offerIn(place: Ranked, zone: string, disk: Disk): InstanceTypeOffer {

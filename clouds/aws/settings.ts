@@ -10,6 +10,8 @@ export interface Settings {
   readonly diskEncrypted: boolean;
   /** Regions whose machines can be reached; null: all. */
   readonly reachable: readonly string[] | null;
+  /** Ids of capacity reservations and blocks that may be used. */
+  readonly reservations: readonly string[];
   /** Tags of everything that is made; those of a task go over them. */
   readonly labels: Readonly<Record<string, string>>;
   /** Login user of images that have another one than Ubuntu's; null: those have it. */
@@ -28,6 +30,7 @@ export async function awsSettings(home: string): Promise<Settings> {
     useInternalIps: internal === true,
     diskEncrypted: encrypted === true,
     reachable: typeof aws.ssh_proxy_command === 'object' ? Object.keys(aws.ssh_proxy_command as object) : null,
+    reservations: (aws.specific_reservations ?? []) as string[],
     labels: (aws.labels ?? {}) as Record<string, string>,
     sshUser: typeof user === 'string' ? user : null,
     remoteIdentity: (aws.remote_identity ?? null) as Settings['remoteIdentity'],

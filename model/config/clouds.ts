@@ -71,6 +71,9 @@ const CLOUDS = {
   aws: section({
     ...network,
     ...reservations,
+    ...said(texts, {
+      specific_reservations: 'ids of capacity reservations and blocks that machines are made in where they have room',
+    }),
     ...said(flag, {
       use_internal_ips: 'no public addresses: this machine reaches the private ones',
       disk_encrypted: 'encrypt disks',

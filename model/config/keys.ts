@@ -17,6 +17,7 @@ export const CARRIED_OUT: Readonly<Record<string, unknown>> = {
   'aws.disk_encrypted': false,
   'aws.labels': null,
   'aws.remote_identity': null,
+  'aws.specific_reservations': null,
   'aws.ssh_user': null,
   'aws.ssh_proxy_command': null,
   'jobs.status_check.min_elapsed_seconds': DEFAULT_CONFIG.jobSilence,

@@ -1,82 +1,30 @@
 /** What a task asks of machines of AWS besides their size, as it comes to EC2: image, disk, tags, ports, instance profile. */
-import { randomBytes } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { DescribeImagesCommand, DescribeSecurityGroupsCommand, EC2Client } from '@aws-sdk/client-ec2';
+import { DescribeImagesCommand, DescribeSecurityGroupsCommand } from '@aws-sdk/client-ec2';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
-import { AwsCloud } from '../../clouds/aws/aws.ts';
+import type { AwsCloud } from '../../clouds/aws/aws.ts';
 import type { CreateRequest } from '../../clouds/cloud.ts';
 import { TAGS } from '../../model/cloud-resource.ts';
 import type { MachineWants } from '../../model/machine-wants.ts';
-import { ANY_MACHINE, type Placement, type ResourceRequest } from '../../model/machines.ts';
-import { parseTask } from '../../model/parse-task.ts';
-import { Account, motoPython } from '../stand-ins/aws/account.ts';
-import { keyPair } from './local-lab.ts';
+import { ANY_MACHINE, type Placement } from '../../model/machines.ts';
+import { type Account, motoPython } from '../stand-ins/aws/account.ts';
+import { AwsLab, asked } from './aws-lab.ts';
 
 const python = motoPython();
 if ('reason' in python) console.warn(`SKIPPED test/clouds/aws-wants: ${python.reason}`);
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 120_000 });
 
 const OWN = { [TAGS.cluster]: 'train-1', [TAGS.installation]: 'i' };
-const { public: authorizedKey } = keyPair();
-
-let account: Account;
-let cloud: AwsCloud;
-let ec2: EC2Client;
-const images: Record<string, string> = {};
-const made: Placement[] = [];
-
-/** Of a task file. */
-function asked(resources: string): ResourceRequest {
-  return parseTask(`resources: {${resources}}\nrun: 'true'\n`, { file: 'test.yaml' }).resources;
-}
 
 const SMALL = 'infra: aws/us-east-1, instance_type: m5.large';
 
-async function prepared(request: ResourceRequest): Promise<CreateRequest> {
-  const [offer] = await cloud.offers(request);
-  if (offer === undefined) throw new Error('no offer');
-  const placement: Placement = {
-    ...offer,
-    key: randomBytes(16).toString('hex'),
-    attempt: 1,
-    numNodes: request.numNodes,
-  };
-  made.push(placement);
-  return await cloud.prepare(placement, authorizedKey, OWN, request.wants);
-}
-
-/** The form of the call that made the machines. */
-async function form(request: CreateRequest): Promise<URLSearchParams> {
-  account.proxy.log.length = 0;
-  await cloud.create(request);
-  const [call] = account.proxy.log.filter(({ action }) => action === 'RunInstances');
-  return new URLSearchParams(call?.body);
-}
-
-async function refusal(promise: Promise<unknown>): Promise<string> {
-  return await promise.then(
-    () => 'nothing was refused',
-    (error: unknown) => `${cloud.classify(error).kind}: ${cloud.classify(error).message}`,
-  );
-}
-
-async function endWhole(one: Placement): Promise<void> {
-  for (const end = Date.now() + 30_000; ; await sleep(50)) {
-    const left = await cloud.terminate(one, one.key).catch((error: unknown) => [String(error)]);
-    if (left.length === 0) return;
-    if (Date.now() > end) throw new Error(`left: ${left}`);
-  }
-}
-
-function configure(yaml: string): void {
-  writeFileSync(join(account.home, 'config.yaml'), yaml);
-}
+let lab: AwsLab;
+let account: Account;
+let cloud: AwsCloud;
+const images: Record<string, string> = {};
 
 /** What the group of a placement lets in from anywhere. */
 async function openPorts({ placement }: CreateRequest): Promise<string[]> {
-  const { SecurityGroups } = await ec2.send(
+  const { SecurityGroups } = await lab.ec2.send(
     new DescribeSecurityGroupsCommand({ Filters: [{ Name: 'group-name', Values: [`styx-${placement.key}`] }] }),
   );
   const rules = (SecurityGroups?.[0]?.IpPermissions ?? []).filter(
@@ -87,11 +35,9 @@ async function openPorts({ placement }: CreateRequest): Promise<string[]> {
 
 describe.skipIf('reason' in python)('what a task asks of machines of AWS', () => {
   beforeAll(async () => {
-    account = await Account.start();
-    account.enter();
-    cloud = new AwsCloud({ home: account.home, lookEvery: 50, settle: 300 });
-    ec2 = new EC2Client({ region: 'us-east-1' });
-    const { Images } = await ec2.send(new DescribeImagesCommand({}));
+    lab = await AwsLab.start(OWN);
+    ({ account, cloud } = lab);
+    const { Images } = await lab.ec2.send(new DescribeImagesCommand({}));
     const of = (arch: string, platform?: string) =>
       Images?.filter((one) => one.Architecture === arch && one.Platform?.toLowerCase() === platform)
         .map((one) => one.ImageId ?? '')
@@ -101,21 +47,12 @@ describe.skipIf('reason' in python)('what a task asks of machines of AWS', () =>
     images.windows = of('x86_64', 'windows')?.[0] ?? '';
   });
 
-  afterEach(async () => {
-    configure('');
-    await Promise.all(made.splice(0).map(endWhole));
-    const { created: _, ...left } = await account.ledger();
-    expect(Object.values(left).flat()).toEqual([]);
-  });
-
-  afterAll(async () => {
-    ec2?.destroy();
-    await account?.end();
-  });
+  afterEach(async () => await lab.clear());
+  afterAll(async () => await lab?.end());
 
   test('an image by its id, by region, by a parameter or by the name of one of SkyPilot is what the machine starts from', async () => {
     for (const image of [images.x86, `{us-east-1: ${images.x86}, eu-west-1: ami-0123456789abcdef0}`]) {
-      const call = await form(await prepared(asked(`${SMALL}, image_id: ${image}`)));
+      const call = await lab.form(await lab.prepared(asked(`${SMALL}, image_id: ${image}`)));
       expect(call.get('ImageId')).toBe(images.x86);
       expect(call.get('BlockDeviceMapping.1.DeviceName')).toMatch(/^\/dev\//);
     }
@@ -134,7 +71,7 @@ describe.skipIf('reason' in python)('what a task asks of machines of AWS', () =>
         'server/20.04',
       ],
     ]) {
-      const { resolved } = await prepared(asked(`${SMALL}, image_id: '${image}'`));
+      const { resolved } = await lab.prepared(asked(`${SMALL}, image_id: '${image}'`));
       expect(resolved.image).toMatch(/^ami-/);
       expect(account.proxy.log.filter(({ action }) => action === 'GetParameters').at(-1)?.body).toContain(name);
     }
@@ -144,15 +81,14 @@ describe.skipIf('reason' in python)('what a task asks of machines of AWS', () =>
     const here = 'infra: aws/us-east-1';
     const [offer] = await cloud.offers(asked(`${here}, cpus: 2+, image_id: ${images.arm}`));
     expect(offer?.instanceType).toMatch(/^[a-z]+\d+g[a-z]*\./);
-    expect(await refusal(cloud.offers(asked(`${SMALL}, image_id: ${images.arm}`)))).toMatch(
+    expect(await lab.refusal(cloud.offers(asked(`${SMALL}, image_id: ${images.arm}`)))).toMatch(
       /^invalid: .*is for arm64, and m5.large has other processors/,
     );
     const graviton = { ...ANY_MACHINE, cloud: 'aws', region: 'us-east-1', instanceType: 'm6g.large' };
     const [placed] = await cloud.offers(graviton);
-    const one = { ...(placed as Placement), key: randomBytes(16).toString('hex'), attempt: 1, numNodes: 1 };
-    made.push(one);
+    const one = lab.placement(placed as Placement);
     const wants: MachineWants = { images: [{ region: null, image: images.x86 ?? '' }] };
-    expect(await refusal(cloud.prepare(one, authorizedKey, OWN, wants))).toMatch(
+    expect(await lab.refusal(cloud.prepare(one, lab.authorizedKey, OWN, wants))).toMatch(
       /^invalid: the image .* is for x86_64, and m6g.large has processors of arm64/,
     );
   });
@@ -163,16 +99,18 @@ describe.skipIf('reason' in python)('what a task asks of machines of AWS', () =>
     ['{eu-west-1: ami-0123456789abcdef0}', /^invalid: image_id names images for eu-west-1, and none for us-east-1/],
     ['resolve:ssm:/nobody/made/this', /^invalid: us-east-1 has no image at \/nobody\/made\/this/],
   ])('image_id %s is refused before anything is made, with the reason', async (image, reason) => {
-    expect(await refusal(cloud.offers(asked(`${SMALL}, image_id: '${image}'`.replace(/'(\{.*\})'/, '$1'))))).toMatch(
-      reason,
-    );
+    expect(
+      await lab.refusal(cloud.offers(asked(`${SMALL}, image_id: '${image}'`.replace(/'(\{.*\})'/, '$1')))),
+    ).toMatch(reason);
     expect((await account.ledger()).groups).toEqual([]);
   });
 
   test('an image without a region is refused where none is named, and one of Windows everywhere', async () => {
-    expect(await refusal(cloud.offers(asked(`infra: aws, image_id: ${images.x86}`)))).toMatch(/image of one region/);
+    expect(await lab.refusal(cloud.offers(asked(`infra: aws, image_id: ${images.x86}`)))).toMatch(
+      /image of one region/,
+    );
     expect(images.windows).not.toBe('');
-    expect(await refusal(cloud.offers(asked(`${SMALL}, image_id: ${images.windows}`)))).toMatch(/Windows/);
+    expect(await lab.refusal(cloud.offers(asked(`${SMALL}, image_id: ${images.windows}`)))).toMatch(/Windows/);
   });
 
   test('the size and the tier of the disk are those of the volume, and what they cost is counted', async () => {
@@ -190,22 +128,22 @@ describe.skipIf('reason' in python)('what a task asks of machines of AWS', () =>
       ['disk_tier: high', { VolumeType: 'gp3', Iops: '7000', Throughput: '437' }],
       ['disk_size: 15, disk_tier: best', { VolumeSize: '15', VolumeType: 'io2', Iops: '15000' }],
     ] as const) {
-      const call = await form(await prepared(asked(`${SMALL}, ${more}`)));
+      const call = await lab.form(await lab.prepared(asked(`${SMALL}, ${more}`)));
       const fields = Object.keys(ebs).map((name) => [name, call.get(`BlockDeviceMapping.1.Ebs.${name}`)]);
       expect(Object.fromEntries(fields)).toEqual(ebs);
     }
-    expect(await refusal(cloud.offers(asked(`${SMALL}, disk_size: 2000, disk_tier: low`)))).toMatch(
+    expect(await lab.refusal(cloud.offers(asked(`${SMALL}, disk_size: 2000, disk_tier: low`)))).toMatch(
       /^invalid: disk_size is 2000 GiB, and disks of AWS \(standard\) have 1024 at most/,
     );
-    expect(await refusal(prepared(asked(`${SMALL}, disk_size: 1, image_id: ${images.x86}`)))).toMatch(
+    expect(await lab.refusal(lab.prepared(asked(`${SMALL}, disk_size: 1, image_id: ${images.x86}`)))).toMatch(
       /^invalid: disk_size is 1 GiB, and the image ami-\w+ needs \d+/,
     );
   });
 
   test('labels of the task and of the configuration are tags of all that is made, and never in place of our own', async () => {
-    configure('aws: {labels: {team: core, cost: "7"}}\n');
-    const request = await prepared(asked(`${SMALL}, labels: {team: other, "my key": "a/b=c"}`));
-    const call = await form(request);
+    lab.configure('aws: {labels: {team: core, cost: "7"}}\n');
+    const request = await lab.prepared(asked(`${SMALL}, labels: {team: other, "my key": "a/b=c"}`));
+    const call = await lab.form(request);
     const [machine] = await cloud.list(request.placement, { tags: { team: 'other', cost: '7', 'my key': 'a/b=c' } });
     expect(machine?.placementKey).toBe(request.placement.key);
     expect([...call].filter(([name, value]) => /\.Key$/.test(name) && value === 'team')).toHaveLength(3);
@@ -217,13 +155,13 @@ describe.skipIf('reason' in python)('what a task asks of machines of AWS', () =>
       ['"a*b": y', /a name has letters/],
       [`x: "${'v'.repeat(257)}"`, /at most 256 characters/],
     ] as const) {
-      expect(await refusal(cloud.offers(asked(`${SMALL}, labels: {${label}}`)))).toMatch(reason);
+      expect(await lab.refusal(cloud.offers(asked(`${SMALL}, labels: {${label}}`)))).toMatch(reason);
     }
   });
 
   test('only the ports that are asked for are open, and more are opened on machines that stand', async () => {
-    expect(await openPorts(await prepared(asked(SMALL)))).toEqual(['22']);
-    const request = await prepared(asked(`${SMALL}, ports: [8080, 9000-9010]`));
+    expect(await openPorts(await lab.prepared(asked(SMALL)))).toEqual(['22']);
+    const request = await lab.prepared(asked(`${SMALL}, ports: [8080, 9000-9010]`));
     expect(await openPorts(request)).toEqual(['22', '8080', '9000-9010']);
     await cloud.create(request);
     const { placement } = request;
@@ -233,17 +171,17 @@ describe.skipIf('reason' in python)('what a task asks of machines of AWS', () =>
     account.proxy.log.length = 0;
     await cloud.openPorts(placement, placement.key, ['8080', '50051']);
     expect(account.proxy.count('AuthorizeSecurityGroupIngress')).toBe(0);
-    await endWhole(placement);
-    expect(await refusal(cloud.openPorts(placement, placement.key, ['1']))).toMatch(/^not-found: /);
+    await lab.endWhole(placement);
+    expect(await lab.refusal(cloud.openPorts(placement, placement.key, ['1']))).toMatch(/^not-found: /);
   });
 
   test('machines get the instance profile that the configuration names for their cluster, and the user of their image', async () => {
     const role = { Action: 'CreateInstanceProfile', InstanceProfileName: 'trainers', Version: '2010-05-08' };
     const authorization = 'AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/iam/aws4_request';
     await fetch(account.direct, { method: 'POST', body: new URLSearchParams(role), headers: { authorization } });
-    configure('aws: {remote_identity: [{"train-*": trainers}, {"*": nobody}], ssh_user: ec2-user}\n');
-    const request = await prepared(asked(SMALL));
-    const call = await form(request);
+    lab.configure('aws: {remote_identity: [{"train-*": trainers}, {"*": nobody}], ssh_user: ec2-user}\n');
+    const request = await lab.prepared(asked(SMALL));
+    const call = await lab.form(request);
     expect(call.get('IamInstanceProfile.Name')).toBe('trainers');
     const [machine] = await cloud.list(request.placement, { placementKey: request.placement.key });
     expect(machine?.user).toBe('ec2-user');
@@ -252,8 +190,8 @@ describe.skipIf('reason' in python)('what a task asks of machines of AWS', () =>
       'arn:aws:iam::*:role/trainers',
       'arn:aws:iam::*:role/nobody',
     ]);
-    configure('aws: {remote_identity: LOCAL_CREDENTIALS}\n');
-    expect(await refusal(prepared(asked(SMALL)))).toMatch(
+    lab.configure('aws: {remote_identity: LOCAL_CREDENTIALS}\n');
+    expect(await lab.refusal(lab.prepared(asked(SMALL)))).toMatch(
       /^invalid: aws.remote_identity is LOCAL_CREDENTIALS, and Styx puts no/,
     );
   });
