@@ -61,4 +61,5 @@ export const CRASH_POINTS = {
   intentsOf: ['before', 'after', 'reported'],
   collectLogs: ['before', 'called', 'after', 'reported'],
   jobRows: ['before', 'after', 'reported'],
+  commandCluster: ['before', 'called', 'after', 'reported'],
 } as const;

@@ -1,6 +1,7 @@
 /** All activities, by the queue that serves them. */
 import { activityContext, type HostContext } from './context.ts';
 import { fileSteps } from './files.ts';
+import { hoursSteps } from './hours.ts';
 import { logSteps } from './job-logs.ts';
 import { jobSteps } from './jobs.ts';
 import { machineSteps } from './machines.ts';
@@ -23,6 +24,7 @@ export function createActivities(host: HostContext): {
         ...machineSteps(context),
         ...nodeSteps(context),
         ...fileSteps(context),
+        ...hoursSteps(context),
         ...jobSteps(context),
         ...logSteps(context),
         ...raySteps(context),

@@ -20,13 +20,14 @@ export function taskSecrets(
 function ownNames(input: StartPhaseInput, rank: number): Record<string, string> {
   const { job, run, task, phase } = input;
   const ips = run.nodes.map((node) => node.internalAddress).join('\n');
+  const jobId = String(job.number ?? job.jobId);
   const gpusPerNode = String(Math.ceil(task.demand.gpus));
   const common = {
     SKYPILOT_TASK_ID: job.taskId,
     SKYPILOT_NUM_NODES: String(run.nodes.length),
     SKYPILOT_CLUSTER_INFO: spacedJson({ cluster_name: job.cluster.name, ...run.clusterInfo }),
     SKYPILOT_USER: job.user,
-    SKYPILOT_INTERNAL_JOB_ID: String(job.jobId),
+    SKYPILOT_INTERNAL_JOB_ID: jobId,
   };
   const placed =
     phase === 'setup'
@@ -41,7 +42,7 @@ function ownNames(input: StartPhaseInput, rank: number): Record<string, string> 
     ...placed,
     STYX_TASK_ID: job.taskId,
     STYX_CLUSTER: job.cluster.name,
-    STYX_JOB_ID: String(job.jobId),
+    STYX_JOB_ID: jobId,
     STYX_NODE_RANK: String(rank),
     STYX_NODE_IPS: ips,
     STYX_NUM_NODES: String(run.nodes.length),

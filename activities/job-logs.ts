@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { finished } from 'node:stream/promises';
 import type { ClusterView } from '../model/commands.ts';
 import { StyxError } from '../model/errors.ts';
-import { jobKey } from '../model/identity.ts';
+import { jobKey, numberOnNodes } from '../model/identity.ts';
 import type { NodeInfo } from '../model/machines.ts';
 import { jobLogFolder } from '../model/managed-job.ts';
 import type { Timing } from '../model/timing.ts';
@@ -20,7 +20,8 @@ import { backoff, whileHeartbeating } from './wrap.ts';
 
 interface Source {
   readonly cluster: ClusterRef;
-  readonly jobId: number;
+  /** `numberOnNodes`. */
+  readonly jobId: number | string;
   readonly rank: number;
   readonly node: NodeInfo;
   readonly place: ClusterView['placement'];
@@ -64,19 +65,20 @@ function sourcesOf(
 ): { sources: Source[]; problems: string[] } {
   const { workspace, name, generation } = view;
   const cluster = { workflowId: input.workflowId, workspace, name, generation };
-  const [job] = view.jobs;
+  const job = input.jobId === undefined ? view.jobs[0] : view.jobs.find(({ id }) => id === input.jobId);
   // Never placed: it wrote nothing.
   if (job?.allotment == null) return { sources: [], problems: [] };
   const hidden = Object.values(openSecrets(context.keyring, input.secrets));
   const folder = join(context.jobLogs, jobLogFolder(input.job, input.copy));
   mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const jobId = numberOnNodes(job.id, job.life);
   const sources: Source[] = [];
   const problems: string[] = [];
   for (const [rank, nodeRank] of job.allotment.nodes.entries()) {
     const node = view.nodes.find((one) => one.rank === nodeRank);
     if (node === undefined || view.lost.some((one) => one.gone && one.rank === nodeRank)) {
       problems.push(`rank ${rank}: its machine is gone`);
-    } else sources.push({ cluster, jobId: job.id, rank, node, place: view.placement, folder, hidden });
+    } else sources.push({ cluster, jobId, rank, node, place: view.placement, folder, hidden });
   }
   return { sources, problems };
 }

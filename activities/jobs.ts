@@ -17,10 +17,11 @@ const ROWS = 800;
 export function jobSteps(context: ActivityContext): JobSteps {
   const { client } = context;
   return {
-    async lookAtCluster({ workflowId }: OwnedClusterInput) {
+    async lookAtCluster({ workflowId, guest }: OwnedClusterInput) {
       const state = await statusOf(context, workflowId);
       if (state === 'missing') return { state, report: null };
-      return { state, report: await ask<ClusterReport | null>(client, workflowId, QUERIES.report) };
+      const args = guest === undefined ? [] : [guest];
+      return { state, report: await ask<ClusterReport | null>(client, workflowId, QUERIES.report, args) };
     },
 
     async machinesStand({ workflowId }: OwnedClusterInput): Promise<boolean> {
@@ -68,9 +69,9 @@ async function lastNumber({ workflow }: Client, all: string): Promise<number> {
   return high;
 }
 
-async function ask<T>(client: Client, workflowId: string, query: string): Promise<T> {
+async function ask<T>(client: Client, workflowId: string, query: string, args: unknown[] = []): Promise<T> {
   try {
-    return await client.workflow.getHandle(workflowId).query<T, []>(query);
+    return await client.workflow.getHandle(workflowId).query<T, unknown[]>(query, ...args);
   } catch (error) {
     throw new StyxError('transient', `${workflowId} does not answer: ${(error as Error).message}`, { cause: error });
   }

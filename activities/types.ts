@@ -9,7 +9,8 @@ import type { ErrorKind } from '../model/errors.ts';
 import type { WaitingRow } from '../model/job-queue.ts';
 import type { MachineWants } from '../model/machine-wants.ts';
 import type { Instance, InstanceTypeOffer, NodeInfo, Placement, ResourceRequest } from '../model/machines.ts';
-import type { ClusterReport } from '../model/owned-cluster.ts';
+import type { HoursInput, HoursResult } from '../model/office-hours.ts';
+import type { ClusterReport, GuestRef } from '../model/owned-cluster.ts';
 import type { RaySpec } from '../model/ray.ts';
 import type { Look, Unclaimed } from '../model/sweep.ts';
 import type { AutostopRule, Task } from '../model/task.ts';
@@ -68,7 +69,10 @@ export interface BootstrapInput {
 /** What a job's steps need to know of it. */
 export interface JobRef {
   readonly cluster: ClusterRef;
-  readonly jobId: number;
+  /** `numberOnNodes`. The field that steps of older builds make the job's key of too, so that a job has one key whoever begins it. */
+  readonly jobId: number | string;
+  /** Its number; absent: `jobId` is. */
+  readonly number?: number;
   readonly taskId: string;
   /** Workflow that exits are reported to. */
   readonly owner: string;
@@ -93,8 +97,8 @@ export interface RayPlace {
 
 export interface RayInputBase {
   readonly cluster: ClusterRef;
-  /** Number of the workflow that sees to Ray. */
-  readonly child: number;
+  /** `numberOnNodes` of the workflow that sees to Ray. */
+  readonly child: number | string;
   readonly spec: RaySpec;
   readonly timing: Timing;
   /** Workflow that exits are reported to. */
@@ -210,15 +214,25 @@ export interface PriceActivities {
 export interface OwnedClusterInput {
   /** Its workflow. */
   readonly workflowId: string;
+  /** What it tells this one; absent: its owner. */
+  readonly guest?: GuestRef;
 }
 
 export interface CollectLogsInput extends OwnedClusterInput {
   /** The managed job's workflow. */
   readonly job: string;
   readonly copy: number;
+  /** Which of its cluster's jobs; absent: the first. */
+  readonly jobId?: number;
   /** Masked in what is kept. */
   readonly secrets: Task['secrets'];
   readonly timing: Timing;
+}
+
+export interface CommandClusterInput extends Pick<HoursInput, 'workspace' | 'cluster' | 'user' | 'side' | 'command'> {
+  readonly requestId: string;
+  /** ms. */
+  readonly due: number;
 }
 
 export interface JobRowsInput {
@@ -288,6 +302,8 @@ export interface ActActivities {
   collectLogs(input: CollectLogsInput): Promise<{ problem: string | null }>;
   /** Managed jobs as lists know them, for a queue. */
   jobRows(input: JobRowsInput): Promise<JobRows>;
+  /** Sends a cluster a command, once whoever asks how often, unless the other side of its schedule was due meanwhile. @throws what the cluster says */
+  commandCluster(input: CommandClusterInput): Promise<HoursResult>;
 }
 
 /** Long ones, on WATCH_QUEUE. */

@@ -129,8 +129,9 @@ class ClusterWatch {
     switch (event.type) {
       case 'exited': {
         const lag = metricMeter.createHistogram(meterName(METRICS.watchLag), 'float', 'seconds', METRICS.watchLag.help);
-        const { phase, rank, exitCode, lost, endedAt, owner } = event.process;
+        const { jobKey, phase, rank, exitCode, lost, endedAt, owner } = event.process;
         const ended: RankEnded = {
+          jobKey,
           phase,
           rank,
           exitCode: exitCode ?? 137,

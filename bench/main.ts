@@ -18,12 +18,14 @@ import { optimizer } from './optimizer.ts';
 import { ray } from './ray.ts';
 import { met, type Report, table } from './report.ts';
 import { status } from './status.ts';
+import { strategies } from './strategies.ts';
 import { validate } from './validate.ts';
 
 const USAGE = `Usage: npm run bench -- [OPTIONS]
   --clusters N   clusters that are up at once for the memory figures; 0 for none (default 100)
   --rounds N     times that each command is run (default 7)
-  --only NAMES   of validate, optimizer, catalogs, latency, files, status, history, accept, metrics, ray, memory; separated by commas (default all)
+  --only NAMES   of validate, optimizer, catalogs, strategies, latency, files, status, history, accept, metrics, ray, memory; separated by commas (default all)
+  --traces DIRS  of when spot machines could be had, <zone>_<type>.json each, separated by commas (default: made-up ones alone)
   --sky PATH     the sky program of SkyPilot, to compare with (default: the one on PATH)
   --json FILE    where the JSON goes (default: a file below the system's temporary directory)`;
 
@@ -38,6 +40,7 @@ const SUBJECTS = [
   'validate',
   'optimizer',
   'catalogs',
+  'strategies',
   'latency',
   'files',
   'status',
@@ -53,6 +56,7 @@ const { values: options } = parseArgs({
     rounds: { type: 'string', default: '7' },
     only: { type: 'string', default: SUBJECTS.join(',') },
     sky: { type: 'string' },
+    traces: { type: 'string' },
     json: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
@@ -81,7 +85,8 @@ if (wanted.has('catalogs')) {
   say('catalogs');
   await catalogs(report, rounds, options.sky);
 }
-const ALONE = ['validate', 'optimizer', 'catalogs'];
+if (wanted.has('strategies')) strategies(report, options.traces?.split(',') ?? [], say);
+const ALONE = ['validate', 'optimizer', 'catalogs', 'strategies'];
 if (SUBJECTS.some((subject) => !ALONE.includes(subject) && wanted.has(subject))) await withServer();
 
 const machine = { cpus: availableParallelism(), model: cpus()[0]?.model ?? '', memoryGiB: totalmem() / 1024 ** 3 };

@@ -46,6 +46,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./commands/jobs.ts'),
   },
   {
+    name: 'schedule',
+    summary: 'Bring clusters up and take them away at given times',
+    load: () => import('./commands/schedule.ts'),
+  },
+  {
     name: 'ray',
     summary: 'Bring Ray up on a cluster, look at it, end it',
     load: () => import('./commands/ray.ts'),

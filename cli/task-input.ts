@@ -4,12 +4,16 @@ import { type Command, Option } from 'commander';
 import { StyxError } from '../model/errors.ts';
 import {
   commandJob,
+  commandPooledJob,
   commandSpec,
   commandTask,
   parseJob,
+  parsePool,
+  parsePooledJob,
   parseTask,
   parseTaskFile,
   type WrittenJob,
+  type WrittenPool,
 } from '../model/parse-task.ts';
 import type { TaskFile } from '../model/spec/file.ts';
 import type { TaskOverrides } from '../model/spec/overrides.ts';
@@ -115,13 +119,21 @@ export function readTask(entrypoint: readonly string[], options: TaskOptions): W
     : parseTask(file.text, { file: file.name, overrides });
 }
 
-/** The same, to be carried out as a managed job. @throws invalid */
-export function readJob(entrypoint: readonly string[], options: TaskOptions): WrittenJob {
+/** The same, to be carried out as a managed job; `pooled`: on a worker of a pool. @throws invalid */
+export function readJob(entrypoint: readonly string[], options: TaskOptions, pooled = false): WrittenJob {
   const overrides = overridesOf(options);
   const file = readFile(entrypoint);
-  return file === null
-    ? commandJob(commandOf(entrypoint), overrides)
-    : parseJob(file.text, { file: file.name, overrides });
+  if (file === null) return (pooled ? commandPooledJob : commandJob)(commandOf(entrypoint), overrides);
+  return (pooled ? parsePooledJob : parseJob)(file.text, { file: file.name, overrides });
+}
+
+/** A pool, which is always of a file. @throws invalid */
+export function readPool(entrypoint: readonly string[], options: TaskOptions): WrittenPool {
+  const file = readFile(entrypoint);
+  if (file === null) {
+    throw new StyxError('invalid', `'${entrypoint.join(' ')}' is not a task file: its name ends in .yaml or .yml`);
+  }
+  return parsePool(file.text, { file: file.name, overrides: overridesOf(options) });
 }
 
 /** The same, whether this version carries it out or not; a file may hold several tasks. @throws invalid */

@@ -16,7 +16,7 @@ import {
 } from '../model/commands.ts';
 import type { Budget } from '../model/cost-budget.ts';
 import { StyxError } from '../model/errors.ts';
-import { childWorkflowId, clusterWorkflowId, nameProblem } from '../model/identity.ts';
+import { childWorkflowId, clusterWorkflowId, lifeOf, nameProblem } from '../model/identity.ts';
 import type { InstanceTypeOffer } from '../model/machines.ts';
 import { CLUSTER_QUEUE } from '../model/queues.ts';
 import type { RayRequest } from '../model/ray.ts';
@@ -99,6 +99,34 @@ export class Clusters {
    * @throws invalid (a cloud that may not be used, too), refused (the cluster is there and does not fit), transient
    */
   async launch(request: LaunchRequest, options: CommandOptions = {}): Promise<CommandAnswer> {
+    const { workspace, link } = this.#context;
+    const { payload, input } = await this.launchOf(request, options);
+    const workflowId = clusterWorkflowId(workspace, request.name);
+    const send = (deadline: number) =>
+      link.call(deadline, (workflow) =>
+        workflow.executeUpdateWithStart<Workflow, CommandAnswer, [CommandPayloads['launch']]>(UPDATES.launch, {
+          args: [payload],
+          updateId: payload.requestId,
+          startWorkflowOperation: new WithStartWorkflowOperation(CLUSTER_WORKFLOW, {
+            workflowId,
+            taskQueue: CLUSTER_QUEUE,
+            args: [input],
+            workflowIdConflictPolicy: 'USE_EXISTING',
+            workflowIdReusePolicy: 'ALLOW_DUPLICATE',
+            staticSummary: `Cluster ${request.name}`,
+            staticDetails: `Cluster \`${request.name}\` of workspace \`${workspace}\`, asked for by ${payload.user}: ${request.resourcesText}`,
+          }),
+        }),
+      );
+    // Not found: the entity of this name ended between the two halves of the call; the next attempt starts one.
+    return await repeat(send, { ...options, alsoRepeat: isNotFound });
+  }
+
+  /** What a launch sends, with its files and secrets as they are now. @throws invalid, transient */
+  async launchOf(
+    request: LaunchRequest,
+    options: CommandOptions = {},
+  ): Promise<{ payload: CommandPayloads['launch']; input: ClusterInput }> {
     const { workspace, timing, link, home, allowedClouds = null, installConda = false, budget = null } = this.#context;
     const problem = nameProblem(request.name);
     if (problem !== null) throw new StyxError('invalid', `cluster name '${request.name}' ${problem}`);
@@ -120,26 +148,7 @@ export class Clusters {
       commandLine: request.commandLine ?? '',
     };
     const installation = await link.installation();
-    const input: ClusterInput = { version: 1, workspace, name: request.name, installation, timing };
-    const workflowId = clusterWorkflowId(workspace, request.name);
-    const send = (deadline: number) =>
-      link.call(deadline, (workflow) =>
-        workflow.executeUpdateWithStart<Workflow, CommandAnswer, [CommandPayloads['launch']]>(UPDATES.launch, {
-          args: [payload],
-          updateId: payload.requestId,
-          startWorkflowOperation: new WithStartWorkflowOperation(CLUSTER_WORKFLOW, {
-            workflowId,
-            taskQueue: CLUSTER_QUEUE,
-            args: [input],
-            workflowIdConflictPolicy: 'USE_EXISTING',
-            workflowIdReusePolicy: 'ALLOW_DUPLICATE',
-            staticSummary: `Cluster ${request.name}`,
-            staticDetails: `Cluster \`${request.name}\` of workspace \`${workspace}\`, asked for by ${payload.user}: ${request.resourcesText}`,
-          }),
-        }),
-      );
-    // Not found: the entity of this name ended between the two halves of the call; the next attempt starts one.
-    return await repeat(send, { ...options, alsoRepeat: isNotFound });
+    return { payload, input: { version: 1, workspace, name: request.name, installation, timing } };
   }
 
   /** Queues the task, without its setup and file mounts but with its workdir as it is now, on a cluster that stands. */
@@ -261,6 +270,19 @@ export class Clusters {
       { budget: 30_000, alsoRepeat: isUnanswered },
     );
     return Object.values(openSecrets(link.keyring, boxes));
+  }
+
+  /** Of the first run of a job's workflow, without a worker; null when there is none. */
+  async lifeOfJob(name: string, generation: string, jobId: number): Promise<string | null> {
+    const workflowId = childWorkflowId(clusterWorkflowId(this.#context.workspace, name), generation, `job-${jobId}`);
+    try {
+      const { runId, raw } = await this.#context.link.read((workflow) => workflow.getHandle(workflowId).describe());
+      return lifeOf(raw.workflowExecutionInfo?.firstRunId || runId);
+    } catch (error) {
+      const failure = toStyxError(error);
+      if (failure.kind === 'not-found') return null;
+      throw failure;
+    }
   }
 
   /** Follows an operation that a command started until it ends. */

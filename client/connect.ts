@@ -14,13 +14,16 @@ import { installationSecret } from '../system/secret.ts';
 import { connectConfig, startsWorkers } from '../workers/connection.ts';
 import type { TemporalCall } from './calls.ts';
 import { CatalogSchedule } from './catalog-schedule.ts';
+import { ClusterSchedules } from './cluster-schedules.ts';
 import { Clusters } from './clusters.ts';
 import { type CostOptions, type CostReport, costReport } from './costs.ts';
 import type { Diagnosis } from './doctor.ts';
 import { type ManagedLogOptions, type ManagedLogPiece, managedJobLogs } from './job-logs.ts';
+import { JobSchedules } from './job-schedules.ts';
 import { Jobs } from './jobs.ts';
 import { Link } from './link.ts';
 import { jobLogs, type LogOptions, type LogPiece } from './logs.ts';
+import { Pools } from './pools.ts';
 import { repeat } from './repeat.ts';
 import type { SweepOptions } from './sweep.ts';
 
@@ -51,6 +54,11 @@ export interface Styx {
   /** When catalogues are updated by themselves. */
   readonly catalogSchedule: CatalogSchedule;
   readonly jobs: Jobs;
+  readonly pools: Pools;
+  /** Clusters that are brought up and taken away at given times. */
+  readonly clusterSchedules: ClusterSchedules;
+  /** Managed jobs that are submitted at given times. */
+  readonly jobSchedules: JobSchedules;
   /** The namespace's UUID. */
   installation(): Promise<string>;
   /** What clusters of all workspaces have cost, ended ones too while the server keeps them. */
@@ -88,7 +96,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Styx> {
   const { allowedClouds, installConda, budget } = config;
   const timing = timingOf(process.env.STYX_TIMING === 'test' ? TEST : NORMAL, config);
   const clusters = new Clusters({ link, workspace, user, timing, home, allowedClouds, installConda, budget });
-  const jobs = new Jobs({
+  const jobsContext = {
     link,
     workspace,
     user,
@@ -98,14 +106,16 @@ export async function connect(options: ConnectOptions = {}): Promise<Styx> {
     installConda,
     fenceAfter: config.jobSilence * 1_000,
     limits: { launching: config.maxLaunchingJobs, running: config.maxRunningJobs },
-  });
+  };
+  const jobs = new Jobs(jobsContext);
   let pool: Promise<NodePool> | undefined;
   async function* clusterLogs(name: string, logOptions: LogOptions): AsyncGenerator<LogPiece, void, void> {
     pool ??= openPool(home);
     const look = (budget: number) => clusters.view(name, { budget });
     const secretValues = (generation: string, jobId: number) => clusters.secretValues(name, generation, jobId);
+    const lifeOfJob = (generation: string, jobId: number) => clusters.lifeOfJob(name, generation, jobId);
     const secret = installationSecret(home);
-    yield* jobLogs({ workspace, name, look, pool: await pool, secret, secretValues }, logOptions);
+    yield* jobLogs({ workspace, name, look, pool: await pool, secret, secretValues, lifeOfJob }, logOptions);
   }
   return {
     home,
@@ -114,6 +124,9 @@ export async function connect(options: ConnectOptions = {}): Promise<Styx> {
     clusters,
     catalogSchedule: new CatalogSchedule(link, timing),
     jobs,
+    pools: new Pools(jobsContext),
+    clusterSchedules: new ClusterSchedules({ link, clusters, workspace, user, timing }),
+    jobSchedules: new JobSchedules(link, jobs),
     installation: () => link.installation(),
     costs: (costOptions = {}) => costReport(link, costOptions),
     async doctor() {

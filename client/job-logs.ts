@@ -5,7 +5,7 @@
 import { createReadStream, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { StyxError } from '../model/errors.ts';
-import { isManagedEnd, jobLogFolder, type ManagedJobView } from '../model/managed-job.ts';
+import { type Copy, isManagedEnd, jobLogFolder, type ManagedJobView } from '../model/managed-job.ts';
 import { homePaths } from '../system/home.ts';
 import type { Jobs } from './jobs.ts';
 import type { LogOptions, LogPiece } from './logs.ts';
@@ -45,6 +45,8 @@ interface CopyRef {
   readonly number: number;
   readonly try: number;
   readonly cluster: string;
+  /** While it lives. */
+  readonly report?: Copy['report'];
 }
 
 /** @throws not-found, transient */
@@ -118,7 +120,7 @@ class Reading {
     const skip = new Map(this.shown);
     try {
       for await (const piece of this.#source.clusterLogs(copy.cluster, {
-        jobId: 1,
+        jobId: copy.report?.job?.id ?? 1,
         tail: 0,
         follow,
         rank,

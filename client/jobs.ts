@@ -34,6 +34,7 @@ import type { CommandOptions } from './clusters.ts';
 import { isNotFound, isUnanswered, toStyxError } from './errors.ts';
 import type { Link } from './link.ts';
 import { didYouMean } from './names.ts';
+import { Pools } from './pools.ts';
 import { repeat } from './repeat.ts';
 import { withSnapshots } from './snapshots.ts';
 
@@ -41,6 +42,8 @@ export interface JobRequest {
   readonly task: WrittenTask;
   /** For people; see `resourcesText` of model. */
   readonly resourcesText: string;
+  /** It runs on a worker of this pool, which has to be there. */
+  readonly pool?: string;
   /** Default: EAGER_NEXT_REGION, and no restarts on errors. */
   readonly recovery?: RecoveryPolicy;
 }
@@ -57,8 +60,26 @@ export interface JobListOptions {
   readonly skipFinished?: boolean;
   readonly statuses?: readonly ManagedStatus[];
   readonly user?: string;
+  /** Those that this schedule started; an id of Temporal's. */
+  readonly schedule?: string;
   /** The newest; default: all. */
   readonly limit?: number;
+}
+
+/** Plain JSON, so that it can be the answer of an activity. */
+export interface ChildJob {
+  readonly type: typeof MANAGED_JOB_WORKFLOW;
+  /** The workflow that starts it may end before it. */
+  readonly options: ChildJobOptions & { readonly workflowId: string; readonly parentClosePolicy: 'ABANDON' };
+}
+
+interface ChildJobOptions {
+  readonly taskQueue: string;
+  readonly args: [ManagedJobInput];
+  readonly workflowIdReusePolicy: 'REJECT_DUPLICATE';
+  readonly memo: Record<string, unknown>;
+  readonly searchAttributes: Record<string, string[]>;
+  readonly staticSummary: string;
 }
 
 export interface JobsContext {
@@ -99,51 +120,11 @@ export class Jobs {
    * @throws invalid, transient
    */
   async launch(request: JobRequest, options: CommandOptions = {}): Promise<{ id: string }> {
-    const { link, home, workspace, user, timing, allowedClouds = null, installConda = false } = this.#context;
-    const requestId = options.requestId ?? randomUUID();
-    const problem = requestIdProblem(requestId);
-    if (problem !== null) throw new StyxError('invalid', `request id '${requestId}' ${problem}`);
-    const allowed = await onAllowedClouds(request.task, allowedClouds);
-    const written = await withSnapshots(home, () => link.installation(), allowed, 'launch', options);
-    const input: ManagedJobInput = {
-      version: 1,
-      workspace,
-      requestId,
-      installation: await link.installation(),
-      user,
-      task: { ...written, secrets: closeSecrets(link.keyring, written.secrets) },
-      resourcesText: request.resourcesText,
-      recovery: request.recovery ?? DEFAULT_RECOVERY,
-      limits: this.#context.limits ?? LIMITS,
-      fenceAfter: this.#context.fenceAfter ?? FENCE_MS,
-      conda: installConda,
-      submittedAt: Date.now(),
-      timing,
-    };
-    const id = managedJobId(workspace, requestId);
-    const manifests = manifestsOf(input.task);
+    const { id, input, start } = await this.#start(request, options);
     const send = async (deadline: number) => {
       try {
-        await link.call(deadline, (workflow) =>
-          workflow.start(MANAGED_JOB_WORKFLOW, {
-            workflowId: id,
-            taskQueue: CLUSTER_QUEUE,
-            args: [input],
-            workflowIdReusePolicy: 'REJECT_DUPLICATE',
-            memo: {
-              [MEMO_KEY]: managedJobMemo(input, newManagedJob(input.submittedAt), input.submittedAt),
-              ...(manifests.length === 0 ? {} : { [FILES_MEMO]: manifests }),
-            },
-            // A list shows it before a worker has seen it.
-            searchAttributes: {
-              [SEARCH.kind]: [JOB_KIND],
-              [SEARCH.workspace]: [workspace],
-              [SEARCH.user]: [user],
-              [SEARCH.status]: ['PENDING'],
-              ...(input.task.name === null ? {} : { [SEARCH.name]: [input.task.name] }),
-            },
-            staticSummary: `Managed job ${input.task.name ?? ''}`.trim(),
-          }),
+        await this.#context.link.call(deadline, (workflow) =>
+          workflow.start(MANAGED_JOB_WORKFLOW, { workflowId: id, args: [input], ...start }),
         );
       } catch (error) {
         // Sent before, and accepted.
@@ -152,6 +133,51 @@ export class Jobs {
     };
     await repeat(send, options);
     return { id };
+  }
+
+  /**
+   * What starts the job as a child of a workflow of your own, with its files and secrets as they are now. Give a request id that stays the same when
+   * this is tried again. @throws invalid
+   */
+  async child(request: JobRequest, options: CommandOptions & { requestId: string }): Promise<ChildJob> {
+    const { id: workflowId, input, start } = await this.#start(request, options);
+    return {
+      type: MANAGED_JOB_WORKFLOW,
+      options: { workflowId, args: [input], ...start, parentClosePolicy: 'ABANDON' },
+    };
+  }
+
+  async #start(request: JobRequest, options: CommandOptions) {
+    const requestId = options.requestId ?? randomUUID();
+    const problem = requestIdProblem(requestId);
+    if (problem !== null) throw new StyxError('invalid', `request id '${requestId}' ${problem}`);
+    const input = await this.input(request, requestId, options);
+    const start = { workflowIdReusePolicy: 'REJECT_DUPLICATE' as const, ...startOf(input) };
+    return { id: managedJobId(this.workspace, requestId), input, start };
+  }
+
+  /** Of a workflow that carries it out, with its files and secrets as they are now. @throws invalid, not-found, transient */
+  async input(request: JobRequest, requestId: string, options: CommandOptions = {}): Promise<ManagedJobInput> {
+    const { link, home, workspace, user, timing, allowedClouds = null, installConda = false } = this.#context;
+    if (request.pool !== undefined) await new Pools(this.#context).mustBe(request.pool);
+    const allowed = await onAllowedClouds(request.task, allowedClouds);
+    const written = await withSnapshots(home, () => link.installation(), allowed, 'launch', options);
+    return {
+      version: 1,
+      workspace,
+      requestId,
+      installation: await link.installation(),
+      user,
+      task: { ...written, secrets: closeSecrets(link.keyring, written.secrets) },
+      resourcesText: request.resourcesText,
+      ...(request.pool === undefined ? {} : { pool: request.pool }),
+      recovery: request.recovery ?? DEFAULT_RECOVERY,
+      limits: this.#context.limits ?? LIMITS,
+      fenceAfter: this.#context.fenceAfter ?? FENCE_MS,
+      conda: installConda,
+      submittedAt: Date.now(),
+      timing,
+    };
   }
 
   /** The workflow of a job that is given by its number, its name (of several the newest), or its id. @throws not-found */
@@ -278,10 +304,11 @@ export class Jobs {
 
   /** The newest first, without a worker; ended ones too while the server keeps them. */
   async list(options: JobListOptions = {}): Promise<JobSummary[]> {
-    const { skipFinished = false, statuses = [], user, limit = Number.POSITIVE_INFINITY } = options;
+    const { skipFinished = false, statuses = [], user, schedule, limit = Number.POSITIVE_INFINITY } = options;
     const parts = [
       ...(statuses.length === 0 ? [] : [`${SEARCH.status} IN (${statuses.map((status) => `'${status}'`).join(', ')})`]),
       ...(user === undefined ? [] : [`${SEARCH.user} = '${user.replaceAll("'", "''")}'`]),
+      ...(schedule === undefined ? [] : [`TemporalScheduledById = '${schedule}'`]),
     ];
     const found = (await this.#list(...parts)).flatMap((info) => summaryOf(info) ?? []);
     return found
@@ -320,10 +347,33 @@ export class Jobs {
   }
 }
 
-function summaryOf(info: Pick<WorkflowExecutionInfo, 'workflowId' | 'memo'>): JobSummary | null {
+/** What its start says besides, so that a list shows it before a worker has seen it. */
+export function startOf(input: ManagedJobInput) {
+  const { workspace, user, task, submittedAt } = input;
+  const manifests = manifestsOf(task);
+  return {
+    taskQueue: CLUSTER_QUEUE,
+    memo: {
+      [MEMO_KEY]: managedJobMemo(input, newManagedJob(submittedAt), submittedAt),
+      ...(manifests.length === 0 ? {} : { [FILES_MEMO]: manifests }),
+    },
+    searchAttributes: {
+      [SEARCH.kind]: [JOB_KIND],
+      [SEARCH.workspace]: [workspace],
+      [SEARCH.user]: [user],
+      [SEARCH.status]: ['PENDING'],
+      ...(task.name === null ? {} : { [SEARCH.name]: [task.name] }),
+    },
+    staticSummary: `Managed job ${task.name ?? ''}`.trim(),
+  };
+}
+
+function summaryOf(info: Pick<WorkflowExecutionInfo, 'workflowId' | 'memo' | 'startTime'>): JobSummary | null {
   const memo = info.memo?.[MEMO_KEY] as ManagedJobMemo | undefined;
   const [kind, workspace] = info.workflowId.split('/');
   if (kind !== 'job' || workspace === undefined) return null;
   if (memo === undefined || memo === null || foreignReason(memo) !== null) return null;
-  return { ...memo, id: info.workflowId, workspace };
+  // A schedule gives all its jobs the same memo; each writes its own once a worker has it.
+  const submittedAt = memo.submittedAt || info.startTime.getTime();
+  return { ...memo, submittedAt, id: info.workflowId, workspace };
 }

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ClusterView } from '../model/commands.ts';
 import { StyxError } from '../model/errors.ts';
-import { clusterWorkflowId, jobKey } from '../model/identity.ts';
+import { clusterWorkflowId, jobKey, numberOnNodes } from '../model/identity.ts';
 import { isTerminalJob, type JobRow } from '../model/job.ts';
 import type { NodeInfo } from '../model/machines.ts';
 import type { LogChunk, LogRequest, NodePool } from '../nodes/node.ts';
@@ -42,6 +42,8 @@ export interface LogSource {
   readonly secret: Uint8Array;
   /** What is masked in the output of a job that has secrets. */
   readonly secretValues: (generation: string, jobId: number) => Promise<readonly string[]>;
+  /** `life` of a job's workflow, whatever its build; null while there is none. */
+  readonly lifeOfJob: (generation: string, jobId: number) => Promise<string | null>;
 }
 
 const DEFAULT_TAIL = 1_000;
@@ -140,13 +142,13 @@ function waitText(view: ClusterView, job: JobRow): string {
 /** What becomes of the job while its logs are read. */
 class JobWatch {
   readonly generation: string;
-  readonly key: string;
   readonly hasSetup: boolean;
   readonly hasRun: boolean;
   /** Aborts some time after the job's end. */
   readonly ended: AbortSignal;
   readonly #source: LogSource;
   #job: JobRow;
+  #life: Promise<string | undefined> | undefined;
   #view: ClusterView;
   #signal: AbortSignal;
 
@@ -156,7 +158,6 @@ class JobWatch {
     this.#view = view;
     this.#signal = signal;
     this.generation = view.generation;
-    this.key = jobKey(view.generation, job.id);
     this.hasSetup = job.hasSetup;
     this.hasRun = job.hasRun;
     const ended = new AbortController();
@@ -172,6 +173,20 @@ class JobWatch {
 
   get job(): JobRow {
     return this.#job;
+  }
+
+  /** What nodes know it by. It says so itself with its first word; until then its workflow's run is asked for. */
+  async key(): Promise<string> {
+    const { id, life, status } = this.#job;
+    if (life !== undefined || (status !== 'INIT' && status !== 'PENDING')) return this.#keyOf(life);
+    this.#life ??= this.#source.lifeOfJob(this.generation, id).then((found) => found ?? undefined);
+    const asked = await this.#life;
+    if (asked === undefined) this.#life = undefined;
+    return this.#keyOf(asked);
+  }
+
+  #keyOf(life: string | undefined): string {
+    return jobKey(this.generation, numberOnNodes(this.#job.id, life));
   }
 
   /** The machines still stand as they did: their logs can be read. */
@@ -305,7 +320,7 @@ class RankLog {
     const clusterId = clusterWorkflowId(workspace, name);
     const address = await addressOf(this.#node, secret, clusterId, this.#watch.generation);
     const node = await pool.node(address, this.#signal);
-    yield* node.logs({ ...request, jobKey: this.#watch.key, rank: this.#rank }, signal);
+    yield* node.logs({ ...request, jobKey: await this.#watch.key(), rank: this.#rank }, signal);
   }
 
   #gone(cause: StyxError): StyxError {

@@ -7,15 +7,6 @@ export const CATALOG_UPDATE_WORKFLOW = 'catalogUpdate';
 export const CATALOG_UPDATE_SCHEDULE = 'styx-catalog-update';
 /** Of each run, with the time that it was due at, which the server appends. */
 export const CATALOG_UPDATE_ID = 'catalog-update';
-const DUE = new RegExp(`^${CATALOG_UPDATE_ID}-\\d{4}-\\d\\d-\\d\\dT[\\d:.]+Z$`);
-
-/**
- * What payloads of a workflow are sealed for: its id, but for scheduled updates of catalogues, whose start is sealed before the server
- * makes up their ids. All of these may read each other's payloads.
- */
-export function sealedFor(workflowId: string): string {
-  return DUE.test(workflowId) ? CATALOG_UPDATE_ID : workflowId;
-}
 
 export interface CatalogUpdateInput {
   readonly version: 1;

@@ -42,7 +42,7 @@ export type Effect =
   | { readonly type: 'runJob'; readonly jobId: number; readonly run: RunJob }
   | { readonly type: 'cancelJob'; readonly jobId: number }
   /** The job's own workflow is gone: end what runs of it on these nodes. */
-  | { readonly type: 'reapJob'; readonly jobId: number; readonly nodes: readonly NodeInfo[] }
+  | { readonly type: 'reapJob'; readonly jobId: number; readonly nodes: readonly NodeInfo[]; readonly life?: string }
   | { readonly type: 'abandonJob'; readonly jobId: number; readonly end: AbandonJob };
 
 /** An effect with the making of the cluster that it belongs to. */

@@ -87,7 +87,8 @@ export function jobsCrashed(draft: Draft, ids: readonly number[]): void {
     if (isTerminalJob(job.status) || !ids.includes(job.id)) continue;
     const ranks = job.allotment?.nodes ?? [];
     const nodes = draft.state.nodes.filter((node) => ranks.includes(node.rank));
-    if (nodes.length > 0) draft.effect({ type: 'reapJob', jobId: job.id, nodes });
+    const life = job.life === undefined ? {} : { life: job.life };
+    if (nodes.length > 0) draft.effect({ type: 'reapJob', jobId: job.id, nodes, ...life });
     endJob(draft, job, 'FAILED_DRIVER', "the job's workflow was ended from outside");
   }
 }
@@ -95,6 +96,8 @@ export function jobsCrashed(draft: Draft, ids: readonly number[]): void {
 export function jobChanged(draft: Draft, change: JobChanged): void {
   if (change.generation !== generation(draft.state)) return;
   const job = draft.state.jobs.find((row) => row.id === change.jobId);
+  if (job !== undefined && job.life === undefined && change.life !== undefined)
+    setJob(draft, job.id, { life: change.life });
   if (job === undefined || !JOB_TRANSITIONS[job.status].includes(change.status)) return;
   if (isTerminalJob(change.status)) {
     endJob(draft, job, change.status, change.reason);

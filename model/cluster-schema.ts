@@ -161,6 +161,7 @@ const job = z.object({
   hasRun: z.boolean(),
   resources: z.string(),
   allotment: z.object({ nodes: z.array(z.number()), gpus: z.array(z.array(z.number())) }).nullable(),
+  life: z.string().exactOptional(),
   exitCodes: z.array(z.number().nullable()).nullable(),
 });
 const answer = z.object({
@@ -246,6 +247,16 @@ const clusterState = z.object({
     .exactOptional(),
   rays: z.number().exactOptional(),
   requests: z.array(z.object({ id: z.string(), answer })),
+  guests: z
+    .array(
+      z.object({
+        workflowId: z.string(),
+        copy: z.number(),
+        jobId: z.number().nullable(),
+        refused: failure.nullable(),
+      }),
+    )
+    .exactOptional(),
 }) satisfies z.ZodType<ClusterState>;
 
 /** @throws ZodError when the state was not written by this version's schema */

@@ -66,7 +66,8 @@ export function generation(state: Pick<ClusterState, 'life' | 'n'>): string {
 
 /** Forgets what the budgets say may be forgotten: the oldest finished jobs, operations, tries and answers. */
 export function compact(state: ClusterState): ClusterState {
-  const ended = state.jobs.filter((job) => isTerminalJob(job.status));
+  const held = new Set(state.guests?.map(({ jobId }) => jobId) ?? []);
+  const ended = state.jobs.filter((job) => isTerminalJob(job.status) && !held.has(job.id));
   const forget = new Set(
     ended
       .toSorted((a, b) => (a.endedAt ?? 0) - (b.endedAt ?? 0) || a.id - b.id)

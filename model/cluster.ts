@@ -87,6 +87,15 @@ export type Waiting =
   | { readonly kind: 'stop'; readonly opId: string; readonly auto: boolean; readonly why?: string }
   | { readonly kind: 'down'; readonly opId: string; readonly auto: boolean; readonly why?: string };
 
+/** A job that another workflow gave to a cluster of a pool; it is remembered until that one leaves. */
+export interface Guest {
+  readonly workflowId: string;
+  readonly copy: number;
+  /** Null: it was refused, or cancelled before it came. */
+  readonly jobId: number | null;
+  readonly refused: Failure | null;
+}
+
 /** A job that has a number but no workflow yet. */
 export interface NewJob {
   readonly id: number;
@@ -94,6 +103,8 @@ export interface NewJob {
   readonly withSetup: boolean;
   readonly user: string;
   readonly submittedAt: number;
+  /** In place of the id that it would have. */
+  readonly taskId?: string;
 }
 
 /** What the cluster was launched for; later launches on it must fit into this. */
@@ -191,6 +202,8 @@ export interface ClusterState {
   /** What stood before it was all taken down, for people. */
   readonly stood?: { readonly resources: string; readonly infra: string } | null;
   readonly requests: readonly RememberedRequest[];
+  /** Absent: there never was one. */
+  readonly guests?: readonly Guest[];
 }
 
 export function displayStatus(state: Pick<ClusterState, 'status' | 'operation'>): DisplayStatus {

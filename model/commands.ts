@@ -261,6 +261,8 @@ export interface JobChanged {
   readonly reason: string | null;
   readonly at: number;
   readonly exitCodes: readonly (number | null)[] | null;
+  /** Of its workflow's first run. Absent: nodes know the job by its number alone. */
+  readonly life?: string;
 }
 
 export interface WatchEnded {
@@ -333,6 +335,8 @@ export interface AbandonJob {
 }
 
 export interface RankEnded {
+  /** What it was a process of: an owner's number may have been another's. Absent in what older builds send. */
+  readonly jobKey?: string;
   readonly phase: ProcessPhase;
   readonly rank: number;
   readonly exitCode: number;

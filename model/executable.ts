@@ -1,8 +1,9 @@
 /** What of a task file this version carries out. The one table that says so; what it lists is refused by name at launch. */
 
-import { DEFAULT_RECOVERY, type RecoveryPolicy, STRATEGIES } from './job-recovery.ts';
+import { recoveryProblem } from './job-recovery.ts';
 import { wantsOf } from './machine-wants.ts';
 import { WORKDIR } from './mount-target.ts';
+import { recoveryPolicy } from './recovery-policy.ts';
 import { type ConfigOverrides, configPaths } from './spec/config.ts';
 import { FieldError } from './spec/field.ts';
 import type { Alternative } from './spec/resources.ts';
@@ -18,7 +19,6 @@ const NOT_EXECUTED = {
   volumes: (task) => Object.keys(task.volumes).length > 0,
   managed_secrets: (task) => task.managedSecrets.length > 0,
   service: (task) => task.service !== null,
-  pool: (task) => task.pool !== null,
   inputs: (task) => task.inputs !== null,
   outputs: (task) => task.outputs !== null,
   event_callback: (task) => task.eventCallback !== null,
@@ -47,9 +47,41 @@ const NOT_OF_MANAGED_JOBS: Readonly<Record<string, (task: TaskSpec) => string | 
     alternatives.some(({ autostop }) => autostop !== null && autostop !== false)
       ? 'has no meaning for a managed job: its machines go when it ends'
       : null,
+  'resources.job_recovery': ({ resources: { alternatives } }) => {
+    const policies = alternatives.map((one) => recoveryProblem(recoveryPolicy(one.jobRecovery), one.useSpot));
+    return policies.find((problem) => problem !== null) ?? null;
+  },
   budget: (task) => (task.budget === null ? null : `of a managed job is ${NOT_YET}`),
   queue: (task) => (task.queue === null ? null : 'is for the jobs of a cluster, and a managed job has one of its own'),
 };
+
+/** What a pool has no use for: it makes workers, on which jobs run. */
+const NOT_OF_POOLS: Readonly<Record<string, (task: TaskSpec) => string | null>> = {
+  pool: (task) => (task.pool === null ? 'is missing: it says how many workers there are' : null),
+  run: (task) => (task.run === null ? null : 'has no meaning for a pool: jobs bring their own'),
+  'resources.autostop': NOT_OF_MANAGED_JOBS['resources.autostop'] ?? (() => null),
+  'resources.job_recovery': ({ resources: { alternatives } }) =>
+    alternatives.some(({ jobRecovery }) => jobRecovery !== null)
+      ? 'is for managed jobs: a worker that is lost is always replaced'
+      : null,
+  budget: (task) => (task.budget === null ? null : `of a pool is ${NOT_YET}`),
+  queue: (task) => (task.queue === null ? null : `of a pool is ${NOT_YET}`),
+  ray: (task) => (task.ray === null ? null : `of a pool is ${NOT_YET}`),
+};
+
+const OF_POOLS: typeof NOT_OF_POOLS = {
+  pool: (task) => (task.pool === null ? null : 'is for pools of workers: make one with `styx jobs pool apply`'),
+};
+
+/** Jobs share a worker of a pool, whose machines are made and filled once for all of them. */
+const NOT_OF_POOLED_JOBS: Readonly<Record<string, (task: TaskSpec) => string | null>> = {
+  setup: (task) => (task.setup === null ? null : 'of a job in a pool is not run: write it into the file of the pool'),
+  workdir: (task) => (task.workdir === null ? null : SHARED_FILES),
+  file_mounts: (task) => (Object.keys(task.fileMounts).length === 0 ? null : SHARED_FILES),
+  ray: (task) => (task.ray === null ? null : `of a job in a pool is ${NOT_YET}`),
+};
+const SHARED_FILES =
+  'of a job in a pool would change the files of others on its worker: write it into the file of the pool';
 
 const DEFAULT_DEMAND_CPUS = 0.5;
 const MAX_NODES = 10_000;
@@ -66,14 +98,21 @@ export interface Obstacle {
   readonly message: string;
 }
 
-/** What a task is carried out as. */
-export type TaskUse = 'cluster' | 'managed-job';
+/** What a task is carried out as. pooled-job: a managed job that runs in a pool. */
+export type TaskUse = 'cluster' | 'managed-job' | 'pooled-job' | 'pool';
+
+const UNUSED: Readonly<Record<TaskUse, readonly (typeof NOT_OF_POOLS)[]>> = {
+  cluster: [OF_POOLS],
+  'managed-job': [OF_POOLS, NOT_OF_MANAGED_JOBS],
+  'pooled-job': [OF_POOLS, NOT_OF_MANAGED_JOBS, NOT_OF_POOLED_JOBS],
+  pool: [NOT_OF_POOLS],
+};
 
 /** All that stands in the way; empty when `executableTask` can be called. */
 export function obstacles(task: TaskSpec, use: TaskUse = 'cluster'): Obstacle[] {
   const found: Obstacle[] = [];
-  if (use === 'managed-job') {
-    for (const [path, look] of Object.entries(NOT_OF_MANAGED_JOBS)) {
+  for (const table of UNUSED[use]) {
+    for (const [path, look] of Object.entries(table)) {
       const message = look(task);
       if (message !== null) found.push({ path: path.split('.'), message });
     }
@@ -197,16 +236,4 @@ function autostopOf(asked: Alternative['autostop']): WrittenTask['autostop'] {
   if (asked === null || asked === false) return null;
   const { idleMinutes, down, waitFor } = asked;
   return { idleMinutes: Math.max(1, idleMinutes), down, waitFor: waitFor ?? 'jobs_and_ssh' };
-}
-
-/** `job_recovery` of a task; what it does not say has its default. */
-export function recoveryOf(spec: TaskSpec): RecoveryPolicy {
-  const [{ jobRecovery }] = spec.resources.alternatives;
-  if (jobRecovery === null) return DEFAULT_RECOVERY;
-  const { strategy, maxRestartsOnErrors, recoverOnExitCodes } = jobRecovery;
-  return {
-    strategy: STRATEGIES.find((name) => name === strategy) ?? DEFAULT_RECOVERY.strategy,
-    maxRestartsOnErrors: maxRestartsOnErrors ?? DEFAULT_RECOVERY.maxRestartsOnErrors,
-    recoverOnExitCodes: recoverOnExitCodes ?? DEFAULT_RECOVERY.recoverOnExitCodes,
-  };
 }

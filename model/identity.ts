@@ -45,13 +45,22 @@ export function childWorkflowId(clusterId: string, generation: string, what: str
   return `${clusterId}/${generation}/${what}`;
 }
 
-/** The same on every node of the cluster, and never used again there. */
-export function jobKey(generation: string, jobId: number): string {
-  return `${generation}-${jobId}`;
+/**
+ * What nodes know a job by, or the workflow of a Ray: its number, and `life` of the first run of its own workflow. A number alone is given
+ * twice where a backup of the database is restored: to what is submitted then, and to what ran after the backup and is still on the nodes.
+ * Absent: it was begun by a build that knew numbers alone.
+ */
+export function numberOnNodes(number: number, life: string | undefined): number | string {
+  return life === undefined ? number : `${number}-${life}`;
+}
+
+/** The same on every node of the cluster, and never used again there. `job`: see `numberOnNodes`. */
+export function jobKey(generation: string, job: number | string): string {
+  return `${generation}-${job}`;
 }
 
 /** Of one start of Ray on one node. No job's key is one of these. */
-export function rayKey(generation: string, child: number, rank: number, attempt: number): string {
+export function rayKey(generation: string, child: number | string, rank: number, attempt: number): string {
   return `${generation}-ray-${child}-${rank}-${attempt}`;
 }
 

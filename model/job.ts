@@ -72,6 +72,8 @@ export interface JobRow {
   /** Resources as text, for people: `1x[CPU:0.5]`. */
   readonly resources: string;
   readonly allotment: Allotment | null;
+  /** Of its workflow's first run, once that has told of itself: its part of the job's key on the nodes. Absent: the number alone is. */
+  readonly life?: string;
   /** Of each rank, once ended. */
   readonly exitCodes: readonly (number | null)[] | null;
 }

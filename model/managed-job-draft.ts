@@ -9,6 +9,7 @@ import {
   type ManagedStatus,
   type QueuePhase,
 } from './managed-job.ts';
+import type { Market } from './market.ts';
 import type { PlaceOrder } from './place-order.ts';
 
 /** Plain data, may be carried out twice. `copy`: the number of the one that it is about. */
@@ -18,8 +19,12 @@ export type JobEffect =
       readonly copy: number;
       readonly cluster: string;
       readonly try: number;
+      /** In place of what the task asks for. */
+      readonly market?: Market;
       readonly order?: PlaceOrder;
     }
+  /** The same spot machines without a job. */
+  | { readonly type: 'startProbe'; readonly copy: number; readonly cluster: string; readonly order?: PlaceOrder }
   | { readonly type: 'cancelOnCluster' | 'endCluster'; readonly copy: number; readonly cluster: string }
   /** Asks the cloud whether all its machines run. */
   | { readonly type: 'verify'; readonly copy: number; readonly cluster: string }
@@ -27,7 +32,13 @@ export type JobEffect =
   | { readonly type: 'collect'; readonly copy: number; readonly cluster: string }
   /** Ends its machines without its cluster's workflow. */
   | { readonly type: 'fence'; readonly copy: number; readonly cluster: string }
-  | { readonly type: 'tellQueue'; readonly phase: QueuePhase };
+  | { readonly type: 'tellQueue'; readonly phase: QueuePhase }
+  /** Of a job in a pool: asks for a worker; says that a copy is over or not wanted, or (lost) that its worker is no good. */
+  | { readonly type: 'askPool'; readonly copy: number }
+  | { readonly type: 'leavePool'; readonly copy: number; readonly lost: boolean }
+  /** Gives the task to the worker; has the worker forget it. */
+  | { readonly type: 'submitToWorker'; readonly copy: number; readonly cluster: string; readonly try: number }
+  | { readonly type: 'leaveWorker'; readonly copy: number; readonly cluster: string };
 
 const REMEMBERED_EVENTS = 100;
 const EVENT_CHARS = 240;
@@ -74,6 +85,8 @@ export class JobDraft {
 
   queue(phase: QueuePhase): void {
     if (this.state.queue === phase) return;
+    // In a pool it has no machines of its own, and holds no slot.
+    if (this.rules.pool !== undefined && phase !== 'parked' && phase !== 'ended') return;
     this.set({ queue: phase });
     this.effect({ type: 'tellQueue', phase });
   }

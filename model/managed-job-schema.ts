@@ -5,12 +5,16 @@ import { ERROR_KINDS } from './errors.ts';
 import { JOB_STATUSES } from './job.ts';
 import { LOSS_CAUSES } from './job-recovery.ts';
 import { COPY_PHASES, isManagedEnd, MANAGED_STATUSES, type ManagedEnd, type ManagedJobState } from './managed-job.ts';
+import { MARKETS } from './market.ts';
+import { marketState, NEW_MARKET } from './market-state.ts';
 
 const region = z.object({ cloud: z.string(), region: z.string() });
 const failure = z.object({ kind: z.enum(ERROR_KINDS), message: z.string(), hint: z.string().exactOptional() });
 const logs = z.enum(['kept', 'lost']).nullable();
 const report = z.object({
   copy: z.number(),
+  cluster: z.string().exactOptional(),
+  ended: z.boolean().exactOptional(),
   generation: z.string(),
   status: z.enum(CLUSTER_STATUSES),
   reason: z.string(),
@@ -39,6 +43,7 @@ const anyCopy = {
   startedAt: z.number(),
   logs,
   why: z.string(),
+  market: z.enum(MARKETS).nullable().default(null),
 };
 const end = z.enum(MANAGED_STATUSES).refine(isManagedEnd) as unknown as z.ZodType<ManagedEnd>;
 
@@ -70,10 +75,12 @@ const managedJobState = z.object({
   recoveries: z.number(),
   errorRestarts: z.number(),
   failedLaunches: z.number(),
+  preemptions: z.number().default(0),
   shortRuns: z.number(),
   everStood: z.boolean(),
   lastPlace: region.nullable(),
   lostRegions: z.array(region),
+  market: marketState.default(() => ({ ...NEW_MARKET, failures: [] })),
   queue: z.enum(['waiting', 'launching', 'running', 'parked', 'ended']),
   nextAt: z.number().nullable(),
   spent: z.number(),

@@ -5,8 +5,9 @@
 import { assertNever, type Failure } from './errors.ts';
 import { isTerminalJob } from './job.ts';
 import {
+  type CauseLimit,
   type LossCause,
-  nextPlaces,
+  marketRule,
   pauseAfter,
   rememberRegion,
   restartOnError,
@@ -15,16 +16,25 @@ import {
 } from './job-recovery.ts';
 import {
   type Copy,
-  copyCluster,
   failureText,
   isManagedEnd,
   type JobRules,
-  type ManagedEnd,
   type ManagedJobState,
   type PastCopy,
 } from './managed-job.ts';
 import { JobDraft, type JobEffect } from './managed-job-draft.ts';
+import {
+  copyRuns,
+  onProbeReport,
+  probeFenced,
+  probeLost,
+  proceed,
+  reconsider,
+  spotFailed,
+} from './managed-job-market.ts';
+import { collect, conclude, endCluster, endGently, startCopy } from './managed-job-steps.ts';
 import type { ClusterReport } from './owned-cluster.ts';
+import { askPool, awaitsPool, hasLeft, isPooled, poolAway } from './pooled-job.ts';
 
 export type ManagedJobEvent =
   /** What a submission asks can never be carried out. */
@@ -38,48 +48,21 @@ export type ManagedJobEvent =
   /** Its cluster's workflow closed without saying that its machines are gone. */
   | { readonly type: 'clusterLost'; readonly copy: number }
   | { readonly type: 'fenced'; readonly copy: number }
+  /** Its pool's word: on which worker the next copy runs. */
+  | { readonly type: 'placed'; readonly copy: number; readonly cluster: string }
+  | { readonly type: 'poolAway' }
   /** A moment that `dueAt` named has come. */
   | { readonly type: 'due' };
+
+export { newManagedJob } from './new-managed-job.ts';
 
 const REMEMBERED_COPIES = 20;
 const REMEMBERED_CANCELS = 20;
 
-export function newManagedJob(submittedAt: number): ManagedJobState {
-  return {
-    version: 1,
-    status: 'PENDING',
-    statusSince: submittedAt,
-    reason: '',
-    cause: null,
-    number: null,
-    submittedAt,
-    startedAt: null,
-    endedAt: null,
-    ranMs: 0,
-    runningSince: null,
-    cancelledBy: null,
-    outcome: null,
-    copies: 0,
-    copy: null,
-    past: [],
-    recoveries: 0,
-    errorRestarts: 0,
-    failedLaunches: 0,
-    shortRuns: 0,
-    everStood: false,
-    lastPlace: null,
-    lostRegions: [],
-    queue: 'waiting',
-    nextAt: null,
-    spent: 0,
-    events: [{ at: submittedAt, text: 'PENDING' }],
-    requests: [],
-  };
-}
-
 /** Nothing is left to be done: it has its number, its machines are gone, and the queue knows. */
 export function isManagedJobOver(state: ManagedJobState): boolean {
-  return isManagedEnd(state.status) && state.copy === null && state.queue === 'ended' && state.number !== null;
+  const ended = isManagedEnd(state.status) && state.copy === null && state.market.probe === null;
+  return ended && state.queue === 'ended' && state.number !== null;
 }
 
 export function applyManagedJob(
@@ -90,6 +73,9 @@ export function applyManagedJob(
 ): { state: ManagedJobState; effects: JobEffect[] } {
   const draft = new JobDraft(state, rules, now);
   apply(draft, event);
+  // A worker of a pool stays; what ran on it is over by its word.
+  if (isPooled(draft) && draft.state.copy?.phase === 'ending' && hasLeft(draft)) gone(draft);
+  reconsider(draft);
   return { state: draft.state, effects: draft.effects };
 }
 
@@ -98,8 +84,15 @@ export function dueAt(state: ManagedJobState, rules: JobRules): number | null {
   const { copy, nextAt, outcome } = state;
   if (copy === null) return outcome === null ? nextAt : null;
   if (copy.phase === 'cancelling') return copy.phaseSince + cancelPatience(rules);
-  const silentSince = copy.report?.silentSince ?? null;
-  return copy.phase === 'live' && silentSince !== null ? silentSince + rules.fenceAfter : null;
+  if (copy.phase !== 'live') return null;
+  const fenceAt = silenceEnds(copy, rules);
+  const { askAt } = state.market;
+  return fenceAt === null || askAt === null ? (fenceAt ?? askAt) : Math.min(fenceAt, askAt);
+}
+
+/** When a node was silent for too long. */
+function silenceEnds({ report }: Copy, { fenceAfter }: JobRules): number | null {
+  return report === null || report.silentSince === null ? null : report.silentSince + fenceAfter;
 }
 
 /** How long a job's own end is waited for when it is cancelled; after that its machines go anyway. */
@@ -114,14 +107,17 @@ function apply(draft: JobDraft, event: ManagedJobEvent): void {
       return conclude(draft, 'FAILED_PRECHECKS', failureText(event.failure));
     case 'queued':
       if (draft.state.number === null) draft.set({ number: event.number });
-      if (event.admitted && copy === null && draft.state.outcome === null && draft.state.queue === 'waiting') {
+      if (copy !== null || draft.state.outcome !== null || draft.state.queue !== 'waiting') return;
+      if (isPooled(draft)) askPool(draft);
+      else if (event.admitted) {
         draft.set({ queue: 'launching' });
-        startCopy(draft);
+        proceed(draft);
       }
       return;
     case 'cancel':
       return cancel(draft, event.requestId, event.user);
     case 'report':
+      if (draft.state.market.probe?.number === event.report.copy) return onProbeReport(draft, event.report);
       if (copy?.number === event.report.copy) onReport(draft, copy, event.report);
       return;
     case 'verified':
@@ -134,6 +130,7 @@ function apply(draft: JobDraft, event: ManagedJobEvent): void {
       if (event.problem !== null) draft.tell(`the logs of copy ${copy.number} could not be kept: ${event.problem}`);
       return endCluster(draft);
     case 'clusterLost':
+      if (draft.state.market.probe?.number === event.copy) return probeLost(draft);
       if (copy?.number !== event.copy || copy.phase === 'fencing') return;
       draft.tell(`the workflow of cluster ${copy.cluster} was ended from outside; its machines are ended`);
       if (draft.state.outcome === null && copy.why === '')
@@ -141,8 +138,16 @@ function apply(draft: JobDraft, event: ManagedJobEvent): void {
       draft.phase('fencing');
       return draft.effect({ type: 'fence', copy: copy.number, cluster: copy.cluster });
     case 'fenced':
+      if (draft.state.market.probe?.number === event.copy) return probeFenced(draft);
       if (copy?.number === event.copy && copy.phase === 'fencing') gone(draft);
       return;
+    case 'placed':
+      if (awaitsPool(draft) && event.copy === draft.state.copies + 1)
+        return startCopy(draft, null, undefined, event.cluster);
+      if (copy?.number !== event.copy) draft.effect({ type: 'leavePool', copy: event.copy, lost: false });
+      return;
+    case 'poolAway':
+      return poolAway(draft);
     case 'due':
       return due(draft);
     default:
@@ -150,39 +155,11 @@ function apply(draft: JobDraft, event: ManagedJobEvent): void {
   }
 }
 
-function startCopy(draft: JobDraft): void {
-  const { state, rules } = draft;
-  const number = state.copies + 1;
-  const cluster = copyCluster(rules.workflowId, number);
-  const order = nextPlaces(rules.recovery.strategy, state.lastPlace, state.lostRegions);
-  const copy: Copy = {
-    number,
-    cluster,
-    try: state.recoveries + 1,
-    phase: 'live',
-    phaseSince: draft.now,
-    startedAt: draft.now,
-    stood: false,
-    report: null,
-    logs: null,
-    why: '',
-  };
-  draft.set({ copies: number, copy, nextAt: null });
-  if (!state.everStood) draft.status('STARTING');
-  draft.tell(`launching copy ${number} on cluster ${cluster}`);
-  draft.effect({
-    type: 'startCluster',
-    copy: number,
-    cluster,
-    try: copy.try,
-    ...(order === undefined ? {} : { order }),
-  });
-}
-
 function onReport(draft: JobDraft, before: Copy, report: ClusterReport): void {
   const place = report.place ?? before.report?.place ?? null;
   draft.copy({ report: { ...report, place } });
-  if (!before.stood && report.launch?.outcome === 'succeeded') {
+  const taken = !isPooled(draft) || report.job !== null;
+  if (!before.stood && taken && report.launch?.outcome === 'succeeded') {
     draft.copy({ stood: true });
     draft.set({
       everStood: true,
@@ -197,9 +174,15 @@ function onReport(draft: JobDraft, before: Copy, report: ClusterReport): void {
   const copy = draft.state.copy;
   if (copy === null) return;
   if (copy.phase === 'live') live(draft, copy, report);
-  else if (copy.phase === 'cancelling' && (report.job === null || isTerminalJob(report.job.status))) collect(draft);
+  else if (copy.phase === 'cancelling' && (report.job === null || isTerminalJob(report.job.status))) {
+    // It was told to end because it moves, and was done before it heard.
+    if (report.job?.status === 'SUCCEEDED') conclude(draft, 'SUCCEEDED', '');
+    collect(draft);
+  }
   // Whatever it was that was waited for, it went with the machines.
   const now = draft.state.copy;
+  if (now?.number === copy.number && now.phase === 'ending' && isPooled(draft) && hasLeft(draft))
+    return endCluster(draft);
   if (now === null || now.number !== copy.number || report.status !== 'TERMINATED') return;
   if (report.operation !== null || now.phase === 'fencing') return;
   if (draft.state.outcome === null && now.why === '') lose(draft, 'machines', 'its machines are gone', false);
@@ -216,8 +199,9 @@ function live(draft: JobDraft, copy: Copy, report: ClusterReport): void {
     case 'SETTING_UP':
       return;
     case 'RUNNING':
-      if (draft.state.status !== 'RUNNING') draft.status('RUNNING');
-      return;
+      if (draft.state.status === 'RUNNING') return;
+      draft.status('RUNNING');
+      return copyRuns(draft);
     case 'SUCCEEDED':
       conclude(draft, 'SUCCEEDED', '');
       return collect(draft);
@@ -247,17 +231,26 @@ function isEnding({ operation, status }: ClusterReport): boolean {
 /** Its machines never stood. The cluster takes down by itself what it had begun. */
 function launchEnded(draft: JobDraft, report: ClusterReport): void {
   const failure = report.launch?.failure ?? { kind: 'internal' as const, message: 'the launch failed' };
-  const { everStood } = draft.state;
+  const { everStood, copy } = draft.state;
+  const onSpot = copy?.market === 'spot';
   const kind = report.launch?.outcome === 'aborted' ? 'aborted' : failure.kind;
   if (!everStood && (kind === 'invalid' || kind === 'auth')) conclude(draft, 'FAILED_PRECHECKS', failureText(failure));
-  else if (!everStood && kind === 'capacity' && report.tried === 0) {
+  else if (!everStood && !onSpot && kind === 'capacity' && report.tried === 0) {
     conclude(draft, 'FAILED_NO_RESOURCE', failureText(failure));
   } else {
     const failedLaunches = draft.state.failedLaunches + 1;
-    const pause = pauseAfter(failedLaunches, draft.rules.timing);
-    draft.set({ failedLaunches, nextAt: draft.now + pause });
+    const limit = draft.rules.recovery.causes?.noCapacity;
+    const pause = pauseAfter(failedLaunches, draft.rules.timing, limit?.backoff ?? undefined);
+    // Its strategy says whether to wait for spot machines or to take others.
+    if (onSpot) spotFailed(draft, pause);
+    draft.set({ failedLaunches, nextAt: draft.now + (onSpot ? 0 : pause) });
+    if (failedLaunches > (limit?.maxRestarts ?? Number.POSITIVE_INFINITY)) {
+      const often = `no machines in ${failedLaunches} launches in a row: ${failure.message}`;
+      conclude(draft, everStood ? 'FAILED' : 'FAILED_NO_RESOURCE', often);
+      return endCluster(draft);
+    }
     draft.status(draft.state.status, `no machines: ${failure.message}`);
-    draft.tell(`copy ${draft.state.copy?.number} found no place: ${failure.message}`);
+    draft.tell(`copy ${copy?.number} found no place: ${failure.message}`);
     draft.copy({ why: failure.message.slice(0, 200) });
   }
   endCluster(draft);
@@ -288,40 +281,40 @@ function lose(draft: JobDraft, cause: LossCause, why: string, logs: boolean): vo
     conclude(draft, 'FAILED', `${why}, ${inARow} times in a row`);
     return collect(draft);
   }
-  const left = cause === 'machines' || cause === 'unreachable' ? (copy.report?.place ?? lastPlace) : null;
+  const preempted = cause === 'machines' || cause === 'unreachable';
+  const left = preempted ? (copy.report?.place ?? lastPlace) : null;
+  const { causes } = draft.rules.recovery;
+  const preemptions = draft.state.preemptions + (preempted && copy.stood ? 1 : 0);
+  const pause = restartPause(
+    draft,
+    preempted ? causes?.preemption : cause === 'error' ? causes?.error : undefined,
+    inARow,
+  );
+  const spotGone = copy.market === 'spot' && (preempted || cause === 'ended');
+  if (spotGone) spotFailed(draft, pause);
   draft.set({
     cause,
+    preemptions,
     shortRuns: inARow,
     recoveries: draft.state.recoveries + (copy.stood ? 1 : 0),
     lostRegions: left === null ? lostRegions : rememberRegion(lostRegions, left),
-    nextAt: draft.now + pauseAfter(inARow - 1, draft.rules.timing),
+    nextAt: draft.now + (spotGone ? 0 : pause),
   });
+  if (preempted && preemptions > (causes?.preemption?.maxRestarts ?? Number.POSITIVE_INFINITY)) {
+    conclude(draft, 'FAILED', `its machines were lost ${preemptions} times, the last time: ${why}`);
+    return logs ? collect(draft) : endCluster(draft);
+  }
   // One whose machines never stood is launched again, which is no recovery.
   draft.status(copy.stood ? 'RECOVERING' : draft.state.status, why);
   if (logs && copy.stood) collect(draft);
   else endCluster(draft);
 }
 
-/** Decides how the job ends. One that was cancelled is CANCELLED when its machines are gone; all others are what they are at once. */
-function conclude(draft: JobDraft, status: ManagedEnd, reason: string): void {
-  if (draft.state.outcome !== null) return;
-  draft.set({ outcome: { status, reason }, nextAt: null });
-  draft.status(status, reason);
-  if (draft.state.copy === null) draft.queue('ended');
-}
-
-function collect(draft: JobDraft): void {
-  const { copy } = draft.state;
-  if (copy === null) return;
-  draft.phase('collecting');
-  draft.effect({ type: 'collect', copy: copy.number, cluster: copy.cluster });
-}
-
-function endCluster(draft: JobDraft): void {
-  const { copy } = draft.state;
-  if (copy === null) return;
-  draft.phase('ending');
-  draft.effect({ type: 'endCluster', copy: copy.number, cluster: copy.cluster });
+/** ms before the next copy, after `inARow` short ones; with a backoff of its own each end is followed by one. */
+function restartPause({ rules }: JobDraft, limit: CauseLimit | undefined, inARow: number): number {
+  const backoff = limit?.backoff ?? null;
+  if (backoff === null) return pauseAfter(inARow - 1, rules.timing);
+  return pauseAfter(Math.max(1, inARow), rules.timing, backoff);
 }
 
 /** The machines of the present copy are proved gone. */
@@ -340,15 +333,16 @@ function gone(draft: JobDraft): void {
     logs: copy.stood ? (logs ?? 'lost') : null,
     why: copy.why,
     cost: report?.cost ?? 0,
+    market: copy.market,
   };
   draft.set({ copy: null, past: [...past, ended].slice(-REMEMBERED_COPIES), spent: spent + ended.cost });
-  draft.tell(`the machines of copy ${number} are gone`);
+  draft.tell(isPooled(draft) ? `copy ${number} is over` : `the machines of copy ${number} are gone`);
   if (outcome !== null) {
     if (!isManagedEnd(draft.state.status)) draft.status(outcome.status, outcome.reason);
     return draft.queue('ended');
   }
-  // A launch that found nothing holds no slot while it waits.
-  if (!copy.stood) draft.queue('parked');
+  // A launch that found nothing holds no slot while it waits; one that may have to go elsewhere at any time keeps its own.
+  if (!copy.stood) draft.queue(marketRule(draft.rules.recovery) === null ? 'parked' : 'running');
   due(draft);
 }
 
@@ -361,15 +355,15 @@ function cancel(draft: JobDraft, requestId: string, user: string): void {
   draft.set({ cancelledBy: user, outcome: { status: 'CANCELLED', reason: '' }, nextAt: null });
   if (copy === null) {
     draft.status('CANCELLED');
+    if (isPooled(draft)) draft.effect({ type: 'leavePool', copy: draft.state.copies + 1, lost: false });
     return draft.queue('ended');
   }
   draft.status('CANCELLING');
   draft.copy({ why: `cancelled by ${user}`.slice(0, 200) });
   if (copy.phase !== 'live') return;
   const job = copy.report?.job ?? null;
-  if (!copy.stood || job === null || isTerminalJob(job.status)) return endCluster(draft);
-  draft.phase('cancelling');
-  draft.effect({ type: 'cancelOnCluster', copy: copy.number, cluster: copy.cluster });
+  const over = !copy.stood || job === null || isTerminalJob(job.status);
+  endGently(draft, isPooled(draft) ? hasLeft(draft) : over);
 }
 
 function due(draft: JobDraft): void {
@@ -379,9 +373,12 @@ function due(draft: JobDraft): void {
   if (copy === null) {
     draft.set({ nextAt: null });
     // It keeps its slot over a recovery; one that gave it back has to wait for another.
-    return queue === 'parked' ? draft.queue('waiting') : startCopy(draft);
+    if (isPooled(draft)) return askPool(draft);
+    return queue === 'parked' ? draft.queue('waiting') : proceed(draft);
   }
   if (copy.phase === 'cancelling') return collect(draft);
+  const silent = silenceEnds(copy, draft.rules);
+  if (silent === null || draft.now < silent) return;
   const minutes = Math.round(draft.rules.fenceAfter / 60_000);
   lose(draft, 'unreachable', `a node did not answer for ${minutes > 0 ? `${minutes} min` : 'too long'}`, false);
 }

@@ -1,9 +1,12 @@
 /** A managed job as it is shown. */
 import { formatDuration } from './duration.ts';
+import { StyxError } from './errors.ts';
 import {
   type Copy,
+  isManagedEnd,
   type ManagedJobInput,
   type ManagedJobMemo,
+  type ManagedJobResult,
   type ManagedJobState,
   type ManagedJobView,
   managedJobId,
@@ -32,12 +35,25 @@ export function managedJobView(input: ManagedJobInput, state: ManagedJobState, n
     user: input.user,
     name: task.name,
     resources: input.resourcesText,
+    pool: input.pool ?? null,
     priority: task.priority,
     recovery: input.recovery,
     taskId: state.number === null ? null : managedTaskId(task.name, state.number, state.submittedAt),
     numNodes: task.numNodes,
     costSoFar: costOf(state, now),
+    ...scheduleOf(input),
   };
+}
+
+/** Of a job that is over. */
+export function managedJobResult(input: ManagedJobInput, state: ManagedJobState, now: number): ManagedJobResult {
+  const { status, number, reason } = state;
+  if (!isManagedEnd(status)) throw new StyxError('internal', `a job that is ${status} has no result`);
+  return { id: managedJobId(input.workspace, input.requestId), number, status, reason, cost: costOf(state, now) };
+}
+
+function scheduleOf({ schedule }: ManagedJobInput): { schedule?: string } {
+  return schedule === undefined ? {} : { schedule: schedule.name };
 }
 
 /** Cut to fit its column and the memo's 2 kB. */
@@ -64,8 +80,10 @@ export function managedJobMemo(input: ManagedJobInput, state: ManagedJobState, n
     recoveries: state.recoveries,
     cluster: state.copy?.cluster ?? null,
     infra: infraOf(state.copy) ?? last?.infra ?? null,
+    ...(input.pool === undefined ? {} : { pool: input.pool }),
     queue: state.queue,
     cost: Math.round(costOf(state, now) * 1e4) / 1e4,
+    ...scheduleOf(input),
   };
 }
 

@@ -5,8 +5,11 @@
 import type { Failure } from './errors.ts';
 import { stableHash } from './identity.ts';
 import type { LossCause, RecoveryPolicy } from './job-recovery.ts';
+import type { Market } from './market.ts';
+import type { MarketState } from './market-state.ts';
 import type { ClusterReport } from './owned-cluster.ts';
 import type { RegionRef } from './place-order.ts';
+import type { JobOfSchedule } from './scheduled.ts';
 import type { Task } from './task.ts';
 import type { Timing } from './timing.ts';
 
@@ -68,6 +71,8 @@ export interface Copy {
   readonly number: number;
   /** Name of its cluster. */
   readonly cluster: string;
+  /** What its strategy chose; null: what the task asks for. */
+  readonly market: Market | null;
   /** STYX_JOB_TRY of its scripts. */
   readonly try: number;
   readonly phase: CopyPhase;
@@ -91,6 +96,7 @@ export interface PastCopy {
   readonly logs: 'kept' | 'lost' | null;
   readonly why: string;
   readonly cost: number;
+  readonly market: Market | null;
 }
 
 export interface JobEvent {
@@ -132,11 +138,14 @@ export interface ManagedJobState {
   readonly errorRestarts: number;
   /** Launches that failed since machines last stood. */
   readonly failedLaunches: number;
+  /** Copies that stood and whose machines were taken away, vanished or fell silent. */
+  readonly preemptions: number;
   /** Copies in a row that ended soon after they stood. */
   readonly shortRuns: number;
   readonly everStood: boolean;
   readonly lastPlace: RegionRef | null;
   readonly lostRegions: readonly RegionRef[];
+  readonly market: MarketState;
   readonly queue: QueuePhase;
   /** When another launch is asked for; null: no such wait. */
   readonly nextAt: number | null;
@@ -151,6 +160,8 @@ export interface ManagedJobState {
 export interface JobRules {
   readonly workflowId: string;
   readonly numNodes: number;
+  /** Its copies run on workers of this pool. */
+  readonly pool?: string;
   readonly recovery: RecoveryPolicy;
   /** ms that a node may be silent before its cluster is ended and the job starts elsewhere. */
   readonly fenceAfter: number;
@@ -173,6 +184,8 @@ export interface ManagedJobInput {
   readonly user: string;
   readonly task: Task;
   readonly resourcesText: string;
+  /** Of the same workspace; absent: it has clusters of its own. */
+  readonly pool?: string;
   readonly recovery: RecoveryPolicy;
   readonly limits: JobLimits;
   readonly fenceAfter: number;
@@ -180,7 +193,22 @@ export interface ManagedJobInput {
   readonly conda: boolean;
   readonly submittedAt: number;
   readonly timing: Timing;
+  /** Absent: somebody submitted it. Else its request id and the time of its submission are those of its workflow. */
+  readonly schedule?: JobOfSchedule;
   readonly state?: unknown;
+}
+
+/** What its workflow answers when the last of its machines is gone. */
+export interface ManagedJobResult {
+  /** Its workflow. */
+  readonly id: string;
+  /** Null: it ended before the queue gave it one. */
+  readonly number: number | null;
+  readonly status: ManagedEnd;
+  /** Why, for people; empty when that is plain. */
+  readonly reason: string;
+  /** Dollars, of all its copies. */
+  readonly cost: number;
 }
 
 export const MANAGED_JOB_WORKFLOW = 'managedJob';
@@ -206,11 +234,14 @@ export interface ManagedJobView extends Omit<ManagedJobState, 'version' | 'reque
   readonly user: string;
   readonly name: string | null;
   readonly resources: string;
+  readonly pool: string | null;
   readonly priority: number;
   readonly recovery: RecoveryPolicy;
   readonly taskId: string | null;
   readonly numNodes: number;
   readonly costSoFar: number;
+  /** Name of the schedule that started it. */
+  readonly schedule?: string;
 }
 
 /** Memo of the workflow, ≤ 2 kB: what a list shows without a worker. Cut to size. */
@@ -231,18 +262,23 @@ export interface ManagedJobMemo {
   readonly recoveries: number;
   readonly cluster: string | null;
   readonly infra: string | null;
+  /** Absent: it has clusters of its own. */
+  readonly pool?: string;
   readonly queue: QueuePhase;
   /** Dollars when it was written. */
   readonly cost: number;
+  /** Name of the schedule that started it. */
+  readonly schedule?: string;
 }
 
-const REQUEST_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,35}$/;
+/** Those that schedules make have colons. */
+const REQUEST_ID = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,35}$/;
 
 /** Null when it can be a job's request id; else what is wrong with it. The queue counts on its length. */
 export function requestIdProblem(id: string): string | null {
   return REQUEST_ID.test(id)
     ? null
-    : 'must have 1 to 36 letters, digits, ".", "_" and "-", and begin with a letter or digit';
+    : 'must have 1 to 36 letters, digits, ".", "_", ":" and "-", and begin with a letter or digit';
 }
 
 export function managedJobId(workspace: string, requestId: string): string {

@@ -2,8 +2,9 @@
 import type { ClusterState, ClusterStatus, OperationKind } from './cluster.ts';
 import { costAt, hourlyNow } from './cost.ts';
 import type { Failure } from './errors.ts';
-import type { JobStatus } from './job.ts';
+import type { JobRow, JobStatus } from './job.ts';
 import type { InstanceTypeOffer } from './machines.ts';
+import type { Task } from './task.ts';
 
 /** In a cluster's input. */
 export interface ClusterOwner {
@@ -12,10 +13,12 @@ export interface ClusterOwner {
   readonly copy: number;
   /** In place of the id that its job would have. */
   readonly taskId: string;
+  /** It takes jobs that other workflows give it (`guestCommand`). Default false. */
+  readonly guests?: boolean;
 }
 
 /** Signals of the owner to its cluster, and of the cluster to its owner. */
-export const OWNER_SIGNALS = { command: 'ownerCommand', report: 'clusterReport' } as const;
+export const OWNER_SIGNALS = { command: 'ownerCommand', report: 'clusterReport', guest: 'guestCommand' } as const;
 
 export interface OwnerCommand {
   readonly kind: 'cancel' | 'down';
@@ -24,9 +27,42 @@ export interface OwnerCommand {
   readonly user: string;
 }
 
+/** Whose job it is on a cluster that a pool owns, and which of its copies. */
+export interface GuestRef {
+  readonly workflowId: string;
+  readonly copy: number;
+}
+
+/** Of a managed job to a worker of a pool. leave: its output is kept, and the worker may forget it. evict: the pool's word, of a job that is no more. */
+export type GuestCommand =
+  | {
+      readonly kind: 'submit';
+      readonly guest: GuestRef;
+      readonly user: string;
+      readonly task: Task;
+      readonly taskId: string;
+      readonly commandLine: string;
+    }
+  | { readonly kind: 'cancel' | 'leave' | 'evict'; readonly guest: GuestRef };
+
+/** What a worker has for jobs. */
+export interface WorkerSize {
+  readonly nodes: number;
+  /** Of each node. */
+  readonly cpus: number;
+  readonly gpus: number;
+  readonly memory: number;
+}
+
 /** The whole of what an owner goes by, each time: one that is lost or comes late is made good by the next. */
 export interface ClusterReport {
   readonly copy: number;
+  /** Its name; absent in what older versions told. */
+  readonly cluster?: string;
+  /** Of a cluster that takes guests, while it stands. */
+  readonly size?: WorkerSize;
+  /** To a guest: nothing of its job runs there or will run there. */
+  readonly ended?: boolean;
   readonly generation: string;
   readonly status: ClusterStatus;
   readonly reason: string;
@@ -64,6 +100,7 @@ export function clusterReport(state: ClusterState, copy: number, generation: str
   const { placement } = state;
   return {
     copy,
+    cluster: state.name,
     generation,
     status: state.status,
     reason: state.statusReason.slice(0, REASON_CHARS),
@@ -79,17 +116,7 @@ export function clusterReport(state: ClusterState, copy: number, generation: str
                 : { ...launch.failure, message: launch.failure.message.slice(0, REASON_CHARS) },
           },
     tried: state.tries.length,
-    job:
-      job === undefined
-        ? null
-        : {
-            id: job.id,
-            status: job.status,
-            reason: job.reason?.slice(0, REASON_CHARS) ?? null,
-            exitCodes: [
-              ...new Set((job.exitCodes ?? []).filter((code): code is number => code !== null && code !== 0)),
-            ].slice(0, SHOWN_CODES),
-          },
+    job: jobOfReport(job),
     gone: state.lost.some(({ gone }) => gone),
     silentSince: silent.length === 0 ? null : Math.min(...silent),
     place:
@@ -106,6 +133,24 @@ export function clusterReport(state: ClusterState, copy: number, generation: str
     hourly: hourlyNow(state.cost),
     at: now,
   };
+}
+
+export function jobOfReport(job: JobRow | undefined): ClusterReport['job'] {
+  if (job === undefined) return null;
+  const codes = (job.exitCodes ?? []).filter((code): code is number => code !== null && code !== 0);
+  return {
+    id: job.id,
+    status: job.status,
+    reason: job.reason?.slice(0, REASON_CHARS) ?? null,
+    exitCodes: [...new Set(codes)].slice(0, SHOWN_CODES),
+  };
+}
+
+/** Null while it does not stand. Nodes of a cluster are alike; where they differ, the least counts. */
+export function workerSize({ nodes }: Pick<ClusterState, 'nodes'>): WorkerSize | null {
+  if (nodes.length === 0) return null;
+  const least = (of: 'cpus' | 'gpus' | 'memory') => Math.min(...nodes.map((node) => node[of]));
+  return { nodes: nodes.length, cpus: least('cpus'), gpus: least('gpus'), memory: least('memory') };
 }
 
 /** What of a report makes it worth telling: time and money that pass are not. */

@@ -1,9 +1,11 @@
 /** Task YAML, or a shell command, to what it says and to what can be carried out. */
 import { jsonBytes, TASK_BYTES } from './budgets.ts';
-import { executableTask, obstacles, recoveryOf, type TaskUse } from './executable.ts';
+import { executableTask, obstacles, type TaskUse } from './executable.ts';
 import type { RecoveryPolicy } from './job-recovery.ts';
+import { recoveryPolicy } from './recovery-policy.ts';
 import { readTask, readTaskFile, type TaskFile } from './spec/file.ts';
 import { type ReadOverrides, readOverrides, type TaskOverrides } from './spec/overrides.ts';
+import type { PoolSpec } from './spec/pool.ts';
 import type { TaskSpec } from './spec/task.ts';
 import type { WrittenTask } from './task.ts';
 import { TaskError, type TaskProblem } from './task-error.ts';
@@ -66,12 +68,33 @@ export interface WrittenJob {
   readonly recovery: RecoveryPolicy;
 }
 
+export interface WrittenPool {
+  readonly task: WrittenTask;
+  readonly pool: PoolSpec;
+}
+
+interface Carried extends WrittenJob {
+  readonly pool: PoolSpec | null;
+}
+
 /** The same, to be carried out as a managed job. */
 export function parseJob(text: string, options: { file: string; overrides?: TaskOverrides }): WrittenJob {
   return parseFor('managed-job', text, options);
 }
 
-function parseFor(use: TaskUse, text: string, options: { file: string; overrides?: TaskOverrides }): WrittenJob {
+/** The same, on a worker of a pool. */
+export function parsePooledJob(text: string, options: { file: string; overrides?: TaskOverrides }): WrittenJob {
+  return parseFor('pooled-job', text, options);
+}
+
+/** What makes the workers of a pool, and how many. */
+export function parsePool(text: string, options: { file: string; overrides?: TaskOverrides }): WrittenPool {
+  const { task, pool } = parseFor('pool', text, options);
+  if (pool === null) throw new Error('a pool without `pool` is refused above');
+  return { task, pool };
+}
+
+function parseFor(use: TaskUse, text: string, options: { file: string; overrides?: TaskOverrides }): Carried {
   const { file } = options;
   const problems: TaskProblem[] = [];
   const overrides = readOverrides(options.overrides ?? {}, problems);
@@ -94,6 +117,11 @@ export function commandTask(command: string | null, options: TaskOverrides = {})
 /** The same, to be carried out as a managed job. */
 export function commandJob(command: string | null, options: TaskOverrides = {}): WrittenJob {
   return commandFor('managed-job', command, options);
+}
+
+/** The same, on a worker of a pool. */
+export function commandPooledJob(command: string | null, options: TaskOverrides = {}): WrittenJob {
+  return commandFor('pooled-job', command, options);
 }
 
 function commandFor(use: TaskUse, command: string | null, options: TaskOverrides): WrittenJob {
@@ -138,14 +166,14 @@ interface Source {
   readonly use: TaskUse;
 }
 
-function carriedOut(spec: TaskSpec, { file, root, overrides, problems, use }: Source): WrittenJob {
+function carriedOut(spec: TaskSpec, { file, root, overrides, problems, use }: Source): Carried {
   for (const { path, message } of obstacles(spec, use)) problems.push({ ...placeOf(path, root, overrides), message });
   if (problems.length > 0) throw new TaskError(file, problems);
   const task = executableTask(spec);
   const bytes = jsonBytes(task);
   const place = root === null ? { line: null, column: null, path: 'command' } : { ...START, path: '' };
   if (bytes > TASK_BYTES) throw new TaskError(file, [{ ...place, message: tooLarge(bytes) }]);
-  return { task, recovery: recoveryOf(spec) };
+  return { task, recovery: recoveryPolicy(spec.resources.alternatives[0].jobRecovery), pool: spec.pool };
 }
 
 /** Where a field of the task came from: an option, or the place in the file that says it. */

@@ -4,9 +4,9 @@
  */
 import type { Payload, PayloadCodec, SerializationContext } from '@temporalio/common';
 import protos from '@temporalio/proto';
-import { sealedFor } from '../model/catalog-update.ts';
 import type { ForeignReason } from '../model/envelope.ts';
 import { StyxError } from '../model/errors.ts';
+import { sealedFor } from '../model/scheduled.ts';
 import type { Keyring } from '../system/keyring.ts';
 import { open, seal } from '../system/seal.ts';
 

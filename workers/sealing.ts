@@ -29,6 +29,12 @@ export function sealedWorker(home: string, rule: CodecRule, serves: 'workflows' 
   return { payloadCodecs: [codec], failureConverterPath: FAILURE_CONVERTER };
 }
 
+/** What is written stays as others write it. */
+export function openOnly(home: string): DataConverter {
+  const codec = new PayloadSealer({ keyring: new Keyring(home), rule: 'optional', refused: 'throw' });
+  return { payloadCodecs: [{ encode: async (payloads) => payloads, decode: (...sealed) => codec.decode(...sealed) }] };
+}
+
 function enclosing(strict: boolean): WorkflowClientInterceptor {
   const enclosed = (kind: MessageKind, name: string, args: readonly unknown[], sentAt = Date.now()) => [
     envelope(kind, name, args, { sentAt, ...(kind === 'start' ? { strict } : {}) }),

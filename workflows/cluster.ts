@@ -19,6 +19,7 @@ import { displayStatus } from '../model/cluster.ts';
 import { budgetDueAt } from '../model/cluster-budget.ts';
 import type { QueuedEffect } from '../model/cluster-effects.ts';
 import { manifestsHeld } from '../model/cluster-files.ts';
+import { applyGuest, dropGuest, guestReport, type Hosted } from '../model/cluster-guests.ts';
 import { parseClusterState } from '../model/cluster-schema.ts';
 import {
   claimsOf,
@@ -37,6 +38,7 @@ import {
   commandProblem,
   explainQueue,
 } from '../model/cluster-transition.ts';
+import { shapeProblem } from '../model/command-shape.ts';
 import {
   type ClusterInput,
   type CommandAnswer,
@@ -46,14 +48,19 @@ import {
   SEARCH,
   UPDATES,
 } from '../model/commands.ts';
-import { type Failure, StyxError } from '../model/errors.ts';
 import { lifeOf } from '../model/identity.ts';
 import { isTerminalJob } from '../model/job.ts';
-import { type ClusterReport, clusterReport, type OwnerCommand, reportDigest } from '../model/owned-cluster.ts';
-import { validateRay, validateSpec, validateTask } from '../model/task-schema.ts';
+import {
+  type ClusterReport,
+  clusterReport,
+  type OwnerCommand,
+  reportDigest,
+  workerSize,
+} from '../model/owned-cluster.ts';
 import { Alarm } from './alarm.ts';
 import { clusterDetails } from './cluster-details.ts';
 import { EffectCarrier, jobChild, operationChild, rayChild, watchChild } from './cluster-effects.ts';
+import { GuestDesk } from './cluster-guests.ts';
 import { tellChanges, tellCrashed } from './cluster-telemetry.ts';
 import { refuse } from './failures.ts';
 import * as messages from './messages.ts';
@@ -75,20 +82,6 @@ export async function cluster(input: RunInput): Promise<void> {
   await new ClusterEntity(input).run();
 }
 
-/** Of a command that was not made by `client/`: a task or spec of another shape would fail this workflow's tasks for ever. */
-function shapeProblem(payload: object): Failure | null {
-  try {
-    if ('ray' in payload && payload.ray !== null) validateRay(payload.ray);
-    if (!('task' in payload)) return null;
-    validateTask(payload.task);
-    if ('spec' in payload) validateSpec(payload.spec);
-    return null;
-  } catch (error) {
-    if (error instanceof StyxError) return error.toFailure();
-    throw error;
-  }
-}
-
 class ClusterEntity {
   private readonly input: RunInput;
   private readonly id = workflowInfo().workflowId;
@@ -96,6 +89,7 @@ class ClusterEntity {
   private readonly outbox: QueuedEffect[];
   private readonly alarm = new Alarm('look again: autostop, budget, operations that may have crashed');
   private readonly carrier;
+  private readonly guests = new GuestDesk();
   /** Counts changes, so that the loop notices those that need nothing done. */
   private changes = 0;
   private shown = { memo: '', search: '' };
@@ -127,8 +121,9 @@ class ClusterEntity {
     for (;;) {
       // First what a list shows, in the very task that answered a command.
       this.show();
-      if (this.input.owner === undefined) await this.carryOut();
-      else await Promise.all([this.carryOut(), this.report()]);
+      const { owner } = this.input;
+      if (owner === undefined) await this.carryOut();
+      else await Promise.all([this.carryOut(), this.report(), ...(owner.guests === true ? [this.tellGuests()] : [])]);
       this.show();
       if (this.over()) return;
       if (this.mustContinueAsNew()) await this.continueAsNewWhenQuiet();
@@ -154,8 +149,12 @@ class ClusterEntity {
     );
     setHandler(messages.filesQuery, () => manifestsHeld(this.state, this.outbox));
     setHandler(messages.claimsQuery, () => claimsOf(this.state));
-    setHandler(messages.reportQuery, () => this.reportNow());
-    if (this.input.owner !== undefined) setHandler(messages.ownerCommandSignal, (command) => this.obey(command));
+    setHandler(messages.reportQuery, (guest) =>
+      guest === undefined ? this.reportNow() : guestReport(this.state, guest, Date.now()),
+    );
+    const { owner } = this.input;
+    if (owner !== undefined) setHandler(messages.ownerCommandSignal, (command) => this.obey(command));
+    if (owner?.guests === true) setHandler(messages.guestCommandSignal, (command) => this.host(applyGuest, command));
     setHandler(messages.operationEndedSignal, (event) => this.apply({ type: 'operationEnded', ...event }));
     setHandler(messages.placingSignal, (event) => this.apply({ type: 'placing', ...event }));
     setHandler(messages.progressSignal, (event) => this.apply({ type: 'progress', ...event }));
@@ -175,14 +174,26 @@ class ClusterEntity {
     if (commandProblem(this.state, command, Date.now()) === null) this.command(command);
   }
 
+  private host<T>(apply: (state: ClusterEntity['state'], what: T, now: number) => Hosted, what: T): void {
+    const { state, effects } = apply(this.state, what, Date.now());
+    this.changed(state, effects);
+  }
+
+  private async tellGuests(): Promise<void> {
+    for (const guest of await this.guests.tellAll(this.state)) this.host(dropGuest, guest);
+  }
+
   private reportNow(): ClusterReport | null {
     const { owner } = this.input;
-    return owner === undefined ? null : clusterReport(this.state, owner.copy, generation(this.state), Date.now());
+    if (owner === undefined) return null;
+    const report = clusterReport(this.state, owner.copy, generation(this.state), Date.now());
+    const size = owner.guests === true ? workerSize(this.state) : null;
+    return size === null ? report : { ...report, size };
   }
 
   private unreported(): boolean {
     const report = this.reportNow();
-    return report !== null && reportDigest(report) !== this.told;
+    return report !== null && (reportDigest(report) !== this.told || this.guests.hasNews(this.state));
   }
 
   /** Tells the owner how it stands, when that has changed. Nobody's cluster ends. */

@@ -4,6 +4,8 @@ export { catalogUpdate } from './catalog-update.ts';
 export { cluster } from './cluster.ts';
 export { job } from './job.ts';
 export { managedJob } from './managed-job.ts';
+export { officeHours } from './office-hours.ts';
+export { pool } from './pool.ts';
 export { provision } from './provision.ts';
 export { queue } from './queue.ts';
 export { ray } from './ray.ts';

@@ -26,13 +26,13 @@ export async function putFiles(
   trees: readonly SyncTree[],
   deadline: number | null,
 ): Promise<JobEnd | null> {
-  const { cluster, jobId, timing } = input;
+  const { jobId, timing } = input;
   const scope = new CancellationScope();
   let end: JobEnd | 'done' | null = null;
   const putting = scope
     .run(() =>
       fileStep(timing, `put the files of job ${jobId} on ${run.nodes.length} nodes`).syncFiles({
-        job: { cluster, jobId },
+        job: progress.job,
         trees,
         nodes: run.nodes,
         place: run.clusterInfo,

@@ -1,6 +1,5 @@
 /** One phase of a job on all its nodes: started as a gang, followed, ended early when one rank fails or somebody says so. */
-import { CancellationScope, condition, workflowInfo } from '@temporalio/workflow';
-import type { JobRef } from '../activities/types.ts';
+import { CancellationScope, condition } from '@temporalio/workflow';
 import type { RunJob } from '../model/commands.ts';
 import type { Failure } from '../model/errors.ts';
 import { failureOf } from './failures.ts';
@@ -15,16 +14,6 @@ interface PhaseRun {
   readonly phase: Phase;
   /** Milliseconds since the epoch. */
   readonly deadline: number | null;
-}
-
-function ref(input: JobInput): JobRef {
-  return {
-    cluster: input.cluster,
-    jobId: input.jobId,
-    taskId: input.taskId,
-    owner: workflowInfo().workflowId,
-    user: input.user,
-  };
 }
 
 /** Null when every rank ended with 0, else how the job ends. */
@@ -81,7 +70,7 @@ async function startOrLook(it: PhaseRun): Promise<Failure | null> {
   const asking = scope
     .run(() =>
       step(input.timing, `${what} job ${input.jobId} on ${run.nodes.length} nodes`).startPhase({
-        job: ref(input),
+        job: progress.job,
         phase,
         task: input.task,
         run,
@@ -117,7 +106,7 @@ export async function early(input: JobInput, progress: JobProgress): Promise<Job
 /** Ends what runs of the job. With `insist` until every node has answered, unless the machines go away. */
 async function endEverywhere(it: PhaseRun, options: { insist: boolean }): Promise<void> {
   const { input, progress, run, phase } = it;
-  const { cluster, jobId, timing } = input;
+  const { jobId, timing } = input;
   const count = run.nodes.length;
   let answered = 0;
   const scope = new CancellationScope();
@@ -126,7 +115,7 @@ async function endEverywhere(it: PhaseRun, options: { insist: boolean }): Promis
       run.nodes.map(async (node, rank) => {
         try {
           const found = await step(timing, `end job ${jobId} on node ${node.rank}`).cancelJob({
-            job: { cluster, jobId },
+            job: progress.job,
             node,
             graceMs: timing.killGrace,
           });

@@ -1,6 +1,7 @@
 /** What a job's workflow knows of it: signals, and the ranks' exits from whichever source came first. */
-import type { RankState } from '../activities/types.ts';
+import type { JobRef, RankState } from '../activities/types.ts';
 import type { AbandonJob, ProcessPhase, RankEnded, RunJob } from '../model/commands.ts';
+import { jobKey } from '../model/identity.ts';
 import type { JobStatus } from '../model/job.ts';
 
 export type Phase = 'setup' | 'run';
@@ -19,13 +20,28 @@ export interface RankEnd {
 }
 
 export class JobProgress {
+  /** As its steps know it. */
+  readonly job: JobRef;
+  /** Its part of the job's key; undefined: nodes know the job by its number alone. */
+  readonly life: string | undefined;
   run: RunJob | null = null;
   cancelled = false;
   abandoned: AbandonJob | null = null;
   private readonly ends = new Map<string, RankEnd>();
 
+  constructor(job: JobRef, life: string | undefined) {
+    this.job = job;
+    this.life = life;
+  }
+
   interrupted(): boolean {
     return this.cancelled || this.abandoned !== null;
+  }
+
+  /** A watch's word. What it says of another job that had this one's number means nothing. */
+  told(ended: RankEnded): void {
+    const key = jobKey(this.job.cluster.generation, this.job.jobId);
+    if ((ended.jobKey ?? key) === key) this.record(ended.phase, ended);
   }
 
   record(phase: ProcessPhase, state: RankState | RankEnded): void {

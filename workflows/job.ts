@@ -2,9 +2,10 @@
  * One task run on a cluster: waits for its place, has its files put there, runs setup on all its nodes, then ranks 0…n−1 at once, and reports how it ended.
  * Exits come as signals from the cluster's watch; a slow look at the nodes catches one that got lost.
  */
-import { condition, setHandler } from '@temporalio/workflow';
-import type { ClusterRef } from '../activities/types.ts';
+import { condition, patched, setHandler, workflowInfo } from '@temporalio/workflow';
+import type { ClusterRef, JobRef } from '../activities/types.ts';
 import type { RunJob } from '../model/commands.ts';
+import { lifeOf, numberOnNodes } from '../model/identity.ts';
 import type { JobStatus } from '../model/job.ts';
 import type { Task } from '../model/task.ts';
 import type { Timing } from '../model/timing.ts';
@@ -36,7 +37,9 @@ export interface JobInput {
 }
 
 export async function job(input: JobInput): Promise<void> {
-  const progress = new JobProgress();
+  // Asked first of all: what an older build began keeps the key that it has on the nodes.
+  const life = patched(OWN_KEY) ? lifeOf(workflowInfo().firstExecutionRunId) : undefined;
+  const progress = new JobProgress(refOf(input, life), life);
   progress.run = input.run;
   setHandler(runJobSignal, (run) => {
     progress.run ??= run;
@@ -49,9 +52,17 @@ export async function job(input: JobInput): Promise<void> {
   });
   // Absent in what was started before there were secrets.
   setHandler(secretsQuery, () => input.task.secrets ?? {});
-  setHandler(rankEndedSignal, (ended) => progress.record(ended.phase, ended));
+  setHandler(rankEndedSignal, (ended) => progress.told(ended));
   const end = await follow(input, progress);
-  await report(input, end.status, end.reason, end.exitCodes);
+  await report(input, progress, end.status, end.reason, end.exitCodes);
+}
+
+/** The key of a job covers the run of its workflow. */
+const OWN_KEY = 'own-job-key';
+
+function refOf({ cluster, jobId: number, taskId, user }: JobInput, life: string | undefined): JobRef {
+  const owner = workflowInfo().workflowId;
+  return { cluster, jobId: numberOnNodes(number, life), number, taskId, owner, user };
 }
 
 function showJob(input: JobInput, status: JobStatus, reason: string | null): void {
@@ -71,6 +82,7 @@ function showJob(input: JobInput, status: JobStatus, reason: string | null): voi
 
 async function report(
   input: JobInput,
+  { life }: JobProgress,
   status: JobStatus,
   reason: string | null,
   exitCodes: (number | null)[] | null = null,
@@ -83,6 +95,7 @@ async function report(
     reason,
     at: Date.now(),
     exitCodes,
+    ...(life === undefined ? {} : { life }),
   });
 }
 
@@ -98,13 +111,13 @@ async function follow(input: JobInput, progress: JobProgress): Promise<JobEnd> {
   ];
   const trees = treesOf(input);
   if (trees.length > 0) {
-    const reported = report(input, 'SETTING_UP', null);
+    const reported = report(input, progress, 'SETTING_UP', null);
     const end = await putFiles(input, progress, run, trees, deadline);
     await reported;
     if (end !== null) return end;
   }
   for (const phase of phases) {
-    const reported = report(input, phase === 'setup' ? 'SETTING_UP' : 'RUNNING', null);
+    const reported = report(input, progress, phase === 'setup' ? 'SETTING_UP' : 'RUNNING', null);
     const end = await runPhase({ input, progress, run, phase, deadline });
     await reported;
     if (end !== null) return end;

@@ -5,6 +5,7 @@ import { CLUSTER_WORKFLOW, type ClusterInput, type LaunchCommand } from '../mode
 import { assertNever } from '../model/errors.ts';
 import { clusterWorkflowId } from '../model/identity.ts';
 import { QUEUE_WORKFLOW, type QueueTold, queueId } from '../model/job-queue.ts';
+import type { ResourceRequest } from '../model/machines.ts';
 import { type Copy, type ManagedJobInput, type ManagedJobState, managedTaskId } from '../model/managed-job.ts';
 import type { JobEffect } from '../model/managed-job-draft.ts';
 import type { ManagedJobEvent } from '../model/managed-job-transition.ts';
@@ -13,28 +14,34 @@ import { CLUSTER_QUEUE } from '../model/queues.ts';
 import type { Task } from '../model/task.ts';
 import { failureOf } from './failures.ts';
 import { ownerCommandSignal, tellQueueSignal } from './messages.ts';
+import { endMachinesOf, lookAt } from './owned-cluster.ts';
 import { tell } from './parent.ts';
+import { PooledJob } from './pooled-job.ts';
 import type { QueueInput } from './queue.ts';
-import { dutyStep, longStep, step } from './steps.ts';
+import { longStep, step } from './steps.ts';
+import { taskOfCopy } from './task-of-copy.ts';
 
 /** The cloud is asked this often about the machines of a job that failed; then the exit code is believed. */
 const VERIFY_TRIES = 8;
 /** Of log collection: money runs meanwhile. */
 const COLLECT_MS = 10 * 60_000;
 
-type Start = Extract<JobEffect, { type: 'startCluster' }>;
+type Start = Extract<JobEffect, { type: 'startCluster' | 'startProbe' }>;
 
 export class JobEffects {
   private readonly input: ManagedJobInput;
   private readonly event: (event: ManagedJobEvent) => void;
   private readonly id = workflowInfo().workflowId;
+  /** Of a job that runs in a pool. */
+  private readonly pooled: PooledJob | null;
   private busy = 0;
-  private looking = false;
+  private readonly looking = new Set<string>();
 
   /** @param event takes what comes of an effect */
   constructor(input: ManagedJobInput, event: (event: ManagedJobEvent) => void) {
     this.input = input;
     this.event = event;
+    this.pooled = input.pool === undefined ? null : new PooledJob(input, input.pool, event);
   }
 
   /** No step is under way. */
@@ -46,17 +53,18 @@ export class JobEffects {
   async carryOut(effect: JobEffect, state: ManagedJobState): Promise<boolean> {
     switch (effect.type) {
       case 'startCluster':
+      case 'startProbe':
         await this.startCluster(effect, state);
         return true;
       case 'cancelOnCluster':
-        return await this.command(effect, 'cancel');
+        return await (this.pooled?.cancel(effect) ?? this.command(effect, 'cancel'));
       case 'endCluster':
         return await this.command(effect, 'down');
       case 'verify':
         this.beside(() => this.verify(effect.copy, effect.cluster));
         return true;
       case 'collect':
-        this.beside(() => this.collect(effect.copy, effect.cluster));
+        this.beside(() => this.collect(effect.copy, effect.cluster, state));
         return true;
       case 'fence':
         this.beside(() => this.fence(effect.copy, effect.cluster));
@@ -64,25 +72,28 @@ export class JobEffects {
       case 'tellQueue':
         await this.tellQueue(effect.phase, state);
         return true;
+      case 'askPool':
+      case 'leavePool':
+      case 'submitToWorker':
+      case 'leaveWorker':
+        return (await this.pooled?.carryOut(effect, state)) ?? true;
       default:
         return assertNever(effect);
     }
   }
 
   /** In case a report got lost, or the cluster's workflow was ended from outside. */
-  look({ number: copy, cluster }: Copy): void {
-    if (this.looking) return;
-    this.looking = true;
+  look({ number: copy, cluster }: Pick<Copy, 'number' | 'cluster'>): void {
+    if (this.looking.has(cluster)) return;
+    this.looking.add(cluster);
     this.beside(async () => {
       try {
-        const asked = step(this.input.timing, `look at ${cluster}`).lookAtCluster({
-          workflowId: this.clusterId(cluster),
-        });
+        const asked = lookAt(this.input.timing, this.clusterId(cluster), this.pooled?.guest(copy));
         const { state, report } = await asked;
         if (report !== null) this.event({ type: 'report', report });
         if (state !== 'running' && report?.status !== 'TERMINATED') this.event({ type: 'clusterLost', copy });
       } finally {
-        this.looking = false;
+        this.looking.delete(cluster);
       }
     });
   }
@@ -129,27 +140,18 @@ export class JobEffects {
 
   private launch(effect: Start, number: number, taskId: string): LaunchCommand {
     const { user, resourcesText, conda } = this.input;
-    const task = taskOfCopy(this.input.task, {
-      SKYPILOT_MANAGED_JOB_ID: String(number),
-      SKYPILOT_TASK_IDS: taskId,
-      STYX_MANAGED_JOB_ID: String(number),
-      STYX_JOB_TRY: String(effect.try),
-    });
-    const { order } = effect;
+    const { numNodes } = this.input.task;
+    const tried = effect.type === 'startCluster' ? effect.try : null;
+    const task = tried === null ? machinesOnly(this.input.task) : taskOfCopy(this.input.task, number, taskId, tried);
     return {
       requestId: `copy-${effect.copy}`,
       user,
       task,
-      spec: {
-        resources: order === undefined ? task.resources : { ...task.resources, order },
-        numNodes: task.numNodes,
-        resourcesText,
-        ...(conda ? { conda } : {}),
-      },
+      spec: { resources: resourcesOf(task, effect), numNodes, resourcesText, ...(conda ? { conda } : {}) },
       retryUntilUp: false,
       autostop: null,
       noSetup: false,
-      commandLine: `managed job ${number}, try ${effect.try}`,
+      commandLine: `managed job ${number}, ${tried === null ? 'a look for spot machines' : `try ${tried}`}`,
     };
   }
 
@@ -165,26 +167,19 @@ export class JobEffects {
     this.event({ type: 'verified', copy, stands });
   }
 
-  private async collect(copy: number, cluster: string): Promise<void> {
+  private async collect(copy: number, cluster: string, { copy: now }: ManagedJobState): Promise<void> {
     const { timing, task } = this.input;
     const asking = longStep(timing, `keep the logs of ${cluster}`, COLLECT_MS);
     const workflowId = this.clusterId(cluster);
+    const jobId = this.pooled === null ? {} : { jobId: now?.report?.job?.id ?? 0 };
     const kept = await asking
-      .collectLogs({ workflowId, job: this.id, copy, secrets: task.secrets, timing })
+      .collectLogs({ workflowId, job: this.id, copy, ...jobId, secrets: task.secrets, timing })
       .catch((error: unknown) => ({ problem: failureOf(error).message }));
     this.event({ type: 'collected', copy, problem: kept.problem });
   }
 
   private async fence(copy: number, name: string): Promise<void> {
-    const { timing } = this.input;
-    const intents = await step(timing, `find the machines of ${name}`).intentsOf({ workflowId: this.clusterId(name) });
-    if (intents !== null) {
-      const { cluster, placements } = intents;
-      const ending = dutyStep(timing, `terminate the machines of ${name}`, 'terminate');
-      await Promise.all(
-        placements.map((placement) => ending.terminateMachines({ cluster, placement, timing, until: 'gone' })),
-      );
-    }
+    await endMachinesOf(this.input.timing, this.clusterId(name), name);
     this.event({ type: 'fenced', copy });
   }
 
@@ -214,9 +209,16 @@ export class JobEffects {
   }
 }
 
-/** With the names that say whose copy it is, which a task cannot replace; its cluster is the job's to end. */
-function taskOfCopy(task: Task, own: Readonly<Record<string, string>>): Task {
-  const { budget: _budget, ...rest } = task;
-  const secrets = Object.fromEntries(Object.entries(task.secrets).filter(([name]) => !Object.hasOwn(own, name)));
-  return { ...rest, envs: { ...task.envs, ...own }, secrets, autostop: null };
+function machinesOnly(task: Task): Task {
+  const { budget: _budget, ray: _ray, workdir: _workdir, fileMounts: _mounts, ...rest } = task;
+  return { ...rest, setup: null, run: null, envs: {}, secrets: {}, autostop: null };
+}
+
+function resourcesOf({ resources }: Task, effect: Start): ResourceRequest {
+  const market = effect.type === 'startProbe' ? 'spot' : effect.market;
+  return {
+    ...resources,
+    ...(market === undefined ? {} : { useSpot: market === 'spot' }),
+    ...(effect.order === undefined ? {} : { order: effect.order }),
+  };
 }

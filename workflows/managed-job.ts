@@ -5,6 +5,7 @@
  */
 import {
   allHandlersFinished,
+  CancellationScope,
   condition,
   continueAsNew,
   setCurrentDetails,
@@ -15,7 +16,15 @@ import {
 } from '@temporalio/workflow';
 import { FILES_MEMO, MEMO_KEY, SEARCH } from '../model/commands.ts';
 import { type Failure, StyxError } from '../model/errors.ts';
-import { JOB_KIND, type JobRules, type ManagedJobInput } from '../model/managed-job.ts';
+import { recoveryProblem } from '../model/job-recovery.ts';
+import {
+  type Copy,
+  JOB_KIND,
+  type JobRules,
+  type ManagedJobInput,
+  type ManagedJobResult,
+  type ManagedJobState,
+} from '../model/managed-job.ts';
 import type { JobEffect } from '../model/managed-job-draft.ts';
 import { parseManagedJobState } from '../model/managed-job-schema.ts';
 import {
@@ -25,24 +34,54 @@ import {
   type ManagedJobEvent,
   newManagedJob,
 } from '../model/managed-job-transition.ts';
-import { managedJobDetails, managedJobMemo, managedJobView } from '../model/managed-job-view.ts';
+import { managedJobDetails, managedJobMemo, managedJobResult, managedJobView } from '../model/managed-job-view.ts';
+import { awaitsPool } from '../model/pooled-job.ts';
 import { filesProblem, manifestsOf } from '../model/task-files.ts';
 import { validateTask } from '../model/task-schema.ts';
 import { Alarm } from './alarm.ts';
 import { JobEffects } from './managed-job-effects.ts';
-import { cancelManagedJob, clusterReportSignal, managedJobQuery, queueAnswerSignal } from './messages.ts';
+import {
+  cancelManagedJob,
+  clusterReportSignal,
+  managedJobQuery,
+  poolPlacedSignal,
+  queueAnswerSignal,
+} from './messages.ts';
 
 interface RunInput extends ManagedJobInput {
   /** What the run before it had decided and not yet carried out. */
   readonly outbox?: readonly JobEffect[];
 }
 
-export async function managedJob(input: RunInput): Promise<void> {
-  await new ManagedJob(input).run();
+export async function managedJob(input: RunInput): Promise<ManagedJobResult> {
+  const job = new ManagedJob(scheduled(input));
+  const { schedule } = input;
+  if (schedule !== undefined) void cancelledBySchedule().then(() => job.cancel(`schedule ${schedule.name}`));
+  else {
+    // By the workflow whose child it is. Where messages have to be sealed nobody's word counts that is not: see interceptors.ts.
+    const scope = CancellationScope.current();
+    if (scope.cancellable) scope.cancelRequested.catch(() => job.cancel('the workflow that started it'));
+  }
+  // What cancels it must end its machines, and no step on the way there.
+  return await CancellationScope.nonCancellable(() => job.run());
+}
+
+/** A schedule gives the same input to all of its jobs: what tells them apart is the server's. */
+function scheduled(input: RunInput): RunInput {
+  if (input.schedule === undefined || input.state !== undefined) return input;
+  const { workflowId, startTime } = workflowInfo();
+  return { ...input, requestId: workflowId.split('/')[2] ?? '', submittedAt: startTime.getTime() };
+}
+
+/** Settles when Temporal itself is asked to cancel this workflow, which is how a schedule does it. */
+async function cancelledBySchedule(): Promise<void> {
+  let scope = CancellationScope.current();
+  while (scope.parent !== undefined) scope = scope.parent;
+  await scope.cancelRequested.catch(() => undefined);
 }
 
 /** What stands in the way of ever carrying it out; the client has looked too. */
-function refusal({ task }: ManagedJobInput): Failure | null {
+function refusal({ task, recovery }: ManagedJobInput): Failure | null {
   try {
     validateTask(task);
   } catch (error) {
@@ -51,16 +90,18 @@ function refusal({ task }: ManagedJobInput): Failure | null {
   }
   const files = filesProblem(task);
   if (files !== null) return { kind: 'invalid', message: `The task's files are not there: ${files}.` };
-  return task.run === null ? { kind: 'invalid', message: 'A managed job needs a run script.' } : null;
+  if (task.run === null) return { kind: 'invalid', message: 'A managed job needs a run script.' };
+  const problem = recoveryProblem(recovery, task.resources.useSpot);
+  return problem === null ? null : { kind: 'invalid', message: `Its job_recovery cannot be followed: ${problem}.` };
 }
 
 class ManagedJob {
   private readonly input: RunInput;
-  private readonly rules: JobRules;
+  readonly rules: JobRules;
   private readonly effects;
   private readonly outbox: JobEffect[];
   private readonly alarm = new Alarm('look again: what is due of the job');
-  private state;
+  state: ManagedJobState;
   private changes = 0;
   private shown = { memo: '', search: '' };
   /** When its cluster is looked at in case a report got lost. */
@@ -68,16 +109,17 @@ class ManagedJob {
 
   constructor(input: RunInput) {
     this.input = input;
-    const { recovery, fenceAfter, timing, task } = input;
+    const { recovery, fenceAfter, timing, task, pool } = input;
     const { workflowId } = workflowInfo();
-    this.rules = { workflowId, numNodes: task.numNodes, recovery, fenceAfter, timing };
+    const { numNodes } = task;
+    this.rules = { workflowId, numNodes, recovery, fenceAfter, timing, ...(pool === undefined ? {} : { pool }) };
     this.state = input.state === undefined ? newManagedJob(input.submittedAt) : parseManagedJobState(input.state);
     this.outbox = [...(input.outbox ?? [])];
     this.lookAt = Date.now() + timing.describeOpsEvery;
     this.effects = new JobEffects(input, (event) => this.apply(event));
   }
 
-  async run(): Promise<void> {
+  async run(): Promise<ManagedJobResult> {
     this.listen();
     if (this.input.state === undefined) this.begin();
     for (;;) {
@@ -85,10 +127,14 @@ class ManagedJob {
       await this.carryOut();
       this.show();
       if (isManagedJobOver(this.state) && this.outbox.length === 0 && this.effects.idle && allHandlersFinished())
-        return;
+        return managedJobResult(this.input, this.state, Date.now());
       if (this.mustContinueAsNew()) await this.continueAsNew();
       else await this.nextChange();
     }
+  }
+
+  cancel(user: string): void {
+    this.apply({ type: 'cancel', requestId: 'temporal', user });
   }
 
   private begin(): void {
@@ -104,6 +150,11 @@ class ManagedJob {
       this.apply({ type: 'report', report });
     });
     setHandler(queueAnswerSignal, ({ number, admitted }) => this.apply({ type: 'queued', number, admitted }));
+    setHandler(poolPlacedSignal, (word) => {
+      this.lookAt = Date.now() + this.input.timing.describeOpsEvery;
+      if (word.kind === 'placed') this.apply({ type: 'placed', copy: word.copy, cluster: word.cluster });
+      else this.apply({ type: 'cancel', requestId: 'pool-down', user: word.user });
+    });
     setHandler(cancelManagedJob, ({ requestId, user }) => {
       const before = this.state.status;
       this.apply({ type: 'cancel', requestId, user });
@@ -130,7 +181,7 @@ class ManagedJob {
   /** Sleeps until a message or the alarm, and does what the alarm is for. */
   private async nextChange(): Promise<void> {
     const seen = this.changes;
-    const lookAt = this.state.copy === null ? null : this.lookAt;
+    const lookAt = this.clusters().length === 0 && !awaitsPool(this) ? null : this.lookAt;
     const times = [dueAt(this.state, this.rules), lookAt].filter((time) => time !== null);
     if (times.length > 0) this.alarm.set(Math.min(...times));
     await condition(() => this.changes !== seen || this.outbox.length > 0 || this.alarm.rung);
@@ -138,10 +189,16 @@ class ManagedJob {
     const now = Date.now();
     const due = dueAt(this.state, this.rules);
     if (due !== null && now >= due) this.apply({ type: 'due' });
-    const { copy } = this.state;
-    if (copy === null || now < this.lookAt || this.outbox.length > 0) return;
+    const clusters = this.clusters();
+    if ((clusters.length === 0 && !awaitsPool(this)) || now < this.lookAt || this.outbox.length > 0) return;
     this.lookAt = now + this.input.timing.describeOpsEvery;
-    this.effects.look(copy);
+    for (const cluster of clusters) this.effects.look(cluster);
+    if (awaitsPool(this)) this.outbox.push({ type: 'askPool', copy: this.state.copies + 1 });
+  }
+
+  private clusters(): Pick<Copy, 'number' | 'cluster'>[] {
+    const { copy, market } = this.state;
+    return [copy, market.probe].filter((one) => one !== null);
   }
 
   private mustContinueAsNew(): boolean {

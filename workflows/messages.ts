@@ -31,7 +31,24 @@ import {
   MANAGED_UPDATES,
   type ManagedJobView,
 } from '../model/managed-job.ts';
-import { type ClusterReport, OWNER_SIGNALS, type OwnerCommand } from '../model/owned-cluster.ts';
+import {
+  type ClusterReport,
+  type GuestCommand,
+  type GuestRef,
+  OWNER_SIGNALS,
+  type OwnerCommand,
+} from '../model/owned-cluster.ts';
+import {
+  type ApplyPoolCommand,
+  type DownPoolCommand,
+  POOL_QUERIES,
+  POOL_SIGNALS,
+  POOL_UPDATES,
+  type PoolAnswer,
+  type PoolPlaced,
+  type PoolTold,
+  type PoolView,
+} from '../model/pool.ts';
 import type { AutostopRule, Task } from '../model/task.ts';
 
 export const commandUpdates = {
@@ -49,7 +66,7 @@ export const viewQuery = defineQuery<ClusterView>(QUERIES.view);
 export const secretsQuery = defineQuery<Task['secrets']>(JOB_QUERIES.secrets);
 export const filesQuery = defineQuery<string[]>(QUERIES.files);
 export const claimsQuery = defineQuery<Claims>(QUERIES.claims);
-export const reportQuery = defineQuery<ClusterReport | null>(QUERIES.report);
+export const reportQuery = defineQuery<ClusterReport | null, [GuestRef?]>(QUERIES.report);
 
 export const operationEndedSignal = defineSignal<[OperationEnded]>(SIGNALS.operationEnded);
 export const placingSignal = defineSignal<[PlacingSignal]>(SIGNALS.placing);
@@ -77,6 +94,15 @@ export const endWatchSignal = defineSignal('end');
 /** To a cluster, from the workflow that it belongs to; and back. */
 export const ownerCommandSignal = defineSignal<[OwnerCommand]>(OWNER_SIGNALS.command);
 export const clusterReportSignal = defineSignal<[ClusterReport]>(OWNER_SIGNALS.report);
+/** To a cluster of a pool, from a job that the pool gave to it. */
+export const guestCommandSignal = defineSignal<[GuestCommand]>(OWNER_SIGNALS.guest);
+
+/** To a pool, from a job; and back. */
+export const tellPoolSignal = defineSignal<[PoolTold]>(POOL_SIGNALS.tell);
+export const poolPlacedSignal = defineSignal<[PoolPlaced]>(POOL_SIGNALS.placed);
+export const applyPool = defineUpdate<PoolAnswer, [ApplyPoolCommand]>(POOL_UPDATES.apply);
+export const downPool = defineUpdate<PoolAnswer, [DownPoolCommand]>(POOL_UPDATES.down);
+export const poolQuery = defineQuery<PoolView>(POOL_QUERIES.view);
 
 export const cancelManagedJob = defineUpdate<CancelJobAnswer, [CancelJobCommand]>(MANAGED_UPDATES.cancel);
 export const managedJobQuery = defineQuery<ManagedJobView>(QUERIES.view);

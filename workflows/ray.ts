@@ -15,6 +15,7 @@ import {
 import type { ClusterRef, RayHead, RayPlace, RayProcessEnded } from '../activities/types.ts';
 import type { RayChanged } from '../model/commands.ts';
 import type { Failure } from '../model/errors.ts';
+import { lifeOf, numberOnNodes } from '../model/identity.ts';
 import type { NodeInfo } from '../model/machines.ts';
 import type { RaySpec } from '../model/ray.ts';
 import type { Timing } from '../model/timing.ts';
@@ -177,7 +178,8 @@ class RayKeeper {
 
   private common() {
     const { cluster, child, spec, timing } = this.input;
-    return { cluster, child, spec, timing, owner: workflowInfo().workflowId };
+    const { workflowId, firstExecutionRunId } = workflowInfo();
+    return { cluster, child: numberOnNodes(child, lifeOf(firstExecutionRunId)), spec, timing, owner: workflowId };
   }
 
   private async tell(status: RayChanged['status'], reason: string, head: RayHead | null): Promise<void> {

@@ -7,7 +7,8 @@ import { step } from './steps.ts';
 export interface ReapInput {
   readonly version: 1;
   readonly cluster: ClusterRef;
-  readonly jobId: number;
+  /** `numberOnNodes`. */
+  readonly jobId: number | string;
   readonly nodes: readonly NodeInfo[];
   readonly timing: Timing;
 }

@@ -4,6 +4,8 @@ import { MANAGED_STATUSES } from '../../model/managed-job.ts';
 import { collect, configOption, debugOption, outputOption, wholeNumber, yesOption } from '../options.ts';
 import { runCommand } from '../run.ts';
 import { taskOptions } from '../task-input.ts';
+import { configureSchedule } from './jobs-schedule.ts';
+import { configurePool } from './pool.ts';
 
 const JOB = 'number, name or id of the job';
 
@@ -12,6 +14,8 @@ export function configure(command: Command): void {
   queue(command.command('queue').description('Show managed jobs'));
   logs(command.command('logs').description("Show a job's output over all its tries, and follow it"));
   cancel(command.command('cancel').description('Cancel managed jobs; their machines go'));
+  configurePool(command.command('pool').description('Workers that stand ready for managed jobs'));
+  configureSchedule(command.command('schedule').description('Have managed jobs submitted at given times'));
   history(command.command('history').description("Tell a job's life: its tries, what ended them, what they cost"));
 }
 
@@ -22,6 +26,7 @@ function common(command: Command): Command {
 function launch(command: Command): void {
   command.argument('<entrypoint...>', 'task file (.yaml, .yml, - for stdin), or a shell command');
   taskOptions(command)
+    .option('-p, --pool <name>', 'run on a worker of this pool')
     .option('--job-recovery <strategy>', 'EAGER_NEXT_REGION (default) or FAILOVER')
     .option('-d, --detach-run', 'return when the job is submitted');
   common(yesOption(command)).action((entrypoint: string[], options) =>
@@ -72,6 +77,7 @@ function cancel(command: Command): void {
   command
     .argument('[jobs...]', 'numbers, names or ids of jobs')
     .option('-n, --name <name>', 'name of the job')
+    .option('-p, --pool <name>', 'all jobs of this pool that have not ended')
     .option('-a, --all', 'all of your jobs that have not ended')
     .option('-u, --all-users', 'those of all users');
   common(yesOption(command)).action((jobs: string[], options) =>

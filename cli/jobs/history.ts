@@ -47,6 +47,7 @@ function asJson(view: ManagedJobView) {
     workflowId: view.id,
     status: view.status,
     reason: view.reason,
+    scheduleName: view.schedule ?? null,
     taskId: view.taskId,
     recoveries: view.recoveries,
     errorRestarts: view.errorRestarts,

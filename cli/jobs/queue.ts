@@ -61,6 +61,7 @@ function positionOf(job: JobSummary, queue: QueueView | null): number | null {
 
 export function waitReason(job: JobSummary, queue: QueueView | null): string | null {
   if (isManagedEnd(job.status)) return null;
+  if (job.pool !== undefined && job.cluster === null) return `waits for a worker of pool ${job.pool}`;
   if (job.queue === 'parked') return 'waits before it looks for machines again';
   if (job.queue !== 'waiting' || queue === null) return null;
   const position = positionOf(job, queue);
@@ -81,7 +82,7 @@ export function queueText(
 ): string {
   const verbose = options.verbose === true;
   const header = ['ID', 'TASK', 'NAME', ...(options.allUsers === true ? ['USER'] : []), 'REQUESTED', 'SUBMITTED'];
-  header.push('TOT. DURATION', 'JOB DURATION', '#RECOVERIES', 'STATUS');
+  header.push('TOT. DURATION', 'JOB DURATION', '#RECOVERIES', 'STATUS', 'POOL');
   if (verbose) header.push('WORKER_CLUSTER', 'STARTED', 'INFRA', 'PRIORITY', 'SCHED. STATE', 'DETAILS');
   const rows = jobs.map((job) => {
     const row = [String(job.number ?? '-'), '-', job.name ?? '-', ...(options.allUsers === true ? [job.user] : [])];
@@ -92,6 +93,7 @@ export function queueText(
       job.startedAt === null ? '-' : formatDuration(ranMs(job, now) / 1_000),
       String(job.recoveries),
       job.status,
+      job.pool ?? '-',
     );
     if (verbose) {
       row.push(
@@ -144,7 +146,9 @@ function asJson(job: JobSummary, queue: QueueView | null, waits: string | null, 
     recoveries: job.recoveries,
     cluster: job.cluster,
     infra: job.infra,
+    pool: job.pool ?? null,
     schedule: job.queue,
+    scheduleName: job.schedule ?? null,
     position: positionOf(job, queue),
     waits,
     cost: job.cost,

@@ -1,7 +1,7 @@
-/** Fields of `resources` that say what a machine has besides processors: ports, disks, image, recovery. */
+/** Fields of `resources` that say what a machine has besides processors: ports, disks, image. */
 import { z } from 'zod';
 import { attempt, doc, FieldError, isMap, mapOf, shown, within } from './field.ts';
-import { diskSize, flagField, pythonFloat, text, textField, wholeField, word, wordField } from './values.ts';
+import { diskSize, flagField, pythonFloat, text, textField, wordField } from './values.ts';
 
 export const DISK_TIERS = ['low', 'medium', 'high', 'ultra', 'best'] as const;
 export const NETWORK_TIERS = ['standard', 'best'] as const;
@@ -103,64 +103,6 @@ export function imageId(value: unknown): Images | null {
 }
 
 export const IMAGE_FORM = { type: ['string', 'object', 'null'], additionalProperties: { type: 'string' } };
-
-export interface JobRecovery {
-  readonly strategy: string | null;
-  readonly maxRestartsOnErrors: number | null;
-  readonly recoverOnExitCodes: readonly number[] | null;
-}
-
-const STRATEGIES = ['EAGER_NEXT_REGION', 'FAILOVER', 'none'] as const;
-
-const strategyOf = (value: unknown) => (value === null ? null : word(value, STRATEGIES));
-
-function exitCodes(value: unknown): number[] {
-  const codes = Array.isArray(value) ? value : [value];
-  for (const code of codes) {
-    if (typeof code !== 'number' || !Number.isInteger(code) || code < 0 || code > 255)
-      throw new FieldError(`must be exit codes from 0 to 255, not ${shown(code)}`);
-  }
-  if (new Set(codes).size < codes.length) throw new FieldError('must not name an exit code twice');
-  return codes as number[];
-}
-
-const recoveryFields = mapOf({
-  strategy: doc(
-    z
-      .unknown()
-      .meta({ type: ['string', 'null'] })
-      .transform((value, ctx) => attempt(ctx, () => strategyOf(value))),
-    'what is tried when machines are lost: `EAGER_NEXT_REGION`, `FAILOVER`; `none` says nothing',
-    '`EAGER_NEXT_REGION`',
-  ),
-  max_restarts_on_errors: doc(wholeField(0), 'times that a job which fails by itself is started again', '0'),
-  recover_on_exit_codes: doc(
-    z
-      .unknown()
-      .meta({
-        anyOf: [
-          { type: 'integer', minimum: 0, maximum: 255 },
-          { type: 'array', items: { type: 'integer' } },
-        ],
-      })
-      .transform((value, ctx) => attempt(ctx, () => exitCodes(value))),
-    'exit codes after which the job is started again however often',
-  ),
-});
-
-/** null: recovery was refused by `none`. */
-export const jobRecovery = z.union([z.string(), recoveryFields]).transform((value, ctx): JobRecovery | null =>
-  attempt(ctx, () => {
-    const written = typeof value === 'string' ? { strategy: strategyOf(value) } : value;
-    if (written.strategy === 'none') return null;
-    const {
-      strategy = null,
-      max_restarts_on_errors = null,
-      recover_on_exit_codes = null,
-    } = written as z.infer<typeof recoveryFields>;
-    return { strategy, maxRestartsOnErrors: max_restarts_on_errors, recoverOnExitCodes: recover_on_exit_codes };
-  }),
-);
 
 export interface LegacyVolume {
   readonly path: string;

@@ -1,7 +1,8 @@
 /** `resources` as YAML has it: what is parsed from this is the same again. */
 import { acceleratorText } from './accelerators.ts';
 import { autostopConfig } from './autostop.ts';
-import { type Images, type JobRecovery, legacyVolumeConfig, localDiskText } from './machine-fields.ts';
+import { recoveryConfig } from './job-recovery.ts';
+import { type Images, legacyVolumeConfig, localDiskText } from './machine-fields.ts';
 import { placeConfig } from './place.ts';
 import type { Alternative, Resources } from './resources.ts';
 import { sizeText } from './values.ts';
@@ -47,13 +48,5 @@ function imageConfig({ images, docker }: Images, region: string | null): unknown
   return {
     ...Object.fromEntries(images.map((one) => [one.region ?? '', written(one.image)])),
     ...(docker === null ? {} : { docker }),
-  };
-}
-
-function recoveryConfig({ strategy, maxRestartsOnErrors, recoverOnExitCodes }: JobRecovery): Config {
-  return {
-    strategy,
-    ...(maxRestartsOnErrors === null ? {} : { max_restarts_on_errors: maxRestartsOnErrors }),
-    ...(recoverOnExitCodes === null ? {} : { recover_on_exit_codes: [...recoverOnExitCodes] }),
   };
 }

@@ -10,13 +10,12 @@ import {
 } from './accelerators.ts';
 import { type Autostop, autostop, type Hook } from './autostop.ts';
 import { attempt, doc, FieldError, field, isMap, mapOf, shown, within } from './field.ts';
+import { type JobRecovery, jobRecovery } from './job-recovery.ts';
 import {
   DISK_TIERS,
   IMAGE_FORM,
   type Images,
   imageId,
-  type JobRecovery,
-  jobRecovery,
   type LegacyVolume,
   type LocalDisk,
   legacyVolume,

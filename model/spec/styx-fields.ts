@@ -7,7 +7,7 @@ import { amount, pythonFloat, wordField } from './values.ts';
 const MAX_SECONDS = 10 * 365 * 86_400;
 
 /** Seconds of `300`, `'300'`, `'30m'`, `'1h 30m'`; a bare number counts `unitSeconds`. null: none above 0. */
-function duration(value: unknown, unitSeconds: number): number | null {
+export function duration(value: unknown, unitSeconds: number): number | null {
   let seconds: number | null = null;
   if (typeof value === 'number' && Number.isInteger(value)) seconds = value * unitSeconds;
   else if (typeof value === 'string') {

@@ -49,8 +49,8 @@ export interface Case {
   readonly victim: Victim;
 }
 
-/** Of Ray, which a life has only where it can be installed: test/crash/ray.test.ts. */
-const ELSEWHERE: readonly Activity[] = ['installRay', 'startRay', 'endRay'];
+/** Of Ray, which a life has only where it can be installed: test/crash/ray.test.ts. Of schedules: test/guarantees/office-hours.test.ts. */
+const ELSEWHERE: readonly Activity[] = ['installRay', 'startRay', 'endRay', 'commandCluster'];
 
 function cases(victims: readonly Victim[]): Case[] {
   const activities = (Object.keys(CRASH_POINTS) as Activity[]).filter((activity) => !ELSEWHERE.includes(activity));

@@ -6,7 +6,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { COMMANDS } from '../../cli/commands.ts';
 import type { ConfigProblem } from '../../model/config/error.ts';
 import { fileLayer } from '../../model/config/layers.ts';
-import { parseJob, parseTask } from '../../model/parse-task.ts';
+import { parseJob, parsePool, parseTask } from '../../model/parse-task.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 const files = ['', 'docs', 'docs/decisions']
@@ -68,7 +68,8 @@ describe.each(files)('%s', (file) => {
   test('shows tasks and configurations that parse', () => {
     const shown = blocks(text(file)).filter(({ language }) => language === 'yaml');
     for (const { body } of shown) {
-      const parse = body.includes('job_recovery:') ? parseJob : parseTask;
+      const job = body.includes('job_recovery:') ? parseJob : parseTask;
+      const parse = /^pool:/m.test(body) ? parsePool : job;
       if (!CONFIG_FILE.test(body)) expect(() => parse(body, { file })).not.toThrow();
       else {
         const problems: ConfigProblem[] = [];

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { LocalWorld } from '../harness/local-world.ts';
 import { pythonWithTemporal } from '../harness/python-sdk.ts';
 import { startTestServer, startTestWorker, type TestServer, type TestWorker, testDir } from '../harness/temporal.ts';
+import { until } from './story.ts';
 
 const INSTALL_MS = 600_000;
 const home = testDir();
@@ -52,6 +53,42 @@ test.skipIf('reason' in found)(
     );
     expect(failing).toMatchObject({ code: 1, stdout: expect.stringContaining('job 1 is FAILED, exit codes [3]') });
     expect(await world.machinesLeft()).toEqual([]);
+  },
+  INSTALL_MS,
+);
+
+/** examples/child-job/main.ts: a worker with a bundle and a task queue of its own, whose workflow has a managed job as its child. */
+function foreignWorkflow(command: string) {
+  const program = join(import.meta.dirname, '..', '..', 'examples', 'child-job', 'main.ts');
+  const env = { ...process.env, STYX_HOME: home, TEMPORAL_ADDRESS: server.address, STYX_TIMING: 'test' };
+  const running = promisify(execFile)(process.execPath, [program, command], { env });
+  return { running, interrupt: () => running.child.kill('SIGINT') };
+}
+
+test(
+  'a workflow that is not of Styx has a managed job as its child, and gets its result when its machines are gone',
+  async () => {
+    const ledger = world.ledger('child');
+    const done = await foreignWorkflow(`echo ran >> ${ledger.path}`).running;
+    expect(done.stdout).toBe('job 1 is SUCCEEDED and has cost $0.00\n');
+    expect(ledger.lines()).toEqual(['ran']);
+    expect(await world.machinesLeft()).toEqual([]);
+    const failed = await foreignWorkflow('exit 3').running;
+    expect(failed.stdout).toBe('job 2 is FAILED and has cost $0.00\n');
+  },
+  INSTALL_MS,
+);
+
+test(
+  'when it is cancelled its job is, and the machines are gone before it hears so',
+  async () => {
+    const ledger = world.ledger('cancelled');
+    const { running, interrupt } = foreignWorkflow(`echo began >> ${ledger.path}; sleep 600`);
+    await until('it began', () => ledger.lines().includes('began'), 120_000);
+    interrupt();
+    expect((await running).stdout).toMatch(/^job \d+ is CANCELLED/);
+    expect(await world.machinesLeft()).toEqual([]);
+    expect(world.processesLeft()).toEqual([]);
   },
   INSTALL_MS,
 );

@@ -1,10 +1,13 @@
 /** What tests of managed jobs do with a world, in few words. */
 import { expect } from 'vitest';
 import { Clusters } from '../../client/clusters.ts';
-import { Jobs } from '../../client/jobs.ts';
+import { JobSchedules } from '../../client/job-schedules.ts';
+import { type JobRequest, Jobs } from '../../client/jobs.ts';
 import { Link } from '../../client/link.ts';
+import { Pools } from '../../client/pools.ts';
 import type { JobLimits, ManagedJobView, ManagedStatus } from '../../model/managed-job.ts';
-import { parseJob } from '../../model/parse-task.ts';
+import { parseJob, parsePool, parsePooledJob } from '../../model/parse-task.ts';
+import type { PoolAnswer, PoolView } from '../../model/pool.ts';
 import { resourcesText } from '../../model/resources-text.ts';
 import { TEST, type Timing } from '../../model/timing.ts';
 import { connectConfig } from '../../workers/connection.ts';
@@ -15,12 +18,16 @@ const BUDGET = { budget: 300_000 };
 
 export class JobStory extends Story {
   readonly jobs: Jobs;
+  readonly pools: Pools;
+  readonly schedules: JobSchedules;
   private readonly link: Link;
 
-  private constructor(world: LocalWorld, link: Link, clusters: Clusters, jobs: Jobs) {
+  private constructor(world: LocalWorld, link: Link, clusters: Clusters, jobs: Jobs, pools: Pools) {
     super(world, clusters);
     this.link = link;
     this.jobs = jobs;
+    this.pools = pools;
+    this.schedules = new JobSchedules(link, jobs);
   }
 
   static async on(
@@ -29,19 +36,54 @@ export class JobStory extends Story {
   ): Promise<JobStory> {
     const link = await Link.open(() => connectConfig(world.home), world.home);
     const common = { link, workspace: 'default', user: 'tester', timing, home: world.home };
-    const jobs = new Jobs({ ...common, fenceAfter, ...(limits === undefined ? {} : { limits }) });
-    return new JobStory(world, link, new Clusters(common), jobs);
+    const context = { ...common, fenceAfter, ...(limits === undefined ? {} : { limits }) };
+    return new JobStory(world, link, new Clusters(common), new Jobs(context), new Pools(context));
   }
 
   async close(): Promise<void> {
     await this.link.close();
   }
 
-  async submit(yaml: string, requestId?: string): Promise<string> {
+  request(yaml: string): JobRequest {
     const { task, recovery } = parseJob(yaml, { file: 'test.yaml' });
-    const request = { task, recovery, resourcesText: resourcesText(task) };
-    const { id } = await this.jobs.launch(request, { ...BUDGET, ...(requestId === undefined ? {} : { requestId }) });
+    return { task, recovery, resourcesText: resourcesText(task) };
+  }
+
+  async submit(yaml: string, requestId?: string): Promise<string> {
+    const { id } = await this.jobs.launch(this.request(yaml), {
+      ...BUDGET,
+      ...(requestId === undefined ? {} : { requestId }),
+    });
     return id;
+  }
+
+  /** On a worker of a pool. */
+  async submitTo(pool: string, yaml: string): Promise<string> {
+    const { task, recovery } = parsePooledJob(yaml, { file: 'test.yaml' });
+    return (await this.jobs.launch({ task, recovery, pool, resourcesText: resourcesText(task) }, BUDGET)).id;
+  }
+
+  async apply(name: string, yaml: string): Promise<PoolAnswer> {
+    const { task, pool } = parsePool(yaml, { file: 'pool.yaml' });
+    return await this.pools.apply({ name, size: pool, workers: { task, resourcesText: resourcesText(task) } }, BUDGET);
+  }
+
+  /** Waits until the pool is as `fits` says. */
+  pool(name: string, what: string, fits: (view: PoolView) => boolean, ms = 90_000): Promise<PoolView> {
+    return until(
+      `pool ${name} ${what}`,
+      async () => {
+        const view = await this.pools.view(name, BUDGET);
+        return fits(view) ? view : null;
+      },
+      ms,
+    );
+  }
+
+  /** Takes it down, and waits until it is gone. */
+  async poolGone(name: string): Promise<void> {
+    await this.pools.down(name, BUDGET);
+    await until(`pool ${name} is gone`, async () => !(await this.pools.list()).some((pool) => pool.name === name));
   }
 
   /** Waits until the job is as `fits` says. */

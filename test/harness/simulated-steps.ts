@@ -145,6 +145,9 @@ export function simulatedCluster(): SimulatedCluster {
       async jobRows() {
         return { rows: [], more: false, last: 0 };
       },
+      async commandCluster() {
+        return { outcome: 'sent', note: '' };
+      },
     },
     watch: {
       async watchNodes() {

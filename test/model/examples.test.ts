@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { expect, it, test } from 'vitest';
-import { parseJob, parseTask } from '../../model/parse-task.ts';
+import { parseJob, parsePool, parseTask } from '../../model/parse-task.ts';
 import { validateTask } from '../../model/task-schema.ts';
 
 const folder = new URL('../../examples/', import.meta.url);
@@ -13,10 +13,12 @@ test('there are at least a dozen examples', () => {
 it.each(files)('%s is a task, and its first line says how to run it', (file) => {
   const text = readFileSync(new URL(file, folder), 'utf8');
   const managed = text.includes('job_recovery:');
-  const task = managed ? parseJob(text, { file }).task : parseTask(text, { file });
+  const pool = /^pool:/m.test(text);
+  const read = pool ? parsePool : parseJob;
+  const task = managed || pool ? read(text, { file }).task : parseTask(text, { file });
   expect(validateTask(task)).toEqual(task);
-  expect(task.run).toBeTruthy();
+  if (!pool) expect(task.run).toBeTruthy();
   expect(text.split('\n')[0]).toMatch(
-    new RegExp(`^# .{20,}: styx (launch|exec|jobs launch) .*examples/${file}( .*)?$`),
+    new RegExp(`^# .{20,}: styx (launch|exec|jobs launch|jobs pool apply) .*examples/${file}( .*)?$`),
   );
 });

@@ -2,7 +2,13 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type JobQueueState, newJobQueue, type QueueTold, refillQueue, tellQueue } from '../../model/job-queue.ts';
-import { DEFAULT_RECOVERY, nextPlaces, rememberRegion, restartOnError } from '../../model/job-recovery.ts';
+import {
+  DEFAULT_RECOVERY,
+  nextPlaces,
+  type RecoveryPolicy,
+  rememberRegion,
+  restartOnError,
+} from '../../model/job-recovery.ts';
 import { isManagedEnd, type JobRules, MANAGED_TRANSITIONS } from '../../model/managed-job.ts';
 import { parseManagedJobState } from '../../model/managed-job-schema.ts';
 import {
@@ -25,32 +31,70 @@ const RULES: JobRules = {
   timing: TEST,
 };
 
+const HOUR = 3_600_000;
+/** What a job may be told about recovery; times are such that a play goes through all of it. */
+const POLICIES: Readonly<Record<string, RecoveryPolicy>> = {
+  EAGER_NEXT_REGION: RULES.recovery,
+  on_demand_fallback: {
+    ...RULES.recovery,
+    strategy: 'on_demand_fallback',
+    fallback: { preemptions: 2, within: HOUR, backAfter: 2_000 },
+  },
+  deadline: {
+    ...RULES.recovery,
+    strategy: 'deadline',
+    deadline: { deadline: 300_000, work: 200_000, overhead: 3_000, checkpointEvery: 1_000, backAfter: 2_000 },
+  },
+  limits: {
+    ...RULES.recovery,
+    causes: {
+      noCapacity: { maxRestarts: 3, backoff: 500 },
+      preemption: { maxRestarts: 2, backoff: null },
+      error: { maxRestarts: null, backoff: 700 },
+    },
+  },
+};
+
 const PLACE = { cloud: 'c', region: 'r', zone: 'z', instanceType: 't', useSpot: false };
 
 /** Machines of copies, and what is told of them. */
 class Play {
   state = newManagedJob(0);
   now = 0;
+  readonly seen = new Set<string>();
+  private readonly rules: JobRules;
+  /** Probes whose machines may exist. */
+  readonly probes = new Set<number>();
   /** Copies whose machines may exist. */
   readonly standing = new Set<number>();
   private readonly reports = new Map<number, ClusterReport>();
-  restarts = 0;
+
+  constructor(policy: RecoveryPolicy = RULES.recovery) {
+    this.rules = { ...RULES, recovery: policy };
+  }
 
   apply(event: ManagedJobEvent): void {
     this.now += 100;
     const before = this.state;
-    const { state, effects } = applyManagedJob(before, event, RULES, this.now);
+    const { state, effects } = applyManagedJob(before, event, this.rules, this.now);
     this.state = state;
     if (state.status !== before.status) expect(MANAGED_TRANSITIONS[before.status].length).toBeGreaterThan(0);
     if (isManagedEnd(before.status)) expect(state.status).toBe(before.status);
     expect(parseManagedJobState(JSON.parse(JSON.stringify(state)))).toEqual(state);
     expect(state.errorRestarts).toBeLessThanOrEqual(RULES.recovery.maxRestartsOnErrors);
     for (const effect of effects) {
-      if (effect.type !== 'startCluster') continue;
-      // The one law: never two copies.
-      expect([...this.standing]).toEqual([]);
+      if (effect.type !== 'startCluster' && effect.type !== 'startProbe') continue;
       expect(state.outcome).toBeNull();
-      this.standing.add(effect.copy);
+      if (effect.type === 'startProbe') {
+        this.seen.add('probe');
+        expect([...this.probes], 'one probe at a time').toEqual([]);
+        this.probes.add(effect.copy);
+      } else {
+        this.seen.add(effect.market ?? 'as asked');
+        // The one law: never two copies.
+        expect([...this.standing]).toEqual([]);
+        this.standing.add(effect.copy);
+      }
       this.reports.set(effect.copy, {
         copy: effect.copy,
         generation: 'g-1',
@@ -76,12 +120,17 @@ class Play {
     if (copy === undefined || before === undefined || before.status === 'TERMINATED') return;
     const report = { ...before, ...change, at: this.now };
     this.reports.set(copy, report);
-    if (report.status === 'TERMINATED') this.standing.delete(copy);
+    if (report.status === 'TERMINATED') {
+      this.standing.delete(copy);
+      this.probes.delete(copy);
+    }
     this.apply({ type: 'report', report });
   }
 
   step(choice: number, code: number): void {
     const copy = this.state.copy?.number ?? 0;
+    const { probe } = this.state.market;
+    const looked = probe?.number ?? 0;
     const up = {
       status: 'UP',
       operation: null,
@@ -117,58 +166,100 @@ class Play {
         if (this.state.copy?.phase === 'fencing') this.standing.delete(copy);
         this.apply({ type: 'fenced', copy });
       },
+      () => this.report({ ...up, job: null }, looked),
+      () =>
+        this.report(
+          { operation: null, job: null, launch: { outcome: 'failed', failure: { kind: 'capacity', message: 'm' } } },
+          looked,
+        ),
+      () => this.report({ status: 'TERMINATED', operation: null, job: null, place: null }, looked),
+      () => this.apply({ type: 'clusterLost', copy: looked }),
+      () => {
+        if (probe?.phase === 'fencing') this.probes.delete(looked);
+        this.apply({ type: 'fenced', copy: looked });
+      },
     ];
+    steps.push(() => this.forward([7, 10, 14, 4][code % 4] ?? 7));
     steps[choice % steps.length]?.();
+  }
+
+  /** The next thing of a usual life; `then`: what comes to a copy that runs. */
+  forward(then: number): void {
+    const { copy, status } = this.state;
+    const number = copy?.number ?? 0;
+    if (copy === null) {
+      this.apply({ type: 'queued', number: 1, admitted: true });
+      this.now = Math.max(this.now, dueAt(this.state, this.rules) ?? 0);
+      if (this.state.copy === null) this.step(14, 0);
+    } else if (copy.phase === 'verifying') this.apply({ type: 'verified', copy: number, stands: true });
+    else if (copy.phase === 'collecting') this.apply({ type: 'collected', copy: number, problem: null });
+    else if (copy.phase === 'fencing') this.step(17, 0);
+    else if (copy.phase === 'ending') this.step(9, 0);
+    else if (copy.phase === 'cancelling')
+      this.report({ job: { id: 1, status: 'CANCELLED', reason: null, exitCodes: [] } });
+    else if (!copy.stood) this.step(then === 10 ? 10 : 1, 0);
+    else if (status !== 'RUNNING') this.step(2, 0);
+    else this.step(then === 10 ? 14 : then, 1);
   }
 
   /** All that is under way ends well. */
   rest(): void {
     for (let turn = 0; turn < 60 && !isManagedJobOver(this.state); turn++) {
-      const { copy } = this.state;
-      const number = copy?.number ?? 0;
-      if (copy === null) this.apply({ type: 'queued', number: 1, admitted: true });
-      else if (copy.phase === 'verifying') this.apply({ type: 'verified', copy: number, stands: true });
-      else if (copy.phase === 'collecting') this.apply({ type: 'collected', copy: number, problem: null });
-      else if (copy.phase === 'fencing') this.step(17, 0);
-      else if (copy.phase === 'ending') this.step(9, 0);
-      else this.step(copy.stood ? 3 : 1, 0);
-      if (dueAt(this.state, RULES) !== null && copy === null) this.step(14, 0);
+      this.step(this.state.market.probe?.phase === 'fencing' ? 22 : 20, 0);
+      this.forward(3);
     }
   }
 }
 
-const acts = fc.array(fc.tuple(fc.nat(17), fc.constantFrom(0, 1, 2, 33)), { maxLength: 60 });
+const acts = fc.array(
+  fc.tuple(
+    fc.oneof({ weight: 1, arbitrary: fc.nat(22) }, { weight: 3, arbitrary: fc.constant(23) }),
+    fc.constantFrom(0, 1, 2, 33, 3),
+  ),
+  { maxLength: 60, size: 'max' },
+);
 
 describe('whatever happens, in whatever order', () => {
-  test('there are never two copies, and left alone the job ends with nothing left', () => {
-    const seen = new Set<string>();
-    const law = fc.property(acts, (given) => {
-      const play = new Play();
-      for (const [choice, code] of given) play.step(choice, code);
-      play.rest();
-      expect(isManagedJobOver(play.state), JSON.stringify(play.state)).toBe(true);
-      expect([...play.standing]).toEqual([]);
-      seen.add(play.state.status);
-    });
-    holds(law, 500);
-    expect(seen).toContain('SUCCEEDED');
-  });
+  test.each(Object.keys(POLICIES))(
+    'there are never two copies, and left alone the job ends with nothing left: %s',
+    (name) => {
+      const seen = new Set<string>();
+      const law = fc.property(acts, (given) => {
+        const play = new Play(POLICIES[name]);
+        for (const [choice, code] of given) play.step(choice, code);
+        play.rest();
+        expect(isManagedJobOver(play.state), JSON.stringify(play.state)).toBe(true);
+        expect([...play.standing, ...play.probes]).toEqual([]);
+        seen.add(play.state.status);
+        for (const what of play.seen) seen.add(what);
+      });
+      holds(law, 200);
+      expect(seen).toContain('SUCCEEDED');
+      const moves = name === 'deadline' || name === 'on_demand_fallback';
+      if (moves)
+        expect([...seen], 'all of it was played').toEqual(expect.arrayContaining(['spot', 'on-demand']));
+      if (name === 'limits') expect([...seen]).toEqual(expect.arrayContaining(['FAILED', 'FAILED_NO_RESOURCE']));
+    },
+  );
 
-  test('a cancel at any moment ends in CANCELLED, unless the job had ended, and no copy is started after it', () => {
-    const law = fc.property(acts, acts, (before, after) => {
-      const play = new Play();
-      for (const [choice, code] of before) play.step(choice, code);
-      const ended = isManagedEnd(play.state.status);
-      const { status, copies } = play.state;
-      play.apply({ type: 'cancel', requestId: 'c', user: 'u' });
-      for (const [choice, code] of after) play.step(choice, code);
-      play.rest();
-      expect(play.state.status).toBe(ended ? status : 'CANCELLED');
-      if (!ended) expect(play.state.copies).toBe(copies);
-      expect([...play.standing]).toEqual([]);
-    });
-    holds(law, 300);
-  });
+  test.each(Object.keys(POLICIES))(
+    'a cancel at any moment ends in CANCELLED, unless the job had ended, and no copy is started after it: %s',
+    (name) => {
+      const law = fc.property(acts, acts, (before, after) => {
+        const play = new Play(POLICIES[name]);
+        for (const [choice, code] of before) play.step(choice, code);
+        const ended = isManagedEnd(play.state.status);
+        const { status, copies } = play.state;
+        play.apply({ type: 'cancel', requestId: 'c', user: 'u' });
+        for (const [choice, code] of after) play.step(choice, code);
+        play.rest();
+        expect(play.state.status).toBe(ended ? status : 'CANCELLED');
+        if (!ended) expect(play.state.copies).toBe(copies);
+        expect([...play.standing, ...play.probes]).toEqual([]);
+      });
+      holds(law, 100);
+    },
+  );
 });
 
 const offers = fc.array(fc.record({ cloud: fc.constantFrom('a', 'b'), region: fc.constantFrom('1', '2', '3') }));

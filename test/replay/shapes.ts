@@ -6,6 +6,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ClusterView } from '../../model/commands.ts';
 import { parseJob } from '../../model/parse-task.ts';
+import { scheduleRules } from '../../model/schedule-rules.ts';
 import { rayProcesses } from '../harness/ray.ts';
 import type { World } from '../harness/world.ts';
 
@@ -166,6 +167,29 @@ export const SHAPES: readonly Shape[] = [
         await new Promise((resolve) => setTimeout(resolve, 100));
       }
       await catalogSchedule.off();
+    },
+  },
+  {
+    name: 'office-hours',
+    workflows: /^hours\//,
+    async run(world, cluster) {
+      const { clusterSchedules } = world.styx;
+      const yearly = scheduleRules({ cron: ['@yearly'] });
+      await clusterSchedules.create(cluster, {
+        up: yearly,
+        down: yearly,
+        end: 'down',
+        launch: world.task('run: "true"'),
+      });
+      // One that is sent, and one that its cluster does not know how to obey.
+      await clusterSchedules.trigger(cluster, 'up');
+      await clusterSchedules.trigger(cluster, 'down');
+      while ((await world.styx.clusters.list()).length > 0) await new Promise((resolve) => setTimeout(resolve, 100));
+      await clusterSchedules.remove(cluster);
+      await clusterSchedules.create(cluster, { up: yearly, down: yearly, end: 'stop', launch: null });
+      await clusterSchedules.trigger(cluster, 'up');
+      await new Promise((resolve) => setTimeout(resolve, 3_000));
+      await clusterSchedules.remove(cluster);
     },
   },
   {

@@ -39,7 +39,7 @@ describe.skipIf(why !== null)('on PostgreSQL, with two workers', () => {
     for (const { job } of jobs) expect(job.lines()).toEqual(['began', 'ended']);
   });
 
-  test('a backup that was taken with a cluster up brings it back: its job goes on, and it is taken down', async () => {
+  test('a backup that was taken with a cluster up brings it back: its job goes on, new ones run, and it is taken down', async () => {
     const { postgres } = server;
     const job = held(story, 'kept');
     const id = await story.up('kept', job.yaml);
@@ -61,9 +61,13 @@ describe.skipIf(why !== null)('on PostgreSQL, with two workers', () => {
     await server.restart();
 
     await story.status('kept', 'UP');
+    const again = await story.exec('kept', `run: echo again >> ${ledger.path}`);
+    expect(again.jobId).toBe(later.jobId);
+    await story.jobEnds('kept', again.jobId, 'SUCCEEDED');
     job.release();
     await story.jobEnds('kept', id, 'SUCCEEDED');
     await story.down('kept');
     expect(job.lines()).toEqual(['began', 'ended']);
+    expect(ledger.lines()).toEqual(['later', 'again']);
   });
 });
