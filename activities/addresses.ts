@@ -14,6 +14,7 @@ export function nodeAddress(secret: Buffer, cluster: ClusterRef, node: NodeInfo)
     user: node.user,
     hostKey: node.hostKey,
     privateKey: loginKey(secret, loginKeyScope(cluster.workflowId, cluster.generation)).privateKey,
+    ...(node.via === undefined ? {} : { via: node.via }),
   };
 }
 
@@ -22,7 +23,8 @@ export function instanceAddress(
   secret: Buffer,
   cluster: ClusterRef,
   instance: Instance,
-  { connectTimeout }: Pick<Timing, 'connectTimeout'> = {},
+  { connectTimeout }: Pick<Timing, 'connectTimeout'>,
+  via: string | null,
 ): NodeAddress {
   return {
     instanceId: instance.id,
@@ -32,5 +34,6 @@ export function instanceAddress(
     hostKey: instance.hostKey,
     privateKey: loginKey(secret, loginKeyScope(cluster.workflowId, cluster.generation)).privateKey,
     ...(connectTimeout === undefined ? {} : { connectTimeout }),
+    ...(via === null ? {} : { via }),
   };
 }

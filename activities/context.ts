@@ -7,6 +7,7 @@ import type { NodePool } from '../nodes/node.ts';
 import { createNodePool } from '../nodes/pool.ts';
 import { homePaths } from '../system/home.ts';
 import { Keyring } from '../system/keyring.ts';
+import { proxyCommand } from '../system/proxy-command.ts';
 import { installationSecret } from '../system/secret.ts';
 
 export interface ActivityContext {
@@ -38,7 +39,7 @@ export function activityContext(host: HostContext): ActivityContext {
   return {
     styxHome: host.styxHome,
     client: host.client,
-    pool: createNodePool(),
+    pool: createNodePool({ proxyOf: (place) => proxyCommand(host.styxHome, place) }),
     cloud: cloudNamed,
     clouds: () => Promise.all(cloudNames().map(cloudNamed)),
     secret: Buffer.from(installationSecret(host.styxHome)),

@@ -51,6 +51,7 @@ export const CRASH_POINTS = {
   startRay: ['before', 'called', 'after', 'reported'],
   endRay: ['before', 'called', 'after', 'reported'],
   cancelJob: ['before', 'called', 'after', 'reported'],
+  openPorts: ['before', 'called', 'after', 'reported'],
   stopMachines: ['before', 'called', 'after', 'reported'],
   startMachines: ['before', 'called', 'after', 'reported'],
   terminateMachines: ['before', 'called', 'after', 'reported'],

@@ -21,6 +21,7 @@ import type {
   ActActivities,
   ClusterRef,
   CreateInput,
+  OpenPortsInput,
   PlacementInput,
   PlanInput,
   PrepareInput,
@@ -30,7 +31,7 @@ import { backoff, type Patience, whileHeartbeating } from './wrap.ts';
 
 type MachineSteps = Pick<
   ActActivities,
-  'plan' | 'prepare' | 'createMachines' | 'startMachines' | 'stopMachines' | 'terminateMachines'
+  'plan' | 'prepare' | 'createMachines' | 'startMachines' | 'openPorts' | 'stopMachines' | 'terminateMachines'
 >;
 
 export function tagsOf(cluster: ClusterRef, installation: string): Record<string, string> {
@@ -70,10 +71,10 @@ export function machineSteps(context: ActivityContext): MachineSteps {
       );
     },
 
-    async prepare({ cluster, placement }: PrepareInput): Promise<CreateRequest> {
+    async prepare({ cluster, placement, wants = {} }: PrepareInput): Promise<CreateRequest> {
       const key = loginKey(context.secret, loginKeyScope(cluster.workflowId, cluster.generation));
       const tags = tagsOf(cluster, context.installation);
-      return await (await context.cloud(placement.cloud)).prepare(placement, key.publicKey, tags);
+      return await (await context.cloud(placement.cloud)).prepare(placement, key.publicKey, tags, wants);
     },
 
     async createMachines({ request, timing }: CreateInput): Promise<Instance[]> {
@@ -120,6 +121,12 @@ export function machineSteps(context: ActivityContext): MachineSteps {
           await pause();
         }
       });
+    },
+
+    async openPorts({ placement, ports }: OpenPortsInput): Promise<void> {
+      const cloud = await context.cloud(placement.cloud);
+      await cloud.openPorts(placement, placement.key, ports);
+      crashPoint('openPorts.called');
     },
 
     async stopMachines({ placement, timing }: PlacementInput): Promise<void> {

@@ -3,6 +3,7 @@ import { StyxError } from '../model/errors.ts';
 import { jobKey } from '../model/identity.ts';
 import type { Instance, NodeInfo } from '../model/machines.ts';
 import type { Node, ProcessState } from '../nodes/node.ts';
+import { proxyCommand } from '../system/proxy-command.ts';
 import { openSecrets } from '../system/secret-box.ts';
 import { instanceAddress, nodeAddress } from './addresses.ts';
 import type { ActivityContext } from './context.ts';
@@ -30,6 +31,7 @@ export function nodeSteps(context: ActivityContext): NodeSteps {
   async function connect(
     input: BootstrapInput,
     instance: Instance,
+    via: string | null,
     signal: AbortSignal,
     failed: (message: string) => void,
   ): Promise<NodeInfo> {
@@ -37,10 +39,10 @@ export function nodeSteps(context: ActivityContext): NodeSteps {
     for (;;) {
       try {
         const node = await context.pool.node(
-          instanceAddress(context.secret, input.cluster, instance, input.timing),
+          instanceAddress(context.secret, input.cluster, instance, input.timing, via),
           signal,
         );
-        return describeNode(instance, node.hostKey);
+        return describeNode(instance, node.hostKey, via);
       } catch (error) {
         if (!(error instanceof StyxError) || error.kind !== 'unreachable') throw error;
         signal.throwIfAborted();
@@ -60,7 +62,12 @@ export function nodeSteps(context: ActivityContext): NodeSteps {
       };
       const patience = { heartbeatEvery, budget, what: 'connecting to the nodes', why: () => last };
       return await whileHeartbeating(patience, async (signal) => {
-        const nodes = await Promise.all(input.instances.map((instance) => connect(input, instance, signal, failed)));
+        const { cloud, region } = input.placement;
+        const place = `${cloud}/${region}`;
+        const via = (await proxyCommand(context.styxHome, place)) === null ? null : place;
+        const nodes = await Promise.all(
+          input.instances.map((instance) => connect(input, instance, via, signal, failed)),
+        );
         crashPoint('bootstrap.called');
         return nodes.toSorted((a, b) => a.rank - b.rank);
       });
@@ -150,7 +157,7 @@ async function stillThere(
   throw new StyxError('capacity', `machine ${instance.index} is ${now.state}: ${now.stateReason ?? contact.message}`);
 }
 
-function describeNode(instance: Instance, hostKey: string): NodeInfo {
+function describeNode(instance: Instance, hostKey: string, via: string | null): NodeInfo {
   const address = instance.address ?? '';
   return {
     instanceId: instance.id,
@@ -159,6 +166,7 @@ function describeNode(instance: Instance, hostKey: string): NodeInfo {
     port: instance.sshPort,
     user: instance.user,
     internalAddress: instance.internalAddress ?? address,
+    ...(via === null ? {} : { via }),
     hostKey,
     cpus: instance.cpus,
     memory: instance.memory,

@@ -8,6 +8,7 @@ import type { ProcessPhase, RunJob } from '../model/commands.ts';
 import type { ErrorKind } from '../model/errors.ts';
 import type { Notice, NoticeReceiver } from '../model/job-notices.ts';
 import type { WaitingRow } from '../model/job-queue.ts';
+import type { MachineWants } from '../model/machine-wants.ts';
 import type { Instance, InstanceTypeOffer, NodeInfo, Placement, ResourceRequest } from '../model/machines.ts';
 import type { HoursInput, HoursResult } from '../model/office-hours.ts';
 import type { ClusterReport, GuestRef } from '../model/owned-cluster.ts';
@@ -31,6 +32,15 @@ export interface PlanInput {
 export interface PrepareInput {
   readonly cluster: ClusterRef;
   readonly placement: Placement;
+  /** Absent: nothing besides its size and place. */
+  readonly wants?: MachineWants;
+}
+
+export interface OpenPortsInput {
+  readonly cluster: ClusterRef;
+  readonly placement: Placement;
+  /** Ranges, as `MachineWants` has them. */
+  readonly ports: readonly string[];
 }
 
 export interface CreateInput {
@@ -268,6 +278,8 @@ export interface ActActivities {
   createMachines(input: CreateInput): Promise<Instance[]>;
   /** Starts stopped machines of a placement and waits as above. Heartbeats. @throws not-found when one is gone, capacity */
   startMachines(input: PlacementInput): Promise<Instance[]>;
+  /** Lets anybody reach these ports of machines that stand; open ones stay open. @throws not-found when they are gone */
+  openPorts(input: OpenPortsInput): Promise<void>;
   /** Waits until all are stopped or gone. Heartbeats. @throws invalid for machines that cannot be stopped */
   stopMachines(input: PlacementInput): Promise<void>;
   /** Answers what was reached. Heartbeats. */

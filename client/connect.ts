@@ -11,6 +11,7 @@ import { NORMAL, TEST, type Timing } from '../model/timing.ts';
 import type { NodePool } from '../nodes/node.ts';
 import { loadConfig } from '../system/config.ts';
 import { logsDirectory, styxHome } from '../system/home.ts';
+import { proxyCommand } from '../system/proxy-command.ts';
 import { installationSecret } from '../system/secret.ts';
 import { connectConfig, startsWorkers } from '../workers/connection.ts';
 import type { TemporalCall } from './calls.ts';
@@ -114,7 +115,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Styx> {
   const jobs = new Jobs(jobsContext);
   let pool: Promise<NodePool> | undefined;
   async function* clusterLogs(name: string, logOptions: LogOptions): AsyncGenerator<LogPiece, void, void> {
-    pool ??= openPool();
+    pool ??= openPool(home);
     const cluster = clusters.followed(name);
     const secretValues = (generation: string, jobId: number) => clusters.secretValues(name, generation, jobId);
     const lifeOfJob = (generation: string, jobId: number) => clusters.lifeOfJob(name, generation, jobId);
@@ -185,9 +186,9 @@ async function configOfFiles(home: string): Promise<Config> {
   return config;
 }
 
-async function openPool(): Promise<NodePool> {
+async function openPool(home: string): Promise<NodePool> {
   const { createNodePool } = await import('../nodes/pool.ts');
-  return createNodePool({ anyAgent: true });
+  return createNodePool({ anyAgent: true, proxyOf: (place) => proxyCommand(home, place) });
 }
 
 function userName(): string {

@@ -16,6 +16,7 @@ export async function addressOf(
     user: node.user,
     hostKey: node.hostKey,
     privateKey: await privateKeyOf(secret, clusterId, generation),
+    ...(node.via === undefined ? {} : { via: node.via }),
   };
 }
 

@@ -3,6 +3,7 @@ import type { ClusterView } from '../model/commands.ts';
 import { StyxError } from '../model/errors.ts';
 import { clusterWorkflowId } from '../model/identity.ts';
 import type { ClusterRay } from '../model/ray.ts';
+import { proxyCommand } from '../system/proxy-command.ts';
 import { installationSecret } from '../system/secret.ts';
 import type { Styx } from './connect.ts';
 import type { FollowedCluster, FollowOptions } from './follow.ts';
@@ -67,7 +68,7 @@ export async function openDashboard(styx: Styx, name: string, port = 0): Promise
     });
   }
   const { createNodePool } = await import('../nodes/pool.ts');
-  const pool = createNodePool({ anyAgent: true });
+  const pool = createNodePool({ anyAgent: true, proxyOf: (place) => proxyCommand(styx.home, place) });
   try {
     const secret = installationSecret(styx.home);
     const address = await addressOf(head, secret, clusterWorkflowId(workspace, name), generation);

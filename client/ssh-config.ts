@@ -22,6 +22,7 @@ import { StyxError } from '../model/errors.ts';
 import { clusterWorkflowId, nameProblem } from '../model/identity.ts';
 import type { NodeInfo } from '../model/machines.ts';
 import { ensurePrivateDir, writeAtomically } from '../system/home.ts';
+import { proxyCommand } from '../system/proxy-command.ts';
 import { installationSecret } from '../system/secret.ts';
 import type { Styx } from './connect.ts';
 import { privateKeyOf } from './login.ts';
@@ -46,8 +47,15 @@ export function sshConfigValue(text: string): string {
   return `"${text.replaceAll('%', '%%')}"`;
 }
 
-/** One Host block per node of a cluster. `dir` holds `key` and `known_hosts`. */
-export function hostBlocks(alias: string, dir: string, nodes: readonly NodeInfo[]): string {
+/** One Host block per node of a cluster. `dir` holds `key` and `known_hosts`; `proxy`: the command that leads there, null: none is needed. @throws invalid */
+export function hostBlocks(
+  alias: string,
+  dir: string,
+  nodes: readonly NodeInfo[],
+  proxy: string | null = null,
+): string {
+  if (proxy !== null && /[\n\r\0]/.test(proxy))
+    throw new StyxError('invalid', "OpenSSH's configuration cannot hold an ssh_proxy_command of several lines");
   return nodes
     .map((node) =>
       [
@@ -55,6 +63,7 @@ export function hostBlocks(alias: string, dir: string, nodes: readonly NodeInfo[
         `  HostName ${sshConfigValue(node.address)}`,
         `  Port ${node.port}`,
         `  User ${sshConfigValue(node.user)}`,
+        ...(proxy === null || node.via === undefined ? [] : [`  ProxyCommand ${proxy}`]),
         `  IdentityFile ${sshConfigValue(join(dir, 'key'))}`,
         '  IdentitiesOnly yes',
         '  IdentityAgent none',
@@ -93,7 +102,9 @@ export async function writeSshEntries(styx: Pick<Styx, 'home' | 'installation'>,
     generation: view.generation,
     installation: view.installation,
   };
-  const config = hostBlocks(alias, target, view.nodes);
+  const via = view.nodes.find((node) => node.via !== undefined)?.via;
+  const proxy = via === undefined ? null : await proxyCommand(styx.home, via);
+  const config = hostBlocks(alias, target, view.nodes, proxy);
   const hosts = knownHosts(view.nodes);
   if (isCurrent(target, config, hosts, about)) return;
   ensurePrivateDir(paths.clusters);

@@ -6,6 +6,7 @@
 import type { CloudResource } from '../model/cloud-resource.ts';
 import type { StyxError } from '../model/errors.ts';
 import type { NoticeSource } from '../model/machine-notices.ts';
+import type { MachineWants } from '../model/machine-wants.ts';
 import type { Instance, InstanceTypeOffer, Placement, PowerOff, ResourceRequest } from '../model/machines.ts';
 
 export interface Capabilities {
@@ -70,7 +71,7 @@ export interface Cloud {
   policy(): Promise<string | null>;
 
   /**
-   * What of the catalog this cloud can give for a request now, best first. Empty when nothing fits.
+   * What of the catalog this cloud can give for a request now, with all that it wants besides, best first. Empty when nothing fits.
    * @throws invalid when the request can never be met here (says why), auth
    */
   offers(request: ResourceRequest): Promise<InstanceTypeOffer[]>;
@@ -78,8 +79,14 @@ export interface Cloud {
   /**
    * Resolves all that is volatile into a request that can be re-sent byte for byte. May make what the machines need and what costs
    * nothing: the intent is on record, and `terminate` removes it.
+   * @throws invalid for a want that cannot be met here, capacity, quota, auth
    */
-  prepare(placement: Placement, authorizedKey: string, tags: Readonly<Record<string, string>>): Promise<CreateRequest>;
+  prepare(
+    placement: Placement,
+    authorizedKey: string,
+    tags: Readonly<Record<string, string>>,
+    wants?: MachineWants,
+  ): Promise<CreateRequest>;
 
   /**
    * Makes the machines of a placement, or finds those that an earlier call with the same placement key made. Answers as soon
@@ -118,6 +125,13 @@ export interface Cloud {
     ids: readonly string[],
     targets: readonly string[],
   ): Promise<OpenedTargets>;
+
+  /**
+   * Lets anybody reach these ports of all machines of a placement (ranges as `wants.ports` has them); what is open stays so. Those of
+   * `wants` are open from the start.
+   * @throws not-found when the placement is gone
+   */
+  openPorts(place: Pick<Placement, 'region' | 'zone'>, placementKey: string, ports: readonly string[]): Promise<void>;
 
   /** Everything in this account that carries an installation's tag and is not gone, of whatever kind and wherever. @throws auth, throttled, transient */
   owned(installation: string): Promise<CloudResource[]>;

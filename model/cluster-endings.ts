@@ -38,11 +38,13 @@ function bringUpEnded(draft: Draft, operation: Operation, ended: Omit<OperationE
     const { placement, nodes } = ended.stands;
     const now = draft.now;
     const before = draft.state.nodes;
+    const ports = draft.state.spec?.resources.wants?.ports;
     draft.set({
       placement,
       nodes,
       lost: [],
       sessions: 0,
+      ...(ports === undefined ? {} : { ports }),
       upAt: now,
       cost: startCost(draft.state.cost, nodeHourly(placement) * placement.numNodes, now),
     });
@@ -61,7 +63,7 @@ function bringUpEnded(draft: Draft, operation: Operation, ended: Omit<OperationE
   if (overtaken?.kind === 'down' || overtaken?.kind === 'stop') return;
   const { status } = draft.state;
   draft.status(status, failure.message);
-  if (status === 'UNHEALTHY') {
+  if (status === 'UNHEALTHY' || status === 'UP') {
     // Nothing was taken away: what runs goes on, and a new watch tells what the old one saw meanwhile.
     abandonJobs(draft, 'FAILED_DRIVER', failure.message, { which: (job) => job.status === 'INIT' });
     stopWatching(draft);
@@ -143,6 +145,7 @@ function terminated(draft: Draft, reason: string): void {
     sessions: 0,
     autostop: null,
     ...(draft.state.ray == null ? {} : { ray: null }),
+    ...(draft.state.ports === undefined ? {} : { ports: [] }),
   });
   forgetNotices(draft);
   draft.status('TERMINATED', reason);

@@ -1,5 +1,6 @@
 /** Does what a later launch or exec asks for fit into the cluster that stands, or is being made? */
 import type { ClusterState } from './cluster.ts';
+import { closedPorts, DEFAULT_DISK_GIB, imageFor, type MachineWants } from './machine-wants.ts';
 import type { Task } from './task.ts';
 
 /** Will a launch given now make the cluster anew? */
@@ -27,22 +28,52 @@ function amountText(amount: { count: number; atLeast: boolean }): string {
   return `${amount.count}${amount.atLeast ? '+' : ''}`;
 }
 
-/** Null when it fits, else why not, for people. What the cluster was launched with and where it stands both count. */
-export function misfit(state: Pick<ClusterState, 'spec' | 'placement'>, task: Task): string | null {
+const TIERS = ['low', 'medium', 'high', 'ultra', 'best'] as const;
+
+/** What machines were made with, and cannot be given later. */
+function wantsMisfit(has: MachineWants, asked: MachineWants, region: string | null): string | null {
+  const image = region === null ? null : imageFor(asked, region);
+  const own = region === null ? null : imageFor(has, region);
+  if (image !== null && image !== own)
+    return `it asks for the image ${image ?? 'of another region'}, the cluster has ${own ?? 'none of its own'}`;
+  const { diskSize, diskTier, networkTier, labels = {} } = asked;
+  if (diskSize !== undefined && diskSize > (has.diskSize ?? DEFAULT_DISK_GIB)) {
+    return `it asks for disks of ${diskSize} GiB, the cluster's have ${has.diskSize ?? DEFAULT_DISK_GIB}`;
+  }
+  if (diskTier !== undefined && TIERS.indexOf(diskTier) > TIERS.indexOf(has.diskTier ?? 'medium')) {
+    return `it asks for disks of tier ${diskTier}, the cluster's have ${has.diskTier ?? 'none'}`;
+  }
+  if (networkTier === 'best' && has.networkTier !== 'best') {
+    return 'it asks for the best network tier, the cluster was launched without it';
+  }
+  const other = Object.keys(labels).find((name) => has.labels?.[name] !== labels[name]);
+  return other === undefined ? null : `it asks for the label ${other}, and labels are given when a cluster is made`;
+}
+
+/**
+ * Null when it fits, else why not, for people. What the cluster was launched with and where it stands both count. `opens`: ports that
+ * are closed are opened first.
+ */
+export function misfit(state: Pick<ClusterState, 'spec' | 'placement'>, task: Task, opens: boolean): string | null {
   const spec = state.spec;
   if (spec === null) return null;
   if (task.numNodes > spec.numNodes) return `it asks for ${task.numNodes} nodes, the cluster has ${spec.numNodes}`;
   const asked = task.resources;
   const stands = state.placement;
   const gpus = asked.accelerators;
-  const has = stands?.accelerators ?? spec.resources.accelerators;
-  if (gpus !== null && (has === null || has.name !== gpus.name || has.count < gpus.count)) {
-    return `it asks for ${gpus.name}:${gpus.count}, the cluster's nodes have ${has === null ? 'no accelerators' : `${has.name}:${has.count}`}`;
+  const cards = stands?.accelerators ?? spec.resources.accelerators;
+  if (gpus !== null && (cards === null || cards.name !== gpus.name || cards.count < gpus.count)) {
+    return `it asks for ${gpus.name}:${gpus.count}, the cluster's nodes have ${cards === null ? 'no accelerators' : `${cards.name}:${cards.count}`}`;
   }
   const gpuDemand = task.demand.gpus;
-  if (gpuDemand > (has?.count ?? 0)) {
-    return `it demands ${gpuDemand} GPUs a node, the cluster's nodes have ${has?.count ?? 0}`;
+  if (gpuDemand > (cards?.count ?? 0)) {
+    return `it demands ${gpuDemand} GPUs a node, the cluster's nodes have ${cards?.count ?? 0}`;
   }
+  const has = spec.resources.wants ?? {};
+  const closed = opens ? [] : closedPorts(has.ports ?? [], asked.wants?.ports ?? []);
+  if (closed.length > 0) return `it asks for the ports ${closed.join(', ')}, which a launch opens and an exec does not`;
+  const other = wantsMisfit(has, asked.wants ?? {}, stands?.region ?? null);
+  if (other !== null) return other;
   if (stands === null) return null;
   for (const field of ['cloud', 'region', 'zone'] as const) {
     if (asked[field] !== null && asked[field] !== stands[field]) {

@@ -5,6 +5,7 @@ import type { Draft } from './cluster-draft.ts';
 import { abandonJobs, submitJob } from './cluster-jobs.ts';
 import { leaveRay, rayProblem, wantRay } from './cluster-ray.ts';
 import { assertNever, type Failure } from './errors.ts';
+import { closedPorts, joinPorts } from './machine-wants.ts';
 
 export function newOperationId(draft: Draft, kind: OperationKind): string {
   const number = draft.state.nextOperation;
@@ -164,6 +165,7 @@ function renew(draft: Draft): void {
     earlier: spentEarlier(draft.state, draft.now),
     budget: null,
     ...(draft.state.ray == null ? {} : { ray: null }),
+    ...(draft.state.ports === undefined ? {} : { ports: [] }),
   });
 }
 
@@ -171,7 +173,7 @@ function renew(draft: Draft): void {
 export function actLaunch(draft: Draft, launch: Extract<Waiting, { kind: 'launch' }>): void {
   if (draft.state.status === 'TERMINATED') renew(draft);
   const fresh = draft.state.spec === null;
-  const spec: ClusterSpec = draft.state.spec ?? launch.spec;
+  const spec = draft.state.spec === null ? launch.spec : withPorts(draft.state.spec, launch.spec);
   const rule = launch.autostop;
   draft.set({
     spec,
@@ -191,15 +193,26 @@ export function actLaunch(draft: Draft, launch: Extract<Waiting, { kind: 'launch
     // What was fitting when it was accepted was replaced by a launch before it.
     if (misfit !== null) abandonJobs(draft, 'FAILED_SETUP', misfit, { which: (job) => job.id === launch.job?.id });
   };
-  if (draft.state.status === 'UP') {
+  const closed = closedPorts(draft.state.ports ?? [], launch.spec.resources.wants?.ports ?? []);
+  if (draft.state.status === 'UP' && closed.length === 0) {
     submit();
     finishAtOnce(draft, 'launch', launch.opId, 'succeeded', null);
     return;
   }
   if (fresh) draft.status('INIT');
-  begin(draft, 'launch', launch.opId, { retryUntilUp: launch.retryUntilUp, progress: 'looking for a place' });
+  const progress = draft.state.status === 'UP' ? `opening ports ${closed.join(', ')}` : 'looking for a place';
+  begin(draft, 'launch', launch.opId, { retryUntilUp: launch.retryUntilUp, progress });
   submit();
   if (draft.state.operation !== null) provision(draft, draft.state.operation);
+}
+
+/** What the cluster is for, with the ports that a later launch asks for: they are opened on machines that stand. */
+function withPorts(spec: ClusterSpec, { resources }: ClusterSpec): ClusterSpec {
+  const asked = resources.wants?.ports ?? [];
+  if (asked.length === 0) return spec;
+  const { wants } = spec.resources;
+  const ports = joinPorts(wants?.ports ?? [], asked);
+  return { ...spec, resources: { ...spec.resources, wants: { ...wants, ports } } };
 }
 
 export function actStart(draft: Draft, start: Extract<Waiting, { kind: 'start' }>): void {

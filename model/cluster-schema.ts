@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { CLUSTER_STATUSES, type ClusterState } from './cluster.ts';
 import { ERROR_KINDS } from './errors.ts';
 import { JOB_STATUSES } from './job.ts';
+import { machineWantsSchema } from './machine-wants.ts';
 import { RAY_EXTRAS, RAY_STATUSES } from './ray.ts';
 
 const rule = z.object({
@@ -38,6 +39,7 @@ const resources = z.object({
   accelerators,
   useSpot: z.boolean(),
   numNodes: z.number(),
+  wants: machineWantsSchema().exactOptional(),
 });
 const budget = z.object({
   maxCost: z.number().nullable(),
@@ -60,6 +62,7 @@ const node = z.object({
   port: z.number(),
   user: z.string(),
   internalAddress: z.string(),
+  via: z.string().exactOptional(),
   hostKey: z.string(),
   cpus: z.number(),
   memory: z.number(),
@@ -185,6 +188,7 @@ const clusterState = z.object({
   spec: spec.nullable(),
   placement: placement.nullable(),
   nodes: z.array(node),
+  ports: z.array(z.string()).exactOptional(),
   intents: z.array(placement),
   attempts: z.number(),
   operation: operation.nullable(),

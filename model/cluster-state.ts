@@ -142,6 +142,7 @@ export function clusterView(
     infra: infraText(state.placement ?? state.intents.at(-1) ?? null),
     placement: state.placement,
     nodes: state.nodes,
+    ...(state.ports === undefined || state.ports.length === 0 ? {} : { ports: state.ports }),
     intents: state.intents,
     operation: state.operation,
     operations: state.operation === null ? state.operations : [...state.operations, state.operation],

@@ -91,7 +91,7 @@ export function commandProblem(state: ClusterState, command: Command, now: numbe
         hint: `Launch without the plan to use the cluster, with it under another name, or run \`styx down ${state.name}\` first.`,
       };
     }
-    const reason = misfit(toComeFor(state), task);
+    const reason = misfit(toComeFor(state), task, command.kind === 'launch');
     if (reason !== null) {
       return {
         kind: 'invalid',

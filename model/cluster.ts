@@ -161,6 +161,8 @@ export interface ClusterState {
   /** Where it stands. Null until machines stand, and after they are gone. */
   readonly placement: Placement | null;
   readonly nodes: readonly NodeInfo[];
+  /** Ports of the nodes that anybody may reach; absent: none were asked for. */
+  readonly ports?: readonly string[];
   /** Placements that machines may exist under; recorded before the create call, dropped when proved gone. */
   readonly intents: readonly Placement[];
   /** Counts placements in this generation. */

@@ -118,6 +118,8 @@ export interface ClusterView {
   readonly infra: string | null;
   readonly placement: Placement | null;
   readonly nodes: readonly NodeInfo[];
+  /** Of the nodes, that anybody may reach; absent: none. */
+  readonly ports?: readonly string[];
   /** Placements whose machines are not yet proved gone. */
   readonly intents: readonly Placement[];
   readonly operation: Operation | null;

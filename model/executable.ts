@@ -1,5 +1,7 @@
 /** What of a task file this version carries out. The one table that says so; what it lists is refused by name at launch. */
+
 import { recoveryProblem } from './job-recovery.ts';
+import { wantsOf } from './machine-wants.ts';
 import { WORKDIR } from './mount-target.ts';
 import { recoveryPolicy } from './recovery-policy.ts';
 import { type ConfigOverrides, configPaths } from './spec/config.ts';
@@ -25,14 +27,8 @@ const NOT_EXECUTED = {
   api_server_access: (task) => task.apiServerAccess === true,
   'resources.accelerator_args': some((one) => one.acceleratorArgs !== null),
   'resources.job_recovery': some((one) => one.jobRecovery !== null),
-  'resources.disk_size': some((one) => one.diskSize !== null),
-  'resources.disk_tier': some((one) => one.diskTier !== null),
-  'resources.network_tier': some((one) => one.networkTier !== null),
   'resources.local_disk': some((one) => one.localDisk !== null),
   'resources.max_hourly_cost': some((one) => one.maxHourlyCost !== null),
-  'resources.ports': some((one) => one.ports !== null),
-  'resources.labels': some((one) => Object.keys(one.labels).length > 0),
-  'resources.image_id': some((one) => one.imageId !== null),
   'resources.priority_class': some((one) => one.priorityClass !== null),
   'resources.volumes': some((one) => one.volumes.length > 0),
   'resources.any_of': (task) => task.resources.alternatives.length > 1 && task.resources.order === 'any_of',
@@ -154,12 +150,25 @@ export function obstacles(task: TaskSpec, use: TaskUse = 'cluster'): Obstacle[] 
       found.push({ path: ['resources', 'accelerators'], message: error.message });
     }
   }
+  if (hasContainer(task)) {
+    found.push({
+      path: ['resources', 'image_id'],
+      message: `an image of a container is ${NOT_YET}; name one of a machine`,
+    });
+  }
   found.push(...fileObstacles(task));
   if (task.numNodes > MAX_NODES)
     found.push({ path: ['num_nodes'], message: `must be at most ${MAX_NODES}, not ${task.numNodes}` });
   if ((task.name?.length ?? 0) > MAX_NAME)
     found.push({ path: ['name'], message: `must have at most ${MAX_NAME} characters` });
   return found;
+}
+
+function hasContainer({ resources: { alternatives } }: TaskSpec): boolean {
+  return alternatives.some(({ imageId }) => {
+    const { docker = null, images = [] } = imageId ?? {};
+    return docker !== null || images.some(({ image }) => image.startsWith('docker:'));
+  });
 }
 
 function fileObstacles(task: TaskSpec): Obstacle[] {
@@ -192,6 +201,7 @@ export function executableTask(spec: TaskSpec): WrittenTask {
   const [asked] = spec.resources.alternatives;
   const mounts = localMounts(spec.fileMounts);
   const accelerators = asked.accelerators?.kind === 'named' ? asked.accelerators : null;
+  const wants = wantsOf(asked);
   const demand: JobDemand = {
     cpus: spec.jobDemand.cpus ?? DEFAULT_DEMAND_CPUS,
     gpus: spec.jobDemand.gpus ?? accelerators?.count ?? 0,
@@ -209,6 +219,7 @@ export function executableTask(spec: TaskSpec): WrittenTask {
       accelerators: accelerators === null ? null : { name: accelerators.name, count: accelerators.count },
       useSpot: asked.useSpot,
       numNodes: spec.numNodes,
+      ...(wants === undefined ? {} : { wants }),
     },
     numNodes: spec.numNodes,
     envs: spec.envs,

@@ -1,5 +1,6 @@
 /** Machines as every part of Styx speaks of them: what is asked for, where it could stand, and what stands. Plain JSON. */
 
+import type { MachineWants } from './machine-wants.ts';
 import type { PlaceOrder } from './place-order.ts';
 
 /** "At least n" or exactly n. */
@@ -28,6 +29,8 @@ export interface ResourceRequest {
   readonly accelerators: { readonly name: string; readonly count: number } | null;
   readonly useSpot: boolean;
   readonly numNodes: number;
+  /** Absent: nothing besides. */
+  readonly wants?: MachineWants | undefined;
 }
 
 /** Any one machine. */
@@ -143,6 +146,8 @@ export interface NodeInfo {
   readonly port: number;
   readonly user: string;
   readonly internalAddress: string;
+  /** `cloud/region` whose `ssh_proxy_command` leads there; absent: it is connected to. */
+  readonly via?: string;
   /** Pinned at first contact when the cloud did not tell. */
   readonly hostKey: string;
   readonly cpus: number;

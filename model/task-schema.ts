@@ -4,6 +4,7 @@ import { jsonBytes, LAUNCH_OFFERS, RESULT_BYTES } from './budgets.ts';
 import type { ClusterSpec } from './cluster.ts';
 import type { Budget } from './cost-budget.ts';
 import { StyxError } from './errors.ts';
+import { machineWantsSchema } from './machine-wants.ts';
 import type { InstanceTypeOffer, ResourceRequest } from './machines.ts';
 import { mountTarget } from './mount-target.ts';
 import { RAY_EXTRAS, type RayRequest, rayVersionProblem } from './ray.ts';
@@ -31,6 +32,7 @@ const request = z.object({
   accelerators,
   useSpot: z.boolean(),
   numNodes: z.int().min(1).max(10_000),
+  wants: machineWantsSchema().exactOptional(),
 });
 const resourceRequest: z.ZodType<ResourceRequest> = request;
 

@@ -2,6 +2,7 @@
 import { Client, type ClientChannel, type ConnectConfig } from 'ssh2';
 import { StyxError } from '../model/errors.ts';
 import type { NodeAddress } from './node.ts';
+import { openProxy } from './proxy.ts';
 
 /** sshd allows 10 sessions a connection (MaxSessions). */
 export const MAX_SESSIONS = 8;
@@ -57,9 +58,13 @@ export class Connection {
     client.on('close', () => this.#end(null));
   }
 
-  /** @throws unreachable, also when the host proves another key than the pinned one: nothing was sent to it then */
-  static open(address: NodeAddress, timing: ConnectionTiming): Promise<Connection> {
+  /**
+   * `proxy`: command whose input and output lead there; null: it is connected to.
+   * @throws unreachable, also when the host proves another key than the pinned one: nothing was sent to it then
+   */
+  static open(address: NodeAddress, timing: ConnectionTiming, proxy: string | null = null): Promise<Connection> {
     const where = `${address.user}@${address.host}:${address.port}`;
+    const way = proxy === null ? null : openProxy(proxy, address);
     const client = new Client();
     let proven: string | null = null;
     let foreign = false;
@@ -70,10 +75,10 @@ export class Connection {
       // Small messages that wait for an answer: Nagle's algorithm would hold each for 40 ms.
       client.once('connect', () => client.setNoDelay(true));
       client.once('ready', () => resolve(new Connection(client, proven ?? '', where)));
+      client.once('close', () => way?.stream.destroy());
       const pinned = address.hostKey === null ? null : keyParts(address.hostKey);
       const config: ConnectConfig = {
-        host: address.host,
-        port: address.port,
+        ...(way === null ? { host: address.host, port: address.port } : { sock: way.stream }),
         username: address.user,
         hostVerifier: (key: Buffer) => {
           foreign = pinned !== null && !pinned.blob.equals(key);
@@ -93,9 +98,10 @@ export class Connection {
       } catch (error) {
         reject(new StyxError('invalid', `cannot connect to ${where}: ${(error as Error).message}`, { cause: error }));
       }
-    }).catch((error: unknown) => {
+    }).catch(async (error: unknown) => {
       client.destroy();
-      throw error;
+      way?.stream.destroy();
+      throw withWords(error, await way?.complaint());
     });
   }
 
@@ -201,6 +207,12 @@ function connectError(error: Error & { level?: string }, foreign: boolean, where
       ? 'the host refused our key'
       : error.message;
   return new StyxError('unreachable', `cannot reach ${where}: ${why}`, { cause: error });
+}
+
+/** What the user's command said belongs to it. */
+function withWords(error: unknown, said = ''): unknown {
+  if (said === '' || !(error instanceof StyxError)) return error;
+  return new StyxError(error.kind, `${error.message} (ssh_proxy_command said: ${said})`, { cause: error });
 }
 
 /** An OpenSSH public key line, without a comment, of a key as it goes over the wire. */

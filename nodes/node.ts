@@ -18,6 +18,8 @@ export interface NodeAddress {
   readonly hostKey: string | null;
   /** OpenSSH private key text (ed25519). */
   readonly privateKey: string;
+  /** `cloud/region` whose `ssh_proxy_command` leads there, as it is when the connection is made; absent: it is connected to. */
+  readonly via?: string;
   /** Milliseconds that one try to connect may take, in place of what the pool gives it. */
   readonly connectTimeout?: number;
 }

@@ -11,13 +11,15 @@ import { shellCommand } from './quote.ts';
 import { receiveCommand, sendFiles } from './receive.ts';
 import { RemoteNode } from './remote-node.ts';
 import { finish, type RunOptions, type RunResult } from './run.ts';
-import { Sessions } from './sessions.ts';
+import { type ProxyOf, Sessions } from './sessions.ts';
 
 export interface PoolOptions {
   readonly timing?: ConnectionTiming;
   /** Milliseconds without use after which a connection is closed. */
   readonly idleAfter?: number;
   readonly bundle?: AgentBundle;
+  /** How nodes with `via` are reached. Default: they are connected to. */
+  readonly proxyOf?: ProxyOf;
   /** Take the agent that serves on a node, whatever its version, instead of replacing it: for those who only read. Default false. */
   readonly anyAgent?: boolean;
 }
@@ -42,6 +44,7 @@ export class SshNodePool implements NodePool {
   readonly #idleAfter: number;
   readonly #bundle: AgentBundle;
   readonly #anyAgent: boolean;
+  readonly #proxyOf: ProxyOf;
   readonly #sweeper: NodeJS.Timeout;
   #closed = false;
 
@@ -50,6 +53,7 @@ export class SshNodePool implements NodePool {
     this.#idleAfter = options.idleAfter ?? IDLE_AFTER;
     this.#bundle = options.bundle ?? agentBundle();
     this.#anyAgent = options.anyAgent ?? false;
+    this.#proxyOf = options.proxyOf ?? (async () => null);
     this.#sweeper = setInterval(() => this.#sweep(), this.#idleAfter / 4);
     this.#sweeper.unref();
   }
@@ -121,7 +125,7 @@ export class SshNodePool implements NodePool {
   #entry(address: NodeAddress): Entry {
     if (this.#closed) throw new StyxError('aborted', 'the connections were closed');
     const login = createHash('sha256').update(address.privateKey).digest('hex').slice(0, 16);
-    const id = [address.instanceId, address.user, address.host, address.port, login].join('\n');
+    const id = [address.instanceId, address.user, address.host, address.port, address.via, login].join('\n');
     let entry = this.#entries.get(id);
     // First contact may have been without a pin; from then on the pin decides which host is meant.
     if (
@@ -134,7 +138,13 @@ export class SshNodePool implements NodePool {
       entry = undefined;
     }
     if (!entry) {
-      entry = { sessions: new Sessions(address, this.#timing), channel: null, opening: null, node: null, usedAt: 0 };
+      entry = {
+        sessions: new Sessions(address, this.#timing, this.#proxyOf),
+        channel: null,
+        opening: null,
+        node: null,
+        usedAt: 0,
+      };
       this.#entries.set(id, entry);
     }
     entry.usedAt = Date.now();

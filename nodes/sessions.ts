@@ -4,16 +4,21 @@ import { StyxError } from '../model/errors.ts';
 import { Connection, type ConnectionTiming, SessionRefused } from './connection.ts';
 import type { NodeAddress } from './node.ts';
 
+/** The command that leads to the machines of a place, `cloud/region`; null: they are connected to. */
+export type ProxyOf = (place: string) => Promise<string | null>;
+
 export class Sessions {
   readonly #address: NodeAddress;
   readonly #timing: ConnectionTiming;
+  readonly #proxyOf: ProxyOf;
   #connections: Connection[] = [];
   #opening: Promise<Connection> | null = null;
   #closed = false;
   #hostKey: string | null;
 
-  constructor(address: NodeAddress, timing: ConnectionTiming) {
+  constructor(address: NodeAddress, timing: ConnectionTiming, proxyOf: ProxyOf) {
     this.#address = address;
+    this.#proxyOf = proxyOf;
     this.#timing = { ...timing, connectTimeout: address.connectTimeout ?? timing.connectTimeout };
     this.#hostKey = address.hostKey;
   }
@@ -62,8 +67,14 @@ export class Sessions {
     }
   }
 
+  async #open(): Promise<Connection> {
+    const { via } = this.#address;
+    const proxy = via === undefined ? null : await this.#proxyOf(via);
+    return await Connection.open({ ...this.#address, hostKey: this.#hostKey }, this.#timing, proxy);
+  }
+
   #connect(): Promise<Connection> {
-    this.#opening ??= Connection.open({ ...this.#address, hostKey: this.#hostKey }, this.#timing)
+    this.#opening ??= this.#open()
       .then((connection) => {
         if (this.#closed) {
           connection.close();

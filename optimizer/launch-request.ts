@@ -4,7 +4,7 @@ import type { PlacementRequest } from './request.ts';
 
 /** A launch carries out no other fields than these. */
 export function launchRequest(asked: ResourceRequest): PlacementRequest {
-  const { cloud, region, zone, instanceType, cpus, memory, accelerators, useSpot, numNodes } = asked;
+  const { cloud, region, zone, instanceType, cpus, memory, accelerators, useSpot, numNodes, wants = {} } = asked;
   const alternative = {
     cloud,
     region,
@@ -16,14 +16,14 @@ export function launchRequest(asked: ResourceRequest): PlacementRequest {
     acceleratorArgs: null,
     useSpot,
     jobRecovery: null,
-    diskSize: null,
-    diskTier: null,
-    networkTier: null,
+    diskSize: wants.diskSize ?? null,
+    diskTier: wants.diskTier ?? null,
+    networkTier: wants.networkTier ?? null,
     localDisk: null,
     maxHourlyCost: null,
-    ports: null,
-    labels: {},
-    imageId: null,
+    ports: wants.ports ?? null,
+    labels: wants.labels ?? {},
+    imageId: wants.images === undefined ? null : { images: wants.images, docker: null },
     autostop: null,
     priority: null,
     priorityClass: null,

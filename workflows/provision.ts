@@ -122,6 +122,8 @@ async function bringBack(input: ProvisionInput, placement: Placement): Promise<S
     placement,
     timing,
   });
+  const ports = input.resources.wants?.ports ?? [];
+  if (ports.length > 0) await step(timing, `open ports ${ports.join(', ')}`).openPorts({ cluster, placement, ports });
   return { placement, nodes: await bootstrapped(input, placement, instances) };
 }
 
@@ -206,7 +208,12 @@ async function place(input: ProvisionInput, placement: Placement, tried: readonl
   if (!recorded) throw new Failed({ kind: 'aborted', message: 'The cluster is gone.' });
   const what = placementText(placement);
   showDetails(`creating ${what}`, 'connect to its nodes, or the next place when it fails', triedText(tried));
-  const request = await step(timing, `prepare ${what}`).prepare({ cluster, placement });
+  const { wants } = input.resources;
+  const request = await step(timing, `prepare ${what}`).prepare({
+    cluster,
+    placement,
+    ...(wants === undefined ? {} : { wants }),
+  });
   const create = longStep(timing, `create ${what}`, timing.createBudget);
   const instances = await create.createMachines({ cluster, request, timing });
   const told = progress(input, `connecting to ${what}`, 'the cluster is UP, and its jobs start', tried);

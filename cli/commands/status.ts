@@ -13,13 +13,17 @@ import { formatTable } from '../table.ts';
 interface StatusOptions extends CommonOptions {
   readonly verbose?: boolean;
   readonly ip?: boolean;
+  readonly endpoints?: boolean;
+  readonly endpoint?: string;
 }
 
 export function configure(command: Command): void {
   command
     .argument('[clusters...]', 'names or globs; default: all')
     .option('-v, --verbose', 'more columns')
-    .option('--ip', "print only the cluster's head address");
+    .option('--ip', "print only the cluster's head address")
+    .option('--endpoints', 'print only where the open ports of the cluster are reached')
+    .option('--endpoint <port>', 'the same of one port');
   outputOption(configOption(debugOption(command))).action((clusters: string[], options: StatusOptions) =>
     runCommand(options, (context) => status(context, clusters, options)),
   );
@@ -29,7 +33,13 @@ async function status(context: Context, names: string[], options: StatusOptions)
   const styx = await context.styx();
   const found = await styx.clusters.list(names);
   if (names.length === 0) await dropSshEntries(context, styx, found);
-  if (options.ip === true) return printIp(found, names);
+  const only = [
+    options.ip && '--ip',
+    options.endpoints && '--endpoints',
+    options.endpoint !== undefined && '--endpoint',
+  ].filter((flag) => flag !== undefined && flag !== false);
+  if (only.length > 1) throw new StyxError('invalid', `give one of ${only.join(' and ')}, not both`);
+  if (only.length === 1) return await printOne(context, oneOf(found, names, String(only[0])), options);
   const clusters = options.verbose === true ? await withProgress(context, found) : found;
   if (options.output === 'json') process.stdout.write(`${JSON.stringify(clusters.map(asJson), null, 2)}\n`);
   else if (clusters.length === 0) process.stdout.write('No existing clusters.\n');
@@ -63,18 +73,28 @@ async function withProgress(context: Context, found: readonly ClusterSummary[]):
   });
 }
 
-function printIp(found: readonly ClusterSummary[], names: readonly string[]): number {
+function oneOf(found: readonly ClusterSummary[], names: readonly string[], flag: string): ClusterSummary {
   const [cluster] = found;
-  if (found.length !== 1 || cluster === undefined) {
-    throw new StyxError(
-      'invalid',
-      `--ip needs exactly one cluster, and ${names.join(' ') || 'nothing'} names ${found.length}`,
-    );
+  if (found.length === 1 && cluster !== undefined) return cluster;
+  throw new StyxError(
+    'invalid',
+    `${flag} needs exactly one cluster, and ${names.join(' ') || 'nothing'} names ${found.length}`,
+  );
+}
+
+async function printOne(context: Context, cluster: ClusterSummary, options: StatusOptions): Promise<number> {
+  if (options.ip === true) {
+    if (cluster.headIp === null) {
+      throw new StyxError('refused', `Cluster '${cluster.name}' is ${cluster.status} and has no address`);
+    }
+    process.stdout.write(`${cluster.headIp}\n`);
+    return 0;
   }
-  if (cluster.headIp === null) {
-    throw new StyxError('refused', `Cluster '${cluster.name}' is ${cluster.status} and has no address`);
-  }
-  process.stdout.write(`${cluster.headIp}\n`);
+  const { endpointLines, endpointOf } = await import('../endpoints.ts');
+  const { ports = [] } = await (await context.styx()).clusters.view(cluster.name);
+  const ported = { ...cluster, ports };
+  const lines = options.endpoint === undefined ? endpointLines(ported) : [endpointOf(ported, options.endpoint)];
+  process.stdout.write(`${lines.join('\n')}\n`);
   return 0;
 }
 

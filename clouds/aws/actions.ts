@@ -5,20 +5,28 @@ import type * as Ssm from '@aws-sdk/client-ssm';
 import type * as Sts from '@aws-sdk/client-sts';
 
 export interface Calls {
+  'ec2:AuthorizeSecurityGroupEgress': [Ec2.AuthorizeSecurityGroupEgressRequest, Ec2.AuthorizeSecurityGroupEgressResult];
   'ec2:AuthorizeSecurityGroupIngress': [
     Ec2.AuthorizeSecurityGroupIngressRequest,
     Ec2.AuthorizeSecurityGroupIngressResult,
   ];
   'ec2:CancelSpotInstanceRequests': [Ec2.CancelSpotInstanceRequestsRequest, Ec2.CancelSpotInstanceRequestsResult];
+  'ec2:CreatePlacementGroup': [Ec2.CreatePlacementGroupRequest, Ec2.CreatePlacementGroupResult];
   'ec2:CreateSecurityGroup': [Ec2.CreateSecurityGroupRequest, Ec2.CreateSecurityGroupResult];
+  'ec2:DeleteNetworkInterface': [Ec2.DeleteNetworkInterfaceRequest, object];
+  'ec2:DeletePlacementGroup': [Ec2.DeletePlacementGroupRequest, object];
   'ec2:DeleteSecurityGroup': [Ec2.DeleteSecurityGroupRequest, object];
   'ec2:DeleteVolume': [Ec2.DeleteVolumeRequest, object];
+  'ec2:DescribeCapacityReservations': [Ec2.DescribeCapacityReservationsRequest, Ec2.DescribeCapacityReservationsResult];
   'ec2:DescribeImages': [Ec2.DescribeImagesRequest, Ec2.DescribeImagesResult];
   'ec2:DescribeInstances': [Ec2.DescribeInstancesRequest, Ec2.DescribeInstancesResult];
   'ec2:DescribeInstanceTypeOfferings': [
     Ec2.DescribeInstanceTypeOfferingsRequest,
     Ec2.DescribeInstanceTypeOfferingsResult,
   ];
+  'ec2:DescribeInstanceTypes': [Ec2.DescribeInstanceTypesRequest, Ec2.DescribeInstanceTypesResult];
+  'ec2:DescribeNetworkInterfaces': [Ec2.DescribeNetworkInterfacesRequest, Ec2.DescribeNetworkInterfacesResult];
+  'ec2:DescribePlacementGroups': [Ec2.DescribePlacementGroupsRequest, Ec2.DescribePlacementGroupsResult];
   'ec2:DescribeRegions': [Ec2.DescribeRegionsRequest, Ec2.DescribeRegionsResult];
   'ec2:DescribeSecurityGroups': [Ec2.DescribeSecurityGroupsRequest, Ec2.DescribeSecurityGroupsResult];
   'ec2:DescribeSubnets': [Ec2.DescribeSubnetsRequest, Ec2.DescribeSubnetsResult];
@@ -40,14 +48,22 @@ export type Action = keyof Calls;
 type Reach = 'read' | 'make' | 'own';
 
 export const ACTIONS: Readonly<Record<Action, Reach>> = {
+  'ec2:AuthorizeSecurityGroupEgress': 'own',
   'ec2:AuthorizeSecurityGroupIngress': 'own',
   'ec2:CancelSpotInstanceRequests': 'own',
+  'ec2:CreatePlacementGroup': 'make',
   'ec2:CreateSecurityGroup': 'make',
+  'ec2:DeleteNetworkInterface': 'own',
+  'ec2:DeletePlacementGroup': 'own',
   'ec2:DeleteSecurityGroup': 'own',
   'ec2:DeleteVolume': 'own',
+  'ec2:DescribeCapacityReservations': 'read',
   'ec2:DescribeImages': 'read',
   'ec2:DescribeInstances': 'read',
   'ec2:DescribeInstanceTypeOfferings': 'read',
+  'ec2:DescribeInstanceTypes': 'read',
+  'ec2:DescribeNetworkInterfaces': 'read',
+  'ec2:DescribePlacementGroups': 'read',
   'ec2:DescribeRegions': 'read',
   'ec2:DescribeSecurityGroups': 'read',
   'ec2:DescribeSubnets': 'read',
@@ -72,8 +88,11 @@ export function isAction(name: string): name is Action {
   return Object.hasOwn(ACTIONS, name);
 }
 
-/** The least rights, as an IAM policy document. */
-export function policyDocument(): object {
+/**
+ * The least rights, as an IAM policy document. `profiles`: instance profiles that machines may be given, by name or ARN; the role in one
+ * is taken to have its name, as the console makes them.
+ */
+export function policyDocument(profiles: readonly string[] = []): object {
   const of = (reach: Reach): string[] =>
     (Object.keys(ACTIONS) as Action[]).filter((action) => ACTIONS[action] === reach);
   return {
@@ -104,6 +123,17 @@ export function policyDocument(): object {
         Resource: '*',
         Condition: { StringEquals: { 'iam:AWSServiceName': 'spot.amazonaws.com' } },
       },
+      ...(profiles.length === 0
+        ? []
+        : [
+            {
+              Sid: 'StyxGivesProfiles',
+              Effect: 'Allow',
+              Action: 'iam:PassRole',
+              Resource: profiles.map((profile) => `arn:aws:iam::*:role/${profile.split('/').at(-1)}`),
+              Condition: { StringEquals: { 'iam:PassedToService': 'ec2.amazonaws.com' } },
+            },
+          ]),
     ],
   };
 }

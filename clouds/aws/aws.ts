@@ -2,6 +2,7 @@
 import type { CloudResource } from '../../model/cloud-resource.ts';
 import { StyxError } from '../../model/errors.ts';
 import type { NoticeSource } from '../../model/machine-notices.ts';
+import type { MachineWants } from '../../model/machine-wants.ts';
 import type { Instance, InstanceTypeOffer, Placement, PowerOff, ResourceRequest } from '../../model/machines.ts';
 import { styxHome } from '../../system/home.ts';
 import type { Capabilities, Cloud, CloudCheck, CreateRequest, InstanceFilter, OpenedTargets } from '../cloud.ts';
@@ -43,7 +44,9 @@ export class AwsCloud implements Cloud {
 
   async policy(): Promise<string> {
     const { policyDocument } = await import('./actions.ts');
-    return JSON.stringify(policyDocument(), null, 2);
+    const { awsSettings, profilesOf } = await import('./settings.ts');
+    const { remoteIdentity } = await awsSettings(this.#options.home);
+    return JSON.stringify(policyDocument(profilesOf(remoteIdentity)), null, 2);
   }
 
   async offers(request: ResourceRequest): Promise<InstanceTypeOffer[]> {
@@ -57,8 +60,9 @@ export class AwsCloud implements Cloud {
     placement: Placement,
     authorizedKey: string,
     tags: Readonly<Record<string, string>>,
+    wants: MachineWants = {},
   ): Promise<CreateRequest> {
-    return await (await this.#loaded()).prepare(placement, authorizedKey, tags);
+    return await (await this.#loaded()).prepare(placement, authorizedKey, tags, wants);
   }
 
   async create(request: CreateRequest): Promise<Instance[]> {
@@ -85,6 +89,10 @@ export class AwsCloud implements Cloud {
 
   async terminate(place: Place, placementKey: string): Promise<string[]> {
     return await (await this.#loaded()).terminate(place, placementKey);
+  }
+
+  async openPorts(place: Place, placementKey: string, ports: readonly string[]): Promise<void> {
+    await (await this.#loaded()).openPorts(place, placementKey, ports);
   }
 
   async owned(installation: string): Promise<CloudResource[]> {

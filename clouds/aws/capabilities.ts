@@ -8,7 +8,7 @@ export const CAPABILITIES: Capabilities = {
   stopSpot: 'spot machines of AWS cannot be stopped, only ended',
   spot: true,
   multiNode: true,
-  openPorts: 'ports are not opened on AWS by this version of Styx; use `ssh -L`',
+  openPorts: true,
   storage: 'mounts of buckets are not carried out by this version of Styx',
   absoluteTargets: NO_TARGETS,
   hostKeysKnown: true,

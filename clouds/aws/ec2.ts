@@ -2,6 +2,7 @@
 import type { Instance as Ec2Instance } from '@aws-sdk/client-ec2';
 import { type CloudResource, TAGS } from '../../model/cloud-resource.ts';
 import { StyxError } from '../../model/errors.ts';
+import { DEFAULT_DISK_GIB, type MachineWants } from '../../model/machine-wants.ts';
 import {
   type Instance,
   type InstanceTypeOffer,
@@ -16,17 +17,24 @@ import { PLACEMENT_TAG } from './actions.ts';
 import { Api } from './api.ts';
 import { type AwsOptions, CAPABILITIES } from './capabilities.ts';
 import { identityOf, missingRights } from './check.ts';
+import { speedOf } from './disks.ts';
 import { classify } from './errors.ts';
-import { findImage, imageParameters } from './images.ts';
+import { allowAmongNodes, ensurePlacementGroup, fabricOf } from './fabric.ts';
+import { type Image, Images } from './images.ts';
 import { describeInstances, filtersOf, type Resolved, resolvedOf, runRequest, tagList, viewOf } from './instances.ts';
+import { mustBeTags } from './labels.ts';
 import { Looks } from './looks.ts';
-import { causeCode, ensureGroup, findSubnet } from './network.ts';
-import { DISK_GIB, Offers, pricesOf, shapeOf } from './offers.ts';
+import { causeCode, ensureGroup, findSubnet, openPorts } from './network.ts';
+import { Offers, pricesOf, shapeOf } from './offers.ts';
 import { ownedIn, removeOwned } from './owned.ts';
 import { Quotas } from './quotas.ts';
 import { removeAll } from './removal.ts';
-import { awsSettings } from './settings.ts';
+import { fitting, Reservations } from './reservations.ts';
+import { awsSettings, instanceProfile } from './settings.ts';
 import { userData } from './user-data.ts';
+
+/** What `RunInstances` answers for a placement that was ended. */
+const OVER = /^(IdempotentInstanceTerminated|InvalidGroup\.NotFound|InvalidPlacementGroup\.Unknown)$/;
 
 type Place = Pick<Placement, 'region' | 'zone'>;
 
@@ -34,6 +42,8 @@ export class Ec2 {
   readonly #home: string;
   readonly #settle: number;
   readonly #api: Api;
+  readonly #images: Images;
+  readonly #reservations: Reservations;
   readonly #offers: Offers;
   readonly #looks: Looks;
   readonly #quotas: Quotas;
@@ -44,7 +54,9 @@ export class Ec2 {
     this.#home = home;
     this.#settle = settle;
     this.#api = new Api(environment);
-    this.#offers = new Offers(this.#api, home);
+    this.#images = new Images(this.#api);
+    this.#reservations = new Reservations(this.#api);
+    this.#offers = new Offers(this.#api, this.#images, this.#reservations, home);
     this.#looks = new Looks(this.#api, lookEvery);
     this.#quotas = new Quotas(this.#api);
   }
@@ -67,29 +79,58 @@ export class Ec2 {
   async prepare(
     placement: Placement,
     authorizedKey: string,
-    tags: Readonly<Record<string, string>>,
+    ownTags: Readonly<Record<string, string>>,
+    wants: MachineWants,
   ): Promise<CreateRequest> {
     const { region, key, numNodes, instanceType, accelerators } = placement;
     await this.#quotas.mustAllow(placement);
     const settings = await awsSettings(this.#home);
+    const labels = { ...settings.labels, ...wants.labels };
+    mustBeTags(labels);
+    const tags = { ...labels, ...ownTags };
+    const profile = instanceProfile(settings.remoteIdentity, ownTags[TAGS.cluster] ?? '');
     const shape = await shapeOf(instanceType, this.#home);
-    const parameters = imageParameters(shape?.arch ?? null, accelerators?.name ?? shape?.accelerators?.name ?? null);
     const [image, subnet] = await Promise.all([
-      findImage(this.#api, region, parameters),
+      this.#images.find(region, wants, shape, accelerators?.name ?? shape?.accelerators?.name ?? null),
       findSubnet(this.#api, placement, settings, numNodes),
     ]);
+    const diskSize = sizeFor(wants, image);
+    const reservation = fitting(await this.#reservations.in(region, settings.reservations), placement);
+    if (reservation === undefined && placement.hourlyCost === 0) {
+      throw new StyxError(
+        'capacity',
+        `no reservation has room any more for ${numNodes} ${instanceType} in ${placement.zone}`,
+      );
+    }
+    const fabric = wants.networkTier === 'best' ? await fabricOf(this.#api, region, instanceType) : null;
     // Made here and not by `create`: a create call that comes after the end of its placement must not find one.
-    const group = await ensureGroup(this.#api, region, subnet.vpc, key, tagList(tags, key));
+    const group = await ensureGroup(this.#api, region, subnet.vpc, key, tagList(tags, key), wants.ports ?? []);
+    const near = fabric?.near === true && numNodes > 1;
+    const placementGroup = near ? await ensurePlacementGroup(this.#api, region, key, tagList(tags, key)) : null;
+    const cards = fabric?.efa ?? 0;
+    if (cards > 0) await allowAmongNodes(this.#api, region, group);
     const resolved: Resolved = {
       image: image.id,
       rootDevice: image.rootDevice,
-      diskSize: Math.max(DISK_GIB, image.minimum),
+      diskSize,
       diskEncrypted: settings.diskEncrypted,
+      ...(wants.diskTier === undefined ? {} : { diskSpeed: speedOf(wants.diskTier, diskSize) }),
       subnet: subnet.id,
       group,
       internal: settings.useInternalIps,
+      ...(profile === null ? {} : { profile }),
+      // Several interfaces and a public address exclude each other.
+      ...(cards === 0 ? {} : { efa: settings.useInternalIps ? cards : 1 }),
+      ...(placementGroup === null ? {} : { placementGroup }),
+      ...(reservation === undefined ? {} : { reservation: { id: reservation.id, block: reservation.block } }),
+      madeAt: Date.now(),
+      ...(settings.sshUser === null ? {} : { user: settings.sshUser }),
     };
     return { placement, authorizedKey: authorizedKey.trim(), tags, resolved };
+  }
+
+  async openPorts({ region }: Place, placementKey: string, ports: readonly string[]): Promise<void> {
+    await openPorts(this.#api, region, placementKey, ports);
   }
 
   async create(request: CreateRequest): Promise<Instance[]> {
@@ -190,7 +231,7 @@ export class Ec2 {
     } catch (error) {
       const code = causeCode(error);
       // The group is deleted when a placement ends, and the token of ended machines is remembered.
-      if (code === 'IdempotentInstanceTerminated' || code === 'InvalidGroup.NotFound') throw over;
+      if (OVER.test(code)) throw over;
       if (code === 'IdempotentParameterMismatch') return await this.#adopted(placement, over);
       throw this.#quotas.explained(classify(error), placement);
     }
@@ -215,6 +256,13 @@ export class Ec2 {
   #secret(): Buffer {
     return Buffer.from(installationSecret(this.#home));
   }
+}
+
+/** @throws invalid for a disk that the image does not fit on */
+function sizeFor({ diskSize }: MachineWants, image: Image): number {
+  if (diskSize === undefined) return Math.max(DEFAULT_DISK_GIB, image.minimum);
+  if (diskSize >= image.minimum) return diskSize;
+  throw new StyxError('invalid', `disk_size is ${diskSize} GiB, and the image ${image.id} needs ${image.minimum}`);
 }
 
 function idsOf(instances: readonly Ec2Instance[]): string[] {

@@ -74,7 +74,7 @@ export const CODES: ReadonlyMap<string, Meaning> = new Map([
   ...meanings(
     'not-found',
     EC2,
-    'InvalidVolume.NotFound InvalidSpotInstanceRequestID.NotFound IdempotentInstanceTerminated',
+    'InvalidVolume.NotFound InvalidSpotInstanceRequestID.NotFound IdempotentInstanceTerminated InvalidPlacementGroup.Unknown',
   ),
   ...meanings(
     'invalid',
@@ -93,9 +93,13 @@ export const CODES: ReadonlyMap<string, Meaning> = new Map([
   ...meanings(
     'transient',
     EC2,
-    'DependencyViolation InvalidGroup.InUse IncorrectInstanceState IncorrectState VolumeInUse',
+    'DependencyViolation InvalidGroup.InUse InvalidPlacementGroup.InUse InvalidNetworkInterface.InUse IncorrectInstanceState IncorrectState VolumeInUse',
   ),
-  ...meanings('transient', EC2, 'InvalidGroup.Duplicate InvalidPermission.Duplicate ResourceCountExceeded'),
+  ...meanings(
+    'transient',
+    EC2,
+    'InvalidGroup.Duplicate InvalidPlacementGroup.Duplicate InvalidPermission.Duplicate ResourceCountExceeded',
+  ),
   ...meanings(
     'transient',
     COMMON,

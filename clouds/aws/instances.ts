@@ -4,8 +4,10 @@ import { z } from 'zod';
 import { StyxError } from '../../model/errors.ts';
 import type { Instance, InstanceState } from '../../model/machines.ts';
 import type { CreateRequest, InstanceFilter } from '../cloud.ts';
-import { PLACEMENT_TAG } from './actions.ts';
+import { MADE_TAG, PLACEMENT_TAG } from './actions.ts';
 import type { Api } from './api.ts';
+import { ebsOf, speedSchema } from './disks.ts';
+import { interfacesOf } from './fabric.ts';
 import { LOGIN_USER } from './images.ts';
 
 /** What of a placement the cloud itself does not tell, as JSON in a tag: EC2 takes 256 characters. */
@@ -17,6 +19,8 @@ const machineSchema = z.object({
   memory: z.number(),
   accelerators: z.object({ name: z.string(), count: z.number() }).nullable(),
   internal: z.boolean(),
+  /** Who logs in; absent: the user that Ubuntu's images have. */
+  user: z.string().exactOptional(),
 });
 
 /** What `prepare` resolves. Plain JSON: it is recorded and given to `create` again and again. */
@@ -26,9 +30,20 @@ export const resolvedSchema = z.object({
   /** GiB. */
   diskSize: z.number(),
   diskEncrypted: z.boolean(),
+  /** Absent: as EBS gives it. */
+  diskSpeed: speedSchema.exactOptional(),
   subnet: z.string(),
   group: z.string(),
   internal: z.boolean(),
+  /** Instance profile: its name, or its ARN. */
+  profile: z.string().exactOptional(),
+  /** Cards with an EFA interface each; absent: none. */
+  efa: z.number().exactOptional(),
+  placementGroup: z.string().exactOptional(),
+  reservation: z.object({ id: z.string(), block: z.boolean() }).exactOptional(),
+  /** Milliseconds since the epoch: of what EC2 does not tell the age. */
+  madeAt: z.number().exactOptional(),
+  user: z.string().exactOptional(),
 });
 export type Resolved = z.infer<typeof resolvedSchema>;
 
@@ -44,9 +59,21 @@ export function runRequest(
   userData: string,
 ): RunInstancesRequest {
   const { key, numNodes, instanceType, useSpot, cpus, memory, accelerators } = placement;
-  const { image, rootDevice, diskSize, diskEncrypted, subnet, group, internal } = resolved;
-  const machine = JSON.stringify({ cpus, memory, accelerators, internal });
+  const {
+    image,
+    rootDevice,
+    diskSize,
+    diskEncrypted,
+    diskSpeed = { type: 'gp3' },
+    subnet,
+    group,
+    internal,
+    user,
+  } = resolved;
+  const machine = JSON.stringify({ cpus, memory, accelerators, internal, ...(user === undefined ? {} : { user }) });
   const Tags = tagList({ Name: tags['styx-cluster'] ?? `styx-${key}`, ...tags, [MACHINE_TAG]: machine }, key);
+  const { efa = 0, placementGroup, reservation, madeAt } = resolved;
+  const made = madeAt === undefined ? [] : [{ Key: MADE_TAG, Value: String(madeAt) }];
   const common = ['instance', 'volume', 'network-interface'] as const;
   const tagged = useSpot ? ([...common, 'spot-instances-request'] as const) : common;
   return {
@@ -57,7 +84,7 @@ export function runRequest(
     ImageId: image,
     InstanceType: instanceType as NonNullable<RunInstancesRequest['InstanceType']>,
     UserData: Buffer.from(userData).toString('base64'),
-    NetworkInterfaces: [
+    NetworkInterfaces: interfacesOf(
       {
         DeviceIndex: 0,
         SubnetId: subnet,
@@ -65,18 +92,14 @@ export function runRequest(
         AssociatePublicIpAddress: !internal,
         DeleteOnTermination: true,
       },
-    ],
-    BlockDeviceMappings: [
-      {
-        DeviceName: rootDevice,
-        Ebs: {
-          VolumeSize: diskSize,
-          VolumeType: 'gp3',
-          DeleteOnTermination: true,
-          ...(diskEncrypted ? { Encrypted: true } : {}),
-        },
-      },
-    ],
+      efa,
+    ),
+    ...(placementGroup === undefined ? {} : { Placement: { GroupName: placementGroup } }),
+    ...(reservation === undefined
+      ? {}
+      : { CapacityReservationSpecification: { CapacityReservationTarget: { CapacityReservationId: reservation.id } } }),
+    BlockDeviceMappings: [{ DeviceName: rootDevice, Ebs: ebsOf(diskSize, diskSpeed, diskEncrypted) }],
+    ...(resolved.profile === undefined ? {} : { IamInstanceProfile: profileOf(resolved.profile) }),
     // Tokens only, and one hop more for what runs in containers.
     MetadataOptions: { HttpTokens: 'required', HttpEndpoint: 'enabled', HttpPutResponseHopLimit: 2 },
     ...(useSpot
@@ -87,9 +110,19 @@ export function runRequest(
           },
           InstanceInitiatedShutdownBehavior: 'terminate',
         }
-      : { InstanceInitiatedShutdownBehavior: 'stop' }),
-    TagSpecifications: tagged.map((ResourceType) => ({ ResourceType, Tags })),
+      : {
+          InstanceInitiatedShutdownBehavior: 'stop',
+          ...(reservation?.block === true ? { InstanceMarketOptions: { MarketType: 'capacity-block' } } : {}),
+        }),
+    TagSpecifications: tagged.map((ResourceType) => ({
+      ResourceType,
+      Tags: ResourceType === 'network-interface' ? [...Tags, ...made] : Tags,
+    })),
   };
+}
+
+function profileOf(profile: string): { Arn: string } | { Name: string } {
+  return profile.startsWith('arn:') ? { Arn: profile } : { Name: profile };
 }
 
 export function resolvedOf({ resolved }: CreateRequest): Resolved {
@@ -133,7 +166,7 @@ export function viewOf(one: Ec2Instance, hostKeyOf: (placementKey: string) => st
   const name = one.State?.Name ?? 'pending';
   const state = STATES.has(name) ? (name as InstanceState) : 'pending';
   const placementKey = tagOf(one, PLACEMENT_TAG) ?? '';
-  const { cpus, memory, accelerators, internal } = machineOf(one);
+  const { cpus, memory, accelerators, internal, user = LOGIN_USER } = machineOf(one);
   const running = state === 'running';
   const internalAddress = running ? (one.PrivateIpAddress ?? null) : null;
   const reason = one.StateReason?.Message ?? one.StateTransitionReason;
@@ -145,7 +178,7 @@ export function viewOf(one: Ec2Instance, hostKeyOf: (placementKey: string) => st
     instanceType: one.InstanceType ?? '',
     address: internal ? internalAddress : running ? one.PublicIpAddress || null : null,
     sshPort: SSH_PORT,
-    user: LOGIN_USER,
+    user,
     internalAddress,
     hostKey: hostKeyOf(placementKey),
     cpus,

@@ -1,6 +1,7 @@
 /** Where machines are in the network: the VPC and the subnet of a zone, and the security group of a placement. */
-import type { Tag } from '@aws-sdk/client-ec2';
+import type { IpPermission, Tag } from '@aws-sdk/client-ec2';
 import { StyxError } from '../../model/errors.ts';
+import { portRanges } from '../../model/machine-wants.ts';
 import { MADE_TAG, PLACEMENT_TAG } from './actions.ts';
 import type { Api } from './api.ts';
 import { codeOf } from './errors.ts';
@@ -78,26 +79,60 @@ export async function ensureGroup(
   vpc: string,
   placementKey: string,
   tags: readonly Tag[],
+  ports: readonly string[],
 ): Promise<string> {
   const id = await made(api, region, vpc, placementKey, tags);
-  const rules = [
-    {
-      IpProtocol: 'tcp',
-      FromPort: 22,
-      ToPort: 22,
-      IpRanges: [{ CidrIp: '0.0.0.0/0' }],
-      Ipv6Ranges: [{ CidrIpv6: '::/0' }],
-    },
+  await allow(api, region, id, [
+    fromAnywhere('22'),
     { IpProtocol: '-1', UserIdGroupPairs: [{ GroupId: id }] },
-  ];
+    ...ports.map(fromAnywhere),
+  ]);
+  return id;
+}
+
+/** @throws not-found when the placement has no group any more */
+export async function openPorts(
+  api: Api,
+  region: string,
+  placementKey: string,
+  ports: readonly string[],
+): Promise<void> {
+  const groups = (await groupsOf(api, region, placementKey)).filter((group) => isOf(group, placementKey));
+  const [group] = groups;
+  if (group?.GroupId === undefined) {
+    throw new StyxError(
+      'not-found',
+      `the security group ${groupName(placementKey)} is gone, in which ports are opened`,
+    );
+  }
+  const open = new Set((group.IpPermissions ?? []).map(({ FromPort, ToPort }) => `${FromPort}-${ToPort}`));
+  const wanted = ports.filter((text) => {
+    const [[from, to] = [0, 0]] = portRanges([text]);
+    return !open.has(`${from}-${to}`);
+  });
+  await allow(api, region, group.GroupId, wanted.map(fromAnywhere));
+}
+
+function fromAnywhere(ports: string): IpPermission {
+  const [[FromPort, ToPort] = [0, 0]] = portRanges([ports]);
+  return {
+    IpProtocol: 'tcp',
+    FromPort,
+    ToPort,
+    IpRanges: [{ CidrIp: '0.0.0.0/0' }],
+    Ipv6Ranges: [{ CidrIpv6: '::/0' }],
+  };
+}
+
+/** A call for each: one that is there already would refuse all of them. */
+async function allow(api: Api, region: string, GroupId: string, rules: readonly IpPermission[]): Promise<void> {
   for (const rule of rules) {
     try {
-      await api.call(region, 'ec2:AuthorizeSecurityGroupIngress', { GroupId: id, IpPermissions: [rule] });
+      await api.call(region, 'ec2:AuthorizeSecurityGroupIngress', { GroupId, IpPermissions: [rule] });
     } catch (error) {
       if (!saysDuplicate(error)) throw error;
     }
   }
-  return id;
 }
 
 async function made(
@@ -125,10 +160,15 @@ async function made(
   // It exists, and the list does not show it yet.
   if (mine?.GroupId === undefined)
     throw new StyxError('transient', `the group ${groupName(placementKey)} is not listed yet`);
-  if (!mine.Tags?.some(({ Key, Value }) => Key === PLACEMENT_TAG && Value === placementKey)) {
+  if (!isOf(mine, placementKey)) {
     throw new StyxError('invalid', `the security group ${groupName(placementKey)} is there and is not Styx's`);
   }
   return mine.GroupId;
+}
+
+/** Does it say that it was made for this placement? */
+export function isOf({ Tags }: { readonly Tags?: readonly Tag[] | undefined }, placementKey: string): boolean {
+  return Tags?.some(({ Key, Value }) => Key === PLACEMENT_TAG && Value === placementKey) ?? false;
 }
 
 async function groupsOf(api: Api, region: string, placementKey: string) {
@@ -145,9 +185,7 @@ export interface GroupsRemoved {
 
 /** Deletes what can be deleted. That a group is gone proves that no machine of its placement lives. */
 export async function removeGroups(api: Api, region: string, placementKey: string): Promise<GroupsRemoved> {
-  const groups = (await groupsOf(api, region, placementKey)).filter(({ Tags }) =>
-    Tags?.some(({ Key, Value }) => Key === PLACEMENT_TAG && Value === placementKey),
-  );
+  const groups = (await groupsOf(api, region, placementKey)).filter((group) => isOf(group, placementKey));
   const left: string[] = [];
   for (const { GroupId = '' } of groups) {
     try {

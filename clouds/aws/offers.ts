@@ -3,14 +3,16 @@ import type { CatalogRow, Shape } from '../../catalogs/catalog.ts';
 import { catalog } from '../../catalogs/load.ts';
 import { LAUNCH_OFFERS } from '../../model/budgets.ts';
 import { StyxError } from '../../model/errors.ts';
-import type { InstanceTypeOffer, ResourceRequest } from '../../model/machines.ts';
+import type { Disk, InstanceTypeOffer, ResourceRequest } from '../../model/machines.ts';
 import { nearestWord } from '../../model/spelling.ts';
-import { DISK_PRICES, diskCost, launchRequest, type Ranked, rank } from '../../optimizer/index.ts';
+import { launchRequest, type Ranked, rank } from '../../optimizer/index.ts';
 import type { Api } from './api.ts';
+import { diskFor, mustHaveSize } from './disks.ts';
+import type { Images } from './images.ts';
+import { mustBeTags } from './labels.ts';
 import { Remembered } from './remembered.ts';
-
-/** Of a machine's gp3 disk, as SkyPilot has it; a larger image makes it larger. */
-export const DISK_GIB = 256;
+import { fitting, type Reservation, type Reservations } from './reservations.ts';
+import { awsSettings } from './settings.ts';
 
 const HOUR_MS = 60 * 60_000;
 /** Regions asked at a time, the cheapest first, until a launch has enough places. */
@@ -18,12 +20,16 @@ const REGIONS_AT_ONCE = 4;
 
 export class Offers {
   readonly #api: Api;
+  readonly #images: Images;
+  readonly #reservations: Reservations;
   readonly #home: string;
   readonly #regions: Remembered<ReadonlySet<string>>;
   readonly #zones: Remembered<ReadonlyMap<string, readonly string[]>>;
 
-  constructor(api: Api, home: string) {
+  constructor(api: Api, images: Images, reservations: Reservations, home: string) {
     this.#api = api;
+    this.#reservations = reservations;
+    this.#images = images;
     this.#home = home;
     this.#regions = new Remembered(HOUR_MS);
     this.#zones = new Remembered(HOUR_MS);
@@ -31,27 +37,45 @@ export class Offers {
 
   /** Best first, ≤ LAUNCH_OFFERS. @throws invalid for a region or a type that there is not, auth */
   async find(request: ResourceRequest): Promise<InstanceTypeOffer[]> {
-    const { region, zone, instanceType } = request;
+    const { region, zone, instanceType, wants = {} } = request;
+    mustBeTags(wants.labels ?? {});
+    mustHaveSize(wants);
     const { rows, types, regions } = await this.#catalog();
     mustKnow('region', region, regions);
     mustKnow('instance type', instanceType, types);
     if (zone !== null && region !== null && !zone.toLowerCase().startsWith(region.toLowerCase())) {
       throw new StyxError('invalid', `zone "${zone}" is not in the region "${region}"`);
     }
-    const ranked = rankedFor(request, rows).filter((one) => zone === null || zone.toLowerCase().startsWith(one.region));
+    const images = await this.#images.places(wants, region, regions);
+    const ranked = rankedFor(request, rows, images).filter(
+      (one) => zone === null || zone.toLowerCase().startsWith(one.region),
+    );
     if (ranked.length === 0) return [];
     const enabled = await this.regions();
-    const groups = [...Map.groupBy(ranked, (one) => one.region)].filter(([name]) => enabled.has(name));
+    const { reachable, reservations } = await awsSettings(this.#home);
+    const groups = [...Map.groupBy(ranked, (one) => one.region)].filter(
+      ([name]) => enabled.has(name) && (reachable?.includes(name) ?? true),
+    );
+    if (groups.length === 0 && reachable !== null) {
+      const where = region === null ? 'none of them has what was asked for' : `none leads to ${region}`;
+      throw new StyxError('invalid', `aws.ssh_proxy_command has commands for ${reachable.join(', ')}, and ${where}`);
+    }
     if (groups.length === 0 && region !== null) {
       throw new StyxError('invalid', `the region "${region}" is not switched on for this account`, {
         hint: 'Switch it on in the account settings of AWS, or use another region.',
       });
     }
+    const held = new Map(
+      await Promise.all(groups.map(async ([name]) => [name, await this.#reservations.in(name, reservations)] as const)),
+    );
+    // What is paid for comes first.
+    groups.sort(([a], [b]) => Number(held.get(a)?.length === 0) - Number(held.get(b)?.length === 0));
     const offers: InstanceTypeOffer[] = [];
+    const disk = diskFor(wants);
     for (let at = 0; at < groups.length && offers.length < LAUNCH_OFFERS; at += REGIONS_AT_ONCE) {
       const some = groups.slice(at, at + REGIONS_AT_ONCE);
-      const found = await Promise.all(some.map(([name, places]) => this.#inZones(name, places, zone)));
-      offers.push(...found.flat());
+      const found = await Promise.all(some.map(([name, places]) => this.#inZones(name, places, zone, disk)));
+      offers.push(...found.flat().map((offer) => reserved(offer, held.get(offer.region) ?? [], request.numNodes)));
     }
     return offers.sort((a, b) => a.hourlyCost - b.hourlyCost).slice(0, LAUNCH_OFFERS);
   }
@@ -74,7 +98,12 @@ export class Offers {
     });
   }
 
-  async #inZones(region: string, places: readonly Ranked[], zone: string | null): Promise<InstanceTypeOffer[]> {
+  async #inZones(
+    region: string,
+    places: readonly Ranked[],
+    zone: string | null,
+    disk: Disk,
+  ): Promise<InstanceTypeOffer[]> {
     const types = [...new Set(places.map(({ instanceType }) => instanceType))].slice(0, LAUNCH_OFFERS);
     const zones = await this.#zonesOf(region, types);
     return places.flatMap((place) =>
@@ -82,7 +111,7 @@ export class Offers {
         .filter(
           (name) => (place.zone === null || place.zone === name) && (zone === null || zone.toLowerCase() === name),
         )
-        .map((name) => offerIn(place, name)),
+        .map((name) => offerIn(place, name, disk)),
     );
   }
 
@@ -126,7 +155,12 @@ export async function pricesOf(
   };
 }
 
-function offerIn(place: Ranked, zone: string): InstanceTypeOffer {
+/** The reservation is charged whether it is used or not: a machine in it costs nothing more. */
+function reserved(offer: InstanceTypeOffer, held: readonly Reservation[], numNodes: number): InstanceTypeOffer {
+  return fitting(held, { ...offer, numNodes }) === undefined ? offer : { ...offer, hourlyCost: 0 };
+}
+
+function offerIn(place: Ranked, zone: string, disk: Disk): InstanceTypeOffer {
   const { region, instanceType, cpus, memory, accelerators, useSpot, hourlyCost } = place;
   return {
     cloud: 'aws',
@@ -138,13 +172,35 @@ function offerIn(place: Ranked, zone: string): InstanceTypeOffer {
     accelerators,
     useSpot,
     hourlyCost,
-    disk: { size: DISK_GIB, hourlyCost: diskCost(DISK_PRICES, 'aws', DISK_GIB) },
+    disk,
   };
 }
 
-function rankedFor(request: ResourceRequest, rows: readonly CatalogRow[]): readonly Ranked[] {
+/** `images`: regions in which the image that is asked for is, and the architecture that it needs. */
+function rankedFor(
+  request: ResourceRequest,
+  rows: readonly CatalogRow[],
+  images: ReadonlyMap<string, string | null> | null,
+): readonly Ranked[] {
   // The catalogue knows regions; zones are asked for.
-  return rank(launchRequest({ ...request, cloud: 'aws', zone: null }), rows).placements;
+  const asked = launchRequest({ ...request, cloud: 'aws', zone: null });
+  if (images === null) return rank(asked, rows).placements;
+  const byArch = Map.groupBy(images, ([, arch]) => arch);
+  const found = [...byArch].flatMap(([arch, places]) => {
+    const here = new Set(places.map(([region]) => region));
+    const within = rows.filter(({ region }) => here.has(region));
+    const able = arch === null ? within : within.filter((row) => row.arch === null || row.arch === arch);
+    const { placements } = rank({ ...asked, arch: arch === 'arm64' ? arch : null }, able);
+    if (placements.length === 0 && rank(asked, within).placements.length > 0) {
+      const [region = ''] = here;
+      throw new StyxError(
+        'invalid',
+        `the image for ${region} is for ${arch}, and ${request.instanceType ?? 'what fits the request'} has other processors`,
+      );
+    }
+    return placements;
+  });
+  return found.sort((a, b) => a.cost - b.cost);
 }
 
 function mustKnow(what: string, name: string | null, known: readonly string[]): void {

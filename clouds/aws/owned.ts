@@ -1,13 +1,21 @@
-/** Everything at AWS that carries an installation's tag: machines, their volumes, and the security groups of placements. */
-import type { Instance as Ec2Instance, SecurityGroup, Tag, Volume } from '@aws-sdk/client-ec2';
+/** Everything at AWS that carries an installation's tag: machines, their volumes, interfaces that lost them, and the groups of placements. */
+import type {
+  Instance as Ec2Instance,
+  NetworkInterface,
+  PlacementGroup,
+  SecurityGroup,
+  Tag,
+  Volume,
+} from '@aws-sdk/client-ec2';
 import { type CloudResource, TAGS } from '../../model/cloud-resource.ts';
 import { StyxError } from '../../model/errors.ts';
 import { DISK_PRICES, diskCost } from '../../optimizer/disk.ts';
 import { MADE_TAG, PLACEMENT_TAG } from './actions.ts';
 import type { Api } from './api.ts';
+import { deletePlacementGroup } from './fabric.ts';
 import { describeInstances, tagOf } from './instances.ts';
 import { causeCode } from './network.ts';
-import { end, unlessGone } from './removal.ts';
+import { end, looseInterfaces, unlessGone } from './removal.ts';
 
 type Found = Pick<CloudResource, 'kind' | 'id' | 'state' | 'zone' | 'createdAt' | 'hourlyCost'> & {
   readonly Tags: readonly Tag[] | undefined;
@@ -21,15 +29,19 @@ export async function ownedIn(
   priceOf: (instance: Ec2Instance) => number | null,
 ): Promise<CloudResource[]> {
   const Filters = [filter];
-  const [machines, volumes, groups] = await Promise.all([
+  const [machines, volumes, groups, near, interfaces] = await Promise.all([
     describeInstances(api, region, Filters),
     api.all(region, 'ec2:DescribeVolumes', { Filters }, (answer) => answer.Volumes),
     api.all(region, 'ec2:DescribeSecurityGroups', { Filters }, (answer) => answer.SecurityGroups),
+    api.call(region, 'ec2:DescribePlacementGroups', { Filters }).then((answer) => answer.PlacementGroups ?? []),
+    looseInterfaces(api, region, filter),
   ]);
   const found: Found[] = [
     ...machines.filter(({ State }) => State?.Name !== 'terminated').map((one) => machine(one, priceOf)),
     ...volumes.filter(({ State }) => State !== 'deleted').map(volume),
     ...groups.map(group),
+    ...near.filter(({ State }) => State !== 'deleted').map(placementGroup),
+    ...interfaces.map(networkInterface),
   ];
   return found.map(({ Tags, ...one }) => ({
     cloud: 'aws',
@@ -49,6 +61,11 @@ export async function removeOwned(api: Api, { region, kind, id }: CloudResource)
     await unlessInUse(api.call(region, 'ec2:DeleteVolume', { VolumeId: id }), `volume ${id}`);
   } else if (kind === 'security-group') {
     await unlessInUse(api.call(region, 'ec2:DeleteSecurityGroup', { GroupId: id }), `security group ${id}`);
+  } else if (kind === 'network-interface') {
+    await unlessInUse(api.call(region, 'ec2:DeleteNetworkInterface', { NetworkInterfaceId: id }), `interface ${id}`);
+  } else if (kind === 'placement-group') {
+    if (!(await deletePlacementGroup(api, region, id)))
+      throw new StyxError('transient', `placement group ${id} is still in use`);
   } else {
     throw new StyxError('internal', `Styx makes no ${kind} at AWS`);
   }
@@ -58,7 +75,12 @@ async function unlessInUse(call: Promise<unknown>, what: string): Promise<void> 
   try {
     await unlessGone(call);
   } catch (error) {
-    if (!/^(DependencyViolation|VolumeInUse|InvalidGroup\.InUse|IncorrectState)$/.test(causeCode(error))) throw error;
+    if (
+      !/^(DependencyViolation|VolumeInUse|Invalid(Group|NetworkInterface)\.InUse|IncorrectState)$/.test(
+        causeCode(error),
+      )
+    )
+      throw error;
     throw new StyxError('transient', `${what} is still in use`, { cause: error });
   }
 }
@@ -88,15 +110,44 @@ function volume(one: Volume): Found {
   };
 }
 
-function group(one: SecurityGroup): Found {
+/** EC2 does not say how old it is. */
+function madeAt(one: { readonly Tags?: readonly Tag[] | undefined }): number | null {
   const made = Number(tagOf(one, MADE_TAG) ?? Number.NaN);
+  return Number.isFinite(made) ? made : null;
+}
+
+/** Known by its name, which is what takes it away. */
+function placementGroup(one: PlacementGroup): Found {
+  return {
+    kind: 'placement-group',
+    id: one.GroupName ?? '',
+    state: one.State ?? '',
+    zone: '',
+    createdAt: madeAt(one),
+    hourlyCost: 0,
+    Tags: one.Tags,
+  };
+}
+
+function networkInterface(one: NetworkInterface): Found {
+  return {
+    kind: 'network-interface',
+    id: one.NetworkInterfaceId ?? '',
+    state: one.Status ?? '',
+    zone: one.AvailabilityZone ?? '',
+    createdAt: madeAt({ Tags: one.TagSet }),
+    hourlyCost: 0,
+    Tags: one.TagSet,
+  };
+}
+
+function group(one: SecurityGroup): Found {
   return {
     kind: 'security-group',
     id: one.GroupId ?? '',
     state: 'available',
     zone: '',
-    // EC2 does not say.
-    createdAt: Number.isFinite(made) ? made : null,
+    createdAt: madeAt(one),
     hourlyCost: 0,
     Tags: one.Tags,
   };

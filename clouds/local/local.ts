@@ -8,6 +8,7 @@ import { type CloudResource, TAGS } from '../../model/cloud-resource.ts';
 import { StyxError } from '../../model/errors.ts';
 import { stableHash } from '../../model/identity.ts';
 import type { NoticeSource } from '../../model/machine-notices.ts';
+import type { MachineWants } from '../../model/machine-wants.ts';
 import {
   type Instance,
   type InstanceTypeOffer,
@@ -26,6 +27,7 @@ import { type LocalPaths, localPaths } from './paths.ts';
 import type { InstanceRecord } from './records.ts';
 import { probeRoot } from './root.ts';
 import { localSettings } from './settings.ts';
+import { mustMeet } from './wants.ts';
 
 const KEY = /^[\x21-\x7e]{1,64}$/;
 
@@ -91,6 +93,7 @@ export class LocalCloud implements Cloud {
 
   async offers(request: ResourceRequest): Promise<InstanceTypeOffer[]> {
     if (request.numNodes > 1 && MULTI_NODE !== true) throw new StyxError('invalid', MULTI_NODE);
+    mustMeet(request.wants ?? {}, this.#paths.root);
     const { vcpuHourlyCost } = localSettings(this.#paths.limits);
     return offersFor(request, await machineSize(), vcpuHourlyCost);
   }
@@ -99,8 +102,14 @@ export class LocalCloud implements Cloud {
     placement: Placement,
     authorizedKey: string,
     tags: Readonly<Record<string, string>>,
+    { labels }: MachineWants = {},
   ): Promise<CreateRequest> {
-    const request: CreateRequest = { placement, authorizedKey: authorizedKey.trim(), tags, resolved: {} };
+    const request: CreateRequest = {
+      placement,
+      authorizedKey: authorizedKey.trim(),
+      tags: { ...labels, ...tags },
+      resolved: {},
+    };
     validate(request);
     return request;
   }
@@ -131,6 +140,10 @@ export class LocalCloud implements Cloud {
   async terminate(place: Place, placementKey: string): Promise<string[]> {
     if (isHere(place)) await this.#ask({ op: 'terminate', placementKey });
     return [];
+  }
+
+  async openPorts(): Promise<void> {
+    // An instance has the network of this machine: what listens there is reached by whoever reaches it.
   }
 
   async openTargets(_place: Place, ids: readonly string[], targets: readonly string[]): Promise<OpenedTargets> {

@@ -71,18 +71,30 @@ const CLOUDS = {
   aws: section({
     ...network,
     ...reservations,
+    ...said(texts, {
+      specific_reservations: 'ids of capacity reservations and blocks that machines are made in where they have room',
+    }),
     ...said(flag, {
       use_internal_ips: 'no public addresses: this machine reaches the private ones',
       disk_encrypted: 'encrypt disks',
     }),
-    ...said(text, { vpc_name: "`Name` tag of the VPC in place of the region's default one" }),
+    ...said(text, {
+      vpc_name: "`Name` tag of the VPC in place of the region's default one",
+      ssh_user: "login user of images that have another than Ubuntu's",
+    }),
+    ...said(textOrMap, {
+      ssh_proxy_command:
+        'command whose input and output lead to a machine, such as `ssh -W %h:%p jump`; or a map of regions to commands, the only regions then',
+    }),
     ...keys(flag, 'use_ssm'),
-    ...keys(text, 'ssh_user'),
-    ...keys(textOrMaps, 'security_group_name remote_identity'),
+    ...keys(textOrMaps, 'security_group_name'),
+    ...said(textOrMaps, {
+      remote_identity: 'instance profile of machines; or a list of maps of patterns of cluster names to profiles',
+    }),
     ...keys(textOrTexts, 'vpc_names subnet_names'),
     ...keys(z.array(z.unknown()), 'post_provision_runcmd'),
     ...keys(texts, 'enforce_tags capabilities'),
-    ...keys(textMap, 'labels'),
+    ...said(textMap, { labels: 'tags of everything that is made; labels of a task go over them' }),
   }),
   gcp: section({
     ...network,

@@ -37,14 +37,14 @@ describe('styx validate', () => {
     const plain = file('plain.yaml', 'run: echo hi\n');
     const full = file(
       'full.yaml',
-      'workdir: src\nfile_mounts: {/data.csv: data.csv, ~/b: s3://b}\nresources: {ports: 80}\n',
+      'workdir: src\nfile_mounts: {/data.csv: data.csv, ~/b: s3://b}\nresources: {local_disk: nvme}\n',
     );
     const group = file('group.yaml', 'name: g\nexecution: parallel\n---\nname: a\nrun: x\n---\nname: b\nrun: y\n');
     expect(validate(plain, full, group)).toEqual({
       code: 0,
       out: [
         'plain.yaml: a task',
-        'full.yaml: a task; not supported by launch yet: resources.ports, file_mounts.~/b',
+        'full.yaml: a task; not supported by launch yet: resources.local_disk, file_mounts.~/b',
         'group.yaml: a group of 2 tasks; not supported by launch yet: a group',
         '',
       ].join('\n'),

@@ -13,6 +13,7 @@ if ('reason' in python) {
   conformance('AWS on moto', async () => {
     const account = await Account.start();
     account.enter();
+    await account.order('regions', { 'us-east-1': true, 'us-east-2': true, 'us-west-2': true });
     await account.order('timing', { pending: 0.2, stopping: 0.2, ending: 0.2 });
     return {
       cloud: new AwsCloud({ home: account.home, lookEvery: 50, settle: 500 }),

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Cloud, CreateRequest } from '../../clouds/cloud.ts';
 import { TAGS } from '../../model/cloud-resource.ts';
 import { StyxError } from '../../model/errors.ts';
+import type { MachineWants } from '../../model/machine-wants.ts';
 import { ANY_MACHINE, type Instance, type InstanceState, type Placement } from '../../model/machines.ts';
 
 export interface CloudUnderTest {
@@ -40,12 +41,16 @@ export function conformance(name: string, makeCloud: () => Promise<CloudUnderTes
       }
     });
 
-    async function request(numNodes: number, tags: Record<string, string> = {}): Promise<CreateRequest> {
-      const [offer] = await cloud.offers({ ...ANY_MACHINE, cloud: cloud.name, numNodes });
+    async function request(
+      numNodes: number,
+      tags: Record<string, string> = {},
+      wants: MachineWants = {},
+    ): Promise<CreateRequest> {
+      const [offer] = await cloud.offers({ ...ANY_MACHINE, cloud: cloud.name, numNodes, wants });
       if (offer === undefined) throw new Error('the cloud offers nothing');
       const placement: Placement = { ...offer, key: randomBytes(16).toString('hex'), attempt: 1, numNodes };
       made.push(placement);
-      return cloud.prepare(placement, world.authorizedKey, tags);
+      return cloud.prepare(placement, world.authorizedKey, tags, wants);
     }
 
     async function reach({ placement }: CreateRequest, ...states: InstanceState[]): Promise<Instance[]> {
@@ -86,7 +91,9 @@ export function conformance(name: string, makeCloud: () => Promise<CloudUnderTes
 
     const ids = (instances: readonly Instance[]): string[] => instances.map(({ id }) => id);
 
-    it('shows all that an installation made, of whatever kind, until it is gone, and nothing else', async () => {
+    it('shows all that an installation made, of whatever kind, until it is gone, and nothing else', {
+      timeout: 120_000,
+    }, async () => {
       const installation = randomBytes(8).toString('hex');
       const [workflowId, generation] = ['cluster/default/c', 'g-1'];
       const tags = { [TAGS.installation]: installation, [TAGS.workflow]: workflowId, [TAGS.generation]: generation };
@@ -143,6 +150,22 @@ export function conformance(name: string, makeCloud: () => Promise<CloudUnderTes
         expect(instance.internalAddress).not.toBeNull();
         if ((await cloud.capabilities()).hostKeysKnown) expect(instance.hostKey).toMatch(/^ssh-/);
       }
+    });
+
+    it('opens ports of machines that stand, once however often, and meets labels and ports from the start or says why not', async () => {
+      const can = (await cloud.capabilities()).openPorts;
+      if (can !== true) {
+        expect(can).not.toBe('');
+        return;
+      }
+      const wanted = await request(2, {}, { ports: ['8000-8010'], labels: { team: 'core' } });
+      await cloud.create(wanted);
+      await reach(wanted, 'running');
+      const { placement } = wanted;
+      const open = () => cloud.openPorts(placement, placement.key, ['8000-8010', '9000']);
+      await Promise.all([open(), open()]);
+      await open();
+      expect(await cloud.list(placement, { tags: { team: 'core' } })).toHaveLength(2);
     });
 
     it('makes room for targets outside of the home directory, once however often, or says why it cannot', async () => {

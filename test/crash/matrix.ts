@@ -1,5 +1,5 @@
 /**
- * The crash matrix: at every named crash point of every activity of launch, with files and without, exec, cancel, stop, start and down, something dies by
+ * The crash matrix: at every named crash point of every activity of launch, with files, ports and without, exec, cancel, stop, start and down, something dies by
  * SIGKILL. The job runs exactly once, machines are exact, and nothing is left after `down`.
  */
 import { execFileSync } from 'node:child_process';
@@ -13,7 +13,7 @@ import { type Victim, WORKERS, World } from '../harness/world.ts';
 type Activity = keyof typeof CRASH_POINTS;
 
 /** The part of a cluster's life that passes an activity's points. */
-type Story = 'launch' | 'files' | 'restart' | 'cancel' | 'autostop' | 'managed';
+type Story = 'launch' | 'ports' | 'files' | 'restart' | 'cancel' | 'autostop' | 'managed';
 
 const STORIES: Partial<Record<Activity, Story>> = {
   plan: 'launch',
@@ -28,6 +28,7 @@ const STORIES: Partial<Record<Activity, Story>> = {
   cancelJob: 'cancel',
   stopMachines: 'restart',
   startMachines: 'restart',
+  openPorts: 'ports',
   machinesStand: 'managed',
   shipLogs: 'managed',
   collectLogs: 'managed',
@@ -153,6 +154,16 @@ const STORY: Readonly<Record<Story, Tell>> = {
     await jobEnds(world, name, job, 'SUCCEEDED');
     await down(world, name);
     return ['setup', 'run'];
+  },
+
+  async ports(world, name, ledger) {
+    const append = (word: string) => `echo ${word} >> ${ledger}`;
+    await jobEnds(world, name, await launch(world, name, `run: ${append('first')}\n`), 'SUCCEEDED');
+    const more = await launch(world, name, `resources: {ports: 8080}\nrun: ${append('second')}\n`);
+    await jobEnds(world, name, more, 'SUCCEEDED');
+    expect((await world.styx.clusters.view(name)).ports).toEqual(['8080']);
+    await down(world, name);
+    return ['first', 'second'];
   },
 
   async files(world, name, ledger) {

@@ -72,6 +72,9 @@ export function simulatedCluster(): SimulatedCluster {
         note('create');
         return all(request.placement);
       },
+      async openPorts({ ports }) {
+        note(`open ${ports.join(' ')}`);
+      },
       async startMachines({ placement }) {
         note('start');
         return all(placement);

@@ -7,6 +7,8 @@ idempotency tokens, quotas, and groups that cannot go while a machine is in them
   quota    {"L-1216C47A": 8}                                 vCPUs, for Service Quotas and for RunInstances
   zones    {"m5.large": ["us-east-1b"]}                      the only zones that offer a type
   ledger   {}                                                all that there is and was
+  reservations {"us-east-1": [{"CapacityReservationId": "cr-1"}]}  of capacity, as EC2 tells them
+  regions  {"us-east-1": true}                              the only ones that are switched on
   preempt  {"id": "i-…"}                                     a spot machine taken back
   machines {}                                                every instance of every region, as a hypervisor must know it
   powered-off {"id": "i-…"}                                  it was shut down from inside
@@ -20,6 +22,7 @@ import threading
 import time
 import urllib.parse
 
+import lacking
 import moto.ec2.utils
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.ec2.exceptions import EC2ClientError
@@ -237,10 +240,12 @@ class Public:
 def get_parameters(self, names):
     found = original_parameters(self, [n for n in names if not re.match("/aws/service/(canonical|deeplearning)", n)])
     images = ec2_backends[self.account_id][self.region_name].amis
-    image = sorted(name for name, ami in images.items() if ami.architecture == "x86_64")[0]
     for name in names:
         if re.match("/aws/service/(canonical|deeplearning)", name):
-            found[name] = Public(name, image)
+            arch = "arm64" if "arm64" in name else "x86_64"
+            fitting = sorted(one for one, ami in images.items() if ami.architecture == arch)
+            if fitting:
+                found[name] = Public(name, fitting[0])
     return found
 
 
@@ -258,6 +263,7 @@ def ledger(_order):
         for by_id in backend.groups.values():
             groups += [group.id for group in by_id.values() if group.name.startswith("styx-")]
         volumes += list(backend.volumes)
+        groups += [name for name in lacking.placement_groups.get(backend.region_name, {}) if name.startswith("styx-")]
     return {"created": created, "instances": left, "groups": groups, "volumes": volumes}
 
 
@@ -315,6 +321,7 @@ def update(table):
 
 ORDERS = {
     "capacity": replace(capacity), "quota": replace(quotas), "zones": replace(zones),
+    "reservations": replace(lacking.reservations), "regions": replace(lacking.switched_on),
     "timing": update(timing), "lag": update(lag), "ledger": ledger, "preempt": preempt,
     "machines": machines, "powered-off": powered_off,
 }
@@ -346,8 +353,14 @@ def with_tokens(app, env, start, body):
                 return refused(start, "IdempotentInstanceTerminated", "The client token was used for instances that are terminated.")
             return answered(start, known["status"], known["body"], "text/xml")
         before, held = len(created), {}
+        near = lacking.placement_groups.get(region.group(1), {}) if region else {}
+        name = form.get("Placement.GroupName")
+        if name is not None and name not in near:
+            return refused(start, "InvalidPlacementGroup.Unknown", "The Placement Group '%s' is unknown." % name)
         answer = b"".join(app(env, lambda status, headers, *_: held.update(status=status)))
         if held["status"].startswith("200"):
+            if name is not None:
+                near[name]["machines"] += created[before:]
             tokens[key] = {"digest": digest, "ids": created[before:], "status": held["status"], "body": answer}
         return answered(start, held["status"], answer, "text/xml")
 
