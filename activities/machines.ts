@@ -4,6 +4,7 @@ import { LAUNCH_OFFERS } from '../model/budgets.ts';
 import { TAGS } from '../model/cloud-resource.ts';
 import { StyxError } from '../model/errors.ts';
 import { loginKeyScope } from '../model/identity.ts';
+import { affordable } from '../model/machine-wants.ts';
 import {
   type Instance,
   type InstanceTypeOffer,
@@ -52,7 +53,8 @@ export function machineSteps(context: ActivityContext): MachineSteps {
       const clouds = known.filter(({ name }) => request.clouds?.includes(name) ?? true);
       if (clouds.length === 0) throw new StyxError('invalid', 'none of the clouds that may be used is known here');
       const answers = await Promise.allSettled(clouds.map((cloud) => cloud.offers(request)));
-      const offers = answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []));
+      const all = answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []));
+      const offers = affordable(all, request.wants);
       if (offers.length === 0) {
         for (const answer of answers) if (answer.status === 'rejected') throw answer.reason;
       }

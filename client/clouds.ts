@@ -2,6 +2,7 @@
 import type { Cloud, CloudCheck } from '../clouds/cloud.ts';
 import { cloudRefusal } from '../model/config/values.ts';
 import { StyxError } from '../model/errors.ts';
+import { affordable } from '../model/machine-wants.ts';
 import { type InstanceTypeOffer, nodeHourly, type ResourceRequest } from '../model/machines.ts';
 import type { LastCheck } from './checks.ts';
 
@@ -145,7 +146,8 @@ export async function askForOffers(
 ): Promise<{ offers: InstanceTypeOffer[]; problems: StyxError[] }> {
   const clouds = await candidates(request);
   const answers = await Promise.allSettled(clouds.map((cloud) => cloud.offers(request)));
-  const offers = answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []));
+  const all = answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []));
+  const offers = affordable(all, request.wants);
   const reasons = answers.flatMap((answer) => (answer.status === 'rejected' ? [answer.reason] : []));
   const problems = reasons.map((reason) =>
     reason instanceof StyxError ? reason : new StyxError('internal', String(reason), { cause: reason }),

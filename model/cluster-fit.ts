@@ -75,6 +75,10 @@ export function misfit(state: Pick<ClusterState, 'spec' | 'placement'>, task: Ta
   const other = wantsMisfit(has, asked.wants ?? {}, stands?.region ?? null);
   if (other !== null) return other;
   if (stands === null) return null;
+  const { maxHourlyCost } = asked.wants ?? {};
+  if (maxHourlyCost !== undefined && stands.hourlyCost > maxHourlyCost) {
+    return `it asks for nodes of at most $${maxHourlyCost} an hour, the cluster's cost $${stands.hourlyCost}`;
+  }
   for (const field of ['cloud', 'region', 'zone'] as const) {
     if (asked[field] !== null && asked[field] !== stands[field]) {
       return `it asks for ${field} ${asked[field]}, the cluster is in ${stands[field]}`;

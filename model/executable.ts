@@ -28,7 +28,6 @@ const NOT_EXECUTED = {
   'resources.accelerator_args': some((one) => one.acceleratorArgs !== null),
   'resources.job_recovery': some((one) => one.jobRecovery !== null),
   'resources.local_disk': some((one) => one.localDisk !== null),
-  'resources.max_hourly_cost': some((one) => one.maxHourlyCost !== null),
   'resources.priority_class': some((one) => one.priorityClass !== null),
   'resources.volumes': some((one) => one.volumes.length > 0),
   'resources.any_of': (task) => task.resources.alternatives.length > 1 && task.resources.order === 'any_of',

@@ -19,6 +19,8 @@ export interface MachineWants {
   readonly labels?: Readonly<Record<string, string>>;
   /** Sorted ranges that do not touch: `80`, `8000-8010`. */
   readonly ports?: readonly string[];
+  /** US dollars an hour that one machine may cost, without its disk. */
+  readonly maxHourlyCost?: number;
 }
 
 export interface WantedImage {
@@ -28,7 +30,7 @@ export interface WantedImage {
 
 /** Undefined when nothing of it is asked for. */
 export function wantsOf(asked: Alternative): MachineWants | undefined {
-  const { imageId, diskSize, diskTier, networkTier, labels, ports } = asked;
+  const { imageId, diskSize, diskTier, networkTier, labels, ports, maxHourlyCost } = asked;
   const wants: MachineWants = {
     ...(imageId === null ? {} : { images: imageId.images }),
     ...(diskSize === null ? {} : { diskSize }),
@@ -36,6 +38,7 @@ export function wantsOf(asked: Alternative): MachineWants | undefined {
     ...(networkTier === 'best' ? { networkTier } : {}),
     ...(Object.keys(labels).length === 0 ? {} : { labels }),
     ...(ports === null ? {} : { ports }),
+    ...(maxHourlyCost === null ? {} : { maxHourlyCost }),
   };
   return Object.keys(wants).length === 0 ? undefined : wants;
 }
@@ -45,6 +48,14 @@ export function imageFor({ images }: MachineWants, region: string): string | nul
   if (images === undefined || images.length === 0) return null;
   const here = images.find((one) => one.region?.toLowerCase() === region.toLowerCase());
   return (here ?? images.find((one) => one.region === null))?.image;
+}
+
+/** Those that are not dearer than what is asked for. Whatever their cloud says, this holds. */
+export function affordable<T extends { readonly hourlyCost: number }>(
+  offers: readonly T[],
+  { maxHourlyCost = Number.POSITIVE_INFINITY }: MachineWants = {},
+): T[] {
+  return offers.filter(({ hourlyCost }) => hourlyCost <= maxHourlyCost);
 }
 
 export type PortRange = readonly [from: number, to: number];
@@ -83,5 +94,6 @@ export function machineWantsSchema(): z.ZodType<MachineWants> {
       .array(z.string().regex(/^\d{1,5}(-\d{1,5})?$/))
       .max(1_000)
       .exactOptional(),
+    maxHourlyCost: z.number().positive().exactOptional(),
   });
 }

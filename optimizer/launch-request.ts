@@ -20,7 +20,7 @@ export function launchRequest(asked: ResourceRequest): PlacementRequest {
     diskTier: wants.diskTier ?? null,
     networkTier: wants.networkTier ?? null,
     localDisk: null,
-    maxHourlyCost: null,
+    maxHourlyCost: wants.maxHourlyCost ?? null,
     ports: wants.ports ?? null,
     labels: wants.labels ?? {},
     imageId: wants.images === undefined ? null : { images: wants.images, docker: null },

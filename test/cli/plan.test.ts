@@ -68,6 +68,18 @@ test('it goes to stdout by default, what people want to see of it to stderr, and
   expect(both).toMatchObject({ code: 2, err: expect.stringContaining('both the plan and the task file') });
 });
 
+test('machines that are dearer than max_hourly_cost are left out, and when none is left it is said what one would cost', () => {
+  const task = (most: number) =>
+    writeFileSync(join(home, 'cheap.yaml'), `resources: {infra: local, max_hourly_cost: ${most}}\nrun: echo\n`);
+  task(1);
+  const { placements } = JSON.parse(styx(['plan', 'cheap.yaml']).out);
+  expect(placements.map(({ hourlyCost }: { hourlyCost: number }) => hourlyCost)).toEqual([0.5, 1]);
+  task(0.25);
+  const none = styx(['plan', 'cheap.yaml']);
+  expect(none).toMatchObject({ code: 5, out: '' });
+  expect(none.err).toContain('max_hourly_cost');
+});
+
 test('a launch by a plan shows the places of the plan', () => {
   const { code, out } = dryrun('task.yaml', '-o', 'json');
   expect(code).toBe(0);

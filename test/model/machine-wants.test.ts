@@ -1,7 +1,14 @@
 /** What machines are asked for besides size and place: how ports add up, what fits a cluster that stands, and how more ports are opened on it. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { closedPorts, imageFor, joinPorts, type MachineWants, portRanges } from '../../model/machine-wants.ts';
+import {
+  affordable,
+  closedPorts,
+  imageFor,
+  joinPorts,
+  type MachineWants,
+  portRanges,
+} from '../../model/machine-wants.ts';
 import { ANY_MACHINE } from '../../model/machines.ts';
 import { parseTask } from '../../model/parse-task.ts';
 import { aSpec, Story } from './cluster-fixtures.ts';
@@ -45,6 +52,7 @@ test('a task file asks for what it says, and for nothing when it says the defaul
     labels: { a: 'b' },
     networkTier: 'best',
   });
+  expect(wants('max_hourly_cost: 1.5')).toEqual({ maxHourlyCost: 1.5 });
   expect(wants('disk_size: 256, network_tier: standard, labels: {}')).toBeUndefined();
   const images = wants('image_id: {us-east-1: ami-1, eu-west-1: ami-2}') as MachineWants;
   expect([imageFor(images, 'US-East-1'), imageFor(images, 'eu-west-1'), imageFor(images, 'x')]).toEqual([
@@ -53,6 +61,19 @@ test('a task file asks for what it says, and for nothing when it says the defaul
     undefined,
   ]);
   expect(imageFor({}, 'x')).toBeNull();
+});
+
+test('nothing dearer than what is asked for is left, and all else is, in its order', () => {
+  const price = fc.double({ min: 0.01, max: 100, noNaN: true });
+  fc.assert(
+    fc.property(fc.array(price.map((hourlyCost) => ({ hourlyCost }))), price, (offers, maxHourlyCost) => {
+      const left = affordable(offers, { maxHourlyCost });
+      expect(left.every(({ hourlyCost }) => hourlyCost <= maxHourlyCost)).toBe(true);
+      expect(left).toEqual(offers.filter((offer) => left.includes(offer)));
+      expect(left.length).toBe(offers.filter(({ hourlyCost }) => hourlyCost <= maxHourlyCost).length);
+      expect(affordable(offers, {})).toEqual(offers);
+    }),
+  );
 });
 
 function wanting(wants: MachineWants) {
@@ -98,6 +119,7 @@ describe('a cluster that stands', () => {
     [{ diskTier: 'ultra' }, /asks for disks of tier ultra, the cluster's have high/],
     [{ networkTier: 'best' }, /best network tier/],
     [{ labels: { team: 'other' } }, /label team/],
+    [{ maxHourlyCost: 0.01 }, /asks for nodes of at most \$0.01 an hour, the cluster's cost \$/],
   ])('refuses a task that asks for other machines: %j', (wants, reason) => {
     const story = new Story();
     const has: MachineWants = {
