@@ -51,17 +51,32 @@ function pytest(): void {
     add('pytest', { passed: 0, failed: 0, skipped: files.length });
     return;
   }
+  const first = runPytest(python);
+  if (!mayRunAgain(first.failed)) return add('pytest', first);
+  console.log(`\n== pytest, once more and alone: ${first.failed} tests that failed`);
+  const again = runPytest(python, '--last-failed', '--last-failed-no-failures=none');
+  if (again.failed === 0) problems.push('pytest: some passed only when they ran once more, see above');
+  add('pytest', { ...first, passed: first.passed + first.failed - again.failed, failed: again.failed });
+}
+
+function runPytest(python: string, ...more: readonly string[]): Counts {
   const report = join(scratch, 'pytest.xml');
-  const options = ['-q', '-p', 'no:cacheprovider', `--junit-xml=${report}`];
+  rmSync(report, { force: true });
+  const options = ['-q', '-o', `cache_dir=${join(scratch, 'pytest')}`, `--junit-xml=${report}`, ...more];
   const well = run(python, ['-m', 'pytest', ...options, 'test'], { PYTHONDONTWRITEBYTECODE: '1' });
   const xml = existsSync(report) ? readFileSync(report, 'utf8') : '';
   const count = (name: string) => Number(new RegExp(`<testsuite [^>]*\\b${name}="(\\d+)"`).exec(xml)?.[1] ?? 0);
   const failed = count('failures') + count('errors');
-  add('pytest', {
+  return {
     passed: count('tests') - failed - count('skipped'),
     failed: failed === 0 && !well ? 1 : failed,
     skipped: count('skipped'),
-  });
+  };
+}
+
+/** Where CI asks for it. More failures than this are no matter of a busy machine. */
+function mayRunAgain(failed: number): boolean {
+  return Boolean(process.env.CI) && failed > 0 && failed <= 5;
 }
 
 /** The system's, else one in a virtual environment in the cache, made on the first run. */
@@ -108,9 +123,6 @@ function runVitest(args: readonly string[]): { report: VitestReport; counts: Cou
   return { report, counts };
 }
 
-/** More failing files than this are no matter of a busy machine. */
-const FILES_TRIED_AGAIN = 5;
-
 /**
  * All files, some at a time. Where CI asks for it, a few that failed beside others run once more, alone; what passes only then is named, so
  * that it is seen to.
@@ -120,7 +132,7 @@ function vitest(args: readonly string[]): void {
   const first = runVitest(args);
   if (first === null) return add('vitest', { passed: 0, failed: 1, skipped: 0 });
   const failed = first.report.testResults.filter(({ status }) => status === 'failed');
-  if (!process.env.CI || failed.length === 0 || failed.length > FILES_TRIED_AGAIN) return add('vitest', first.counts);
+  if (!mayRunAgain(failed.length)) return add('vitest', first.counts);
   console.log(`\n== vitest, once more and alone: ${failed.length} files that failed`);
   const again = runVitest(['--maxWorkers=1', ...failed.map(({ name }) => name)]);
   if (again === null) return add('vitest', first.counts);
