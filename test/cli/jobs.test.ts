@@ -37,7 +37,7 @@ test('before there is a job: empty lists, and errors that say what to do', { tim
   const refused: readonly (readonly [string[], number, string])[] = [
     [['history', '3'], 4, 'There is no managed job 3'],
     [['cancel', '99', '-y'], 4, 'There is no managed job 99'],
-    [['cancel'], 2, 'Name jobs, or pass --all.'],
+    [['cancel'], 2, 'Name jobs, or pass --all or --pool.'],
     [['cancel', '1', '-a', '-y'], 2, '--all does not go together with jobs'],
     [['queue', '--status', 'RUNING'], 2, 'Did you mean RUNNING?'],
     [['launch', '-y', '--job-recovery', 'FAILOVR', 'true'], 2, 'Did you mean FAILOVER?'],
@@ -100,7 +100,7 @@ test('a detached job prints its number alone, shows in the queue, and a cancel l
   expect(table).toMatch(
     /^Managed jobs, in progress: 1 RUNNING\nID +TASK +NAME +REQUESTED +SUBMITTED +TOT\. DURATION +/,
   );
-  expect(table).toMatch(new RegExp(`\\n${number} +- +long +1x\\[CPU:0\\.5\\] .* 0 +RUNNING\\n`));
+  expect(table).toMatch(new RegExp(`\\n${number} +- +long +1x\\[CPU:0\\.5\\] .* 0 +RUNNING +-\\n`));
   expect(await json('jobs', 'queue', '-s')).toMatchObject([{ id: number }]);
   expect((await ok('jobs', 'queue', '-v', '-u')).out).toMatch(/ USER .* WORKER_CLUSTER .* SCHED\. STATE +DETAILS\n/);
   expect(await json('status'), "a job's cluster is not among those of people").toEqual([]);
@@ -159,7 +159,7 @@ test('a file of several tasks is one job with a row for each, logs with their ta
     ],
   });
   expect((await ok('jobs', 'queue')).out).toMatch(
-    new RegExp(`\\n${number} +- +pipe .* FAILED\\n +↳ +0 +first .* SUCCEEDED\\n +↳ +1 +second .* FAILED\\n`),
+    new RegExp(`\\n${number} +- +pipe .* FAILED +-\\n +↳ +0 +first .* SUCCEEDED +-\\n +↳ +1 +second .* FAILED +-\\n`),
   );
   expect(await styx('jobs', 'logs', 'pipe', 'first')).toMatchObject({ code: 0, out: 'one\n' });
   expect(await styx('jobs', 'logs', String(number), '1')).toMatchObject({ code: 100, out: 'two v\n' });
