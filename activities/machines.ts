@@ -1,17 +1,12 @@
 /** Steps on the machines of one placement: observe, ensure, remove. */
 import type { CreateRequest } from '../clouds/cloud.ts';
+import { offersOf } from '../clouds/offers.ts';
+import { alternativesOf, mayBeOf } from '../model/alternatives.ts';
 import { LAUNCH_OFFERS } from '../model/budgets.ts';
 import { TAGS } from '../model/cloud-resource.ts';
 import { StyxError } from '../model/errors.ts';
 import { loginKeyScope } from '../model/identity.ts';
-import { affordable } from '../model/machine-wants.ts';
-import {
-  type Instance,
-  type InstanceTypeOffer,
-  instanceEnding,
-  instanceExists,
-  nodeHourly,
-} from '../model/machines.ts';
+import { type Instance, type InstanceTypeOffer, instanceEnding, instanceExists } from '../model/machines.ts';
 import { inPlaceOrder } from '../model/place-order.ts';
 import { leftOf } from '../model/planned-offers.ts';
 import type { Timing } from '../model/timing.ts';
@@ -48,20 +43,16 @@ export function tagsOf(cluster: ClusterRef, installation: string): Record<string
 export function machineSteps(context: ActivityContext): MachineSteps {
   return {
     async plan({ resources }: PlanInput): Promise<InstanceTypeOffer[]> {
-      const known = resources.cloud === null ? await context.clouds() : [await context.cloud(resources.cloud)];
       const { planned, order, ...request } = resources;
-      const clouds = known.filter(({ name }) => request.clouds?.includes(name) ?? true);
+      const named = alternativesOf(request).map(({ cloud }) => cloud);
+      const known = named.includes(null)
+        ? await context.clouds()
+        : await Promise.all([...new Set(named)].map(async (name) => await context.cloud(name ?? '')));
+      const clouds = known.filter(({ name }) => mayBeOf(name, request));
       if (clouds.length === 0) throw new StyxError('invalid', 'none of the clouds that may be used is known here');
-      const answers = await Promise.allSettled(clouds.map((cloud) => cloud.offers(request)));
-      const all = answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []));
-      const offers = affordable(all, request.wants);
-      if (offers.length === 0) {
-        for (const answer of answers) if (answer.status === 'rejected') throw answer.reason;
-      }
-      if (planned === undefined) {
-        const byCost = offers.toSorted((a, b) => nodeHourly(a) - nodeHourly(b));
-        return inPlaceOrder(byCost, order).slice(0, LAUNCH_OFFERS);
-      }
+      const { offers, reasons } = await offersOf(clouds, request);
+      if (offers.length === 0 && reasons.length > 0) throw reasons[0];
+      if (planned === undefined) return inPlaceOrder(offers, order).slice(0, LAUNCH_OFFERS);
       const left = leftOf(planned, offers);
       if (left.length > 0) return left;
       throw new StyxError(

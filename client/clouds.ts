@@ -1,9 +1,9 @@
 /** What the clouds say, read in this process: credentials, and what they could give now. Changes nothing. */
 import type { Cloud, CloudCheck } from '../clouds/cloud.ts';
+import { alternativesOf, choiceOf, mayBeOf } from '../model/alternatives.ts';
 import { cloudRefusal } from '../model/config/values.ts';
 import { StyxError } from '../model/errors.ts';
-import { affordable } from '../model/machine-wants.ts';
-import { type InstanceTypeOffer, nodeHourly, type ResourceRequest } from '../model/machines.ts';
+import type { InstanceTypeOffer, ResourceRequest } from '../model/machines.ts';
 import type { LastCheck } from './checks.ts';
 
 /** Nobody waits longer for one cloud. */
@@ -80,11 +80,15 @@ export async function onAllowedClouds<T extends { readonly resources: ResourceRe
   const { resources } = task;
   if (allowed === null) return task;
   const hint = 'Ask for another cloud, or change allowed_clouds: `styx config show` says where it is set.';
-  if (resources.cloud !== null) {
-    const refusal = cloudRefusal(resources.cloud, allowed);
-    if (refusal !== null) throw new StyxError('invalid', refusal, { hint });
-    return task;
+  const named = alternativesOf(resources);
+  const may = named.filter(({ cloud }) => cloud === null || cloudRefusal(cloud, allowed) === null);
+  const [first, ...others] = may;
+  if (first === undefined) {
+    throw new StyxError('invalid', cloudRefusal(resources.cloud ?? '', allowed) ?? 'no cloud is left', { hint });
   }
+  // Alternatives on clouds that may not be used are none.
+  if (may.length < named.length) return await onAllowedClouds(withAlternatives(task, first, others), allowed);
+  if (!named.some(({ cloud }) => cloud === null)) return task;
   const { cloudNames } = await import('../clouds/registry.ts');
   if (!cloudNames().some((name) => allowed.includes(name))) {
     const all = allowed.join(', ') || 'none';
@@ -96,6 +100,17 @@ export async function onAllowedClouds<T extends { readonly resources: ResourceRe
   }
   const clouds = resources.clouds?.filter((name) => allowed.includes(name)) ?? allowed;
   return { ...task, resources: { ...resources, clouds } };
+}
+
+function withAlternatives<T extends { readonly resources: ResourceRequest }>(
+  task: T,
+  first: ResourceRequest,
+  others: readonly ResourceRequest[],
+): T {
+  const { inOrder } = task.resources;
+  const more =
+    others.length === 0 ? {} : { others: others.map(choiceOf), ...(inOrder === undefined ? {} : { inOrder }) };
+  return { ...task, resources: { ...first, ...more } };
 }
 
 /** A cloud that launches leave out, since it was found not to be enabled. */
@@ -122,7 +137,8 @@ export async function onEnabledClouds<T extends { readonly resources: ResourceRe
     return check?.enabled === false ? [{ cloud, reason: check.reason ?? 'not enabled', at: check.at }] : [];
   });
   const clouds = names.filter((name) => !leftOut.some(({ cloud }) => cloud === name));
-  if (resources.cloud !== null || leftOut.length === 0 || clouds.length === 0) return { task, leftOut: [] };
+  const any = alternativesOf(resources).some(({ cloud }) => cloud === null);
+  if (!any || leftOut.length === 0 || clouds.length === 0) return { task, leftOut: [] };
   return { task: { ...task, resources: { ...resources, clouds } }, leftOut };
 }
 
@@ -136,8 +152,9 @@ export async function absoluteTargetsProblem(request: ResourceRequest): Promise<
 /** The clouds that a launch may use. */
 export async function candidates(request: ResourceRequest): Promise<Cloud[]> {
   const { cloudNamed, cloudNames } = await import('../clouds/registry.ts');
-  const names = request.cloud === null ? cloudNames() : [request.cloud];
-  return await Promise.all(names.filter((name) => request.clouds?.includes(name) ?? true).map(cloudNamed));
+  const named = alternativesOf(request).map(({ cloud }) => cloud);
+  const names = named.includes(null) ? cloudNames() : [...new Set(named)].filter((name) => name !== null);
+  return await Promise.all(names.filter((name) => mayBeOf(name, request)).map(cloudNamed));
 }
 
 /** What the clouds that a launch may use offer as seen from here, best first, and why some could not answer. The launch itself asks again, from the worker. */
@@ -145,14 +162,12 @@ export async function askForOffers(
   request: ResourceRequest,
 ): Promise<{ offers: InstanceTypeOffer[]; problems: StyxError[] }> {
   const clouds = await candidates(request);
-  const answers = await Promise.allSettled(clouds.map((cloud) => cloud.offers(request)));
-  const all = answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []));
-  const offers = affordable(all, request.wants);
-  const reasons = answers.flatMap((answer) => (answer.status === 'rejected' ? [answer.reason] : []));
+  const { offersOf } = await import('../clouds/offers.ts');
+  const { offers, reasons } = await offersOf(clouds, request);
   const problems = reasons.map((reason) =>
     reason instanceof StyxError ? reason : new StyxError('internal', String(reason), { cause: reason }),
   );
-  return { offers: offers.sort((a, b) => nodeHourly(a) - nodeHourly(b)), problems };
+  return { offers, problems };
 }
 
 /** @throws why no cloud could answer, when none offers anything */

@@ -84,11 +84,12 @@ export async function offeredRows(cloud: string): Promise<CatalogRow[]> {
 
 /** A name that no machine has is misspelt rather than too much asked for, and its cloud says so better. */
 function refuseUnknownNames(
-  { region, zone, instanceType }: ResourceRequest,
+  { region, zone, instanceType, others }: ResourceRequest,
   rows: readonly CatalogRow[],
   problems: readonly StyxError[],
 ): void {
   if (rows.length === 0) throw noOffers(problems);
+  if (others !== undefined) return;
   const isUnknown = (asked: string | null, of: (row: CatalogRow) => string | null) =>
     asked !== null && !rows.some((row) => (of(row) ?? asked).toLowerCase() === asked.toLowerCase());
   const unknown =

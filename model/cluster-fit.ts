@@ -1,6 +1,8 @@
 /** Does what a later launch or exec asks for fit into the cluster that stands, or is being made? */
+import { alternativesOf } from './alternatives.ts';
 import type { ClusterState } from './cluster.ts';
 import { closedPorts, DEFAULT_DISK_GIB, imageFor, type MachineWants } from './machine-wants.ts';
+import type { ResourceRequest } from './machines.ts';
 import type { Task } from './task.ts';
 
 /** Will a launch given now make the cluster anew? */
@@ -26,6 +28,16 @@ export function toComeFor(
 
 function amountText(amount: { count: number; atLeast: boolean }): string {
   return `${amount.count}${amount.atLeast ? '+' : ''}`;
+}
+
+type Cards = ResourceRequest['accelerators'];
+
+function cardsMisfit(has: Cards, asked: Cards, demand: number): string | null {
+  if (asked !== null && (has === null || has.name !== asked.name || has.count < asked.count)) {
+    return `it asks for ${asked.name}:${asked.count}, the cluster's nodes have ${has === null ? 'no accelerators' : `${has.name}:${has.count}`}`;
+  }
+  if (demand <= (has?.count ?? 0)) return null;
+  return `it demands ${demand} GPUs a node, the cluster's nodes have ${has?.count ?? 0}`;
 }
 
 const TIERS = ['low', 'medium', 'high', 'ultra', 'best'] as const;
@@ -55,20 +67,25 @@ function wantsMisfit(has: MachineWants, asked: MachineWants, region: string | nu
  * are closed are opened first.
  */
 export function misfit(state: Pick<ClusterState, 'spec' | 'placement'>, task: Task, opens: boolean): string | null {
+  const problems = alternativesOf(task.resources).map((asked) => misfitOf(state, task, asked, opens));
+  return problems.includes(null) ? null : (problems[0] ?? null);
+}
+
+/** As by one of the task's alternatives. */
+function misfitOf(
+  state: Pick<ClusterState, 'spec' | 'placement'>,
+  task: Task,
+  asked: ResourceRequest,
+  opens: boolean,
+): string | null {
   const spec = state.spec;
   if (spec === null) return null;
   if (task.numNodes > spec.numNodes) return `it asks for ${task.numNodes} nodes, the cluster has ${spec.numNodes}`;
-  const asked = task.resources;
   const stands = state.placement;
-  const gpus = asked.accelerators;
-  const cards = stands?.accelerators ?? spec.resources.accelerators;
-  if (gpus !== null && (cards === null || cards.name !== gpus.name || cards.count < gpus.count)) {
-    return `it asks for ${gpus.name}:${gpus.count}, the cluster's nodes have ${cards === null ? 'no accelerators' : `${cards.name}:${cards.count}`}`;
-  }
-  const gpuDemand = task.demand.gpus;
-  if (gpuDemand > (cards?.count ?? 0)) {
-    return `it demands ${gpuDemand} GPUs a node, the cluster's nodes have ${cards?.count ?? 0}`;
-  }
+  // Until it stands, all that it may come to be.
+  const cards = stands === null ? alternativesOf(spec.resources).map((one) => one.accelerators) : [stands.accelerators];
+  const unfit = cards.map((has) => cardsMisfit(has, asked.accelerators, task.demand.gpus));
+  if (!unfit.includes(null)) return unfit[0] ?? null;
   const has = spec.resources.wants ?? {};
   const closed = opens ? [] : closedPorts(has.ports ?? [], asked.wants?.ports ?? []);
   if (closed.length > 0) return `it asks for the ports ${closed.join(', ')}, which a launch opens and an exec does not`;

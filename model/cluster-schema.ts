@@ -26,11 +26,8 @@ const offer = z.object({
   disk: z.object({ size: z.number(), hourlyCost: z.number() }).exactOptional(),
 });
 const regions = z.array(z.object({ cloud: z.string(), region: z.string() }));
-const resources = z.object({
+const choice = z.object({
   cloud: z.string().nullable(),
-  clouds: z.array(z.string()).exactOptional(),
-  planned: z.array(offer).exactOptional(),
-  order: z.object({ prefer: regions, avoid: regions }).exactOptional(),
   region: z.string().nullable(),
   zone: z.string().nullable(),
   instanceType: z.string().nullable(),
@@ -38,6 +35,13 @@ const resources = z.object({
   memory: amount,
   accelerators,
   useSpot: z.boolean(),
+});
+const resources = choice.extend({
+  clouds: z.array(z.string()).exactOptional(),
+  planned: z.array(offer).exactOptional(),
+  order: z.object({ prefer: regions, avoid: regions }).exactOptional(),
+  others: z.array(choice).exactOptional(),
+  inOrder: z.boolean().exactOptional(),
   numNodes: z.number(),
   wants: machineWantsSchema().exactOptional(),
 });

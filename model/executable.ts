@@ -1,18 +1,16 @@
 /** What of a task file this version carries out. The one table that says so; what it lists is refused by name at launch. */
 
+import { alternativeObstacles, requestOf } from './executable-machines.ts';
 import { recoveryProblem } from './job-recovery.ts';
-import { wantsOf } from './machine-wants.ts';
 import { WORKDIR } from './mount-target.ts';
+import { NOT_YET, type Obstacle } from './obstacle.ts';
 import { recoveryPolicy } from './recovery-policy.ts';
 import { type ConfigOverrides, configPaths } from './spec/config.ts';
 import { FieldError } from './spec/field.ts';
 import type { Alternative } from './spec/resources.ts';
-import { gpuCount } from './spec/styx-fields.ts';
 import type { TaskSpec } from './spec/task.ts';
 import type { JobDemand, WrittenTask } from './task.ts';
 import { localMounts, workdirSource } from './task-files.ts';
-
-const NOT_YET = 'not supported yet by this version of Styx';
 
 /** Fields that are read and checked and not carried out, with how one sees that a task uses them. */
 const NOT_EXECUTED = {
@@ -30,8 +28,6 @@ const NOT_EXECUTED = {
   'resources.local_disk': some((one) => one.localDisk !== null),
   'resources.priority_class': some((one) => one.priorityClass !== null),
   'resources.volumes': some((one) => one.volumes.length > 0),
-  'resources.any_of': (task) => task.resources.alternatives.length > 1 && task.resources.order === 'any_of',
-  'resources.ordered': (task) => task.resources.alternatives.length > 1 && task.resources.order === 'ordered',
 } as const satisfies Record<string, (task: TaskSpec) => boolean>;
 
 export const NOT_EXECUTED_FIELDS: readonly string[] = Object.keys(NOT_EXECUTED);
@@ -90,13 +86,6 @@ function some(used: (one: Alternative) => boolean): (task: TaskSpec) => boolean 
   return (task) => task.resources.alternatives.some(used);
 }
 
-/** A field of a task that stands in the way of carrying it out. */
-export interface Obstacle {
-  /** `['resources', 'disk_size']`. */
-  readonly path: readonly string[];
-  readonly message: string;
-}
-
 /** What a task is carried out as. pipeline: as one of several managed jobs. pooled-job: a managed job that runs in a pool. */
 export type TaskUse = 'cluster' | 'managed-job' | 'pipeline' | 'pooled-job' | 'pool';
 
@@ -138,17 +127,7 @@ export function obstacles(task: TaskSpec, use: TaskUse = 'cluster'): Obstacle[] 
     for (const held of path === 'config' ? configFieldPaths(task.config) : [path])
       found.push({ path: held.split('.'), message: NOT_YET });
   }
-  const [{ accelerators }] = task.resources.alternatives;
-  if (accelerators?.kind === 'memory') {
-    found.push({ path: ['resources', 'accelerators'], message: `asking by memory or maker is ${NOT_YET}` });
-  } else if (accelerators !== null) {
-    try {
-      gpuCount(accelerators.count);
-    } catch (error) {
-      if (!(error instanceof FieldError)) throw error;
-      found.push({ path: ['resources', 'accelerators'], message: error.message });
-    }
-  }
+  found.push(...alternativeObstacles(task));
   if (hasContainer(task)) {
     found.push({
       path: ['resources', 'image_id'],
@@ -200,7 +179,6 @@ export function executableTask(spec: TaskSpec): WrittenTask {
   const [asked] = spec.resources.alternatives;
   const mounts = localMounts(spec.fileMounts);
   const accelerators = asked.accelerators?.kind === 'named' ? asked.accelerators : null;
-  const wants = wantsOf(asked);
   const demand: JobDemand = {
     cpus: spec.jobDemand.cpus ?? DEFAULT_DEMAND_CPUS,
     gpus: spec.jobDemand.gpus ?? accelerators?.count ?? 0,
@@ -208,18 +186,7 @@ export function executableTask(spec: TaskSpec): WrittenTask {
   };
   return {
     name: spec.name,
-    resources: {
-      cloud: asked.cloud,
-      region: asked.region,
-      zone: asked.zone,
-      instanceType: asked.instanceType,
-      cpus: asked.cpus,
-      memory: asked.memory?.count === 0 ? null : asked.memory,
-      accelerators: accelerators === null ? null : { name: accelerators.name, count: accelerators.count },
-      useSpot: asked.useSpot,
-      numNodes: spec.numNodes,
-      ...(wants === undefined ? {} : { wants }),
-    },
+    resources: requestOf(spec),
     numNodes: spec.numNodes,
     envs: spec.envs,
     secrets: spec.secrets,

@@ -28,10 +28,20 @@ export interface ResourceRequest {
   readonly memory: Amount | null;
   readonly accelerators: { readonly name: string; readonly count: number } | null;
   readonly useSpot: boolean;
+  /** Other machines that would do as well; absent: none. */
+  readonly others?: readonly MachineChoice[] | undefined;
+  /** Alternatives are tried one after the other, each in all its places. Absent: cost decides between them. */
+  readonly inOrder?: boolean | undefined;
   readonly numNodes: number;
   /** Absent: nothing besides. */
   readonly wants?: MachineWants | undefined;
 }
+
+/** What alternatives of a request may differ in. */
+export type MachineChoice = Pick<
+  ResourceRequest,
+  'cloud' | 'region' | 'zone' | 'instanceType' | 'cpus' | 'memory' | 'accelerators' | 'useSpot'
+>;
 
 /** Any one machine. */
 export const ANY_MACHINE: ResourceRequest = {

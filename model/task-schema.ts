@@ -1,5 +1,6 @@
 /** The shape of a task that can be carried out, checked where one comes over a boundary. */
 import { z } from 'zod';
+import { MOST_ALTERNATIVES } from './alternatives.ts';
 import { jsonBytes, LAUNCH_OFFERS, RESULT_BYTES } from './budgets.ts';
 import type { ClusterSpec } from './cluster.ts';
 import type { Budget } from './cost-budget.ts';
@@ -21,9 +22,8 @@ const accelerators = z.object({ name: z.string().min(1), count: z.number().posit
 const amount = z.object({ count: z.number().positive(), atLeast: z.boolean() }).nullable();
 const script = z.string().nullable();
 
-const request = z.object({
+const choice = z.object({
   cloud: name,
-  clouds: z.array(z.string().min(1).max(253)).max(100).optional(),
   region: name,
   zone: name,
   instanceType: name,
@@ -31,6 +31,14 @@ const request = z.object({
   memory: amount,
   accelerators,
   useSpot: z.boolean(),
+});
+const request = choice.extend({
+  clouds: z.array(z.string().min(1).max(253)).max(100).optional(),
+  others: z
+    .array(choice)
+    .max(MOST_ALTERNATIVES - 1)
+    .exactOptional(),
+  inOrder: z.boolean().exactOptional(),
   numNodes: z.int().min(1).max(10_000),
   wants: machineWantsSchema().exactOptional(),
 });

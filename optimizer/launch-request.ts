@@ -1,11 +1,21 @@
 /** What a launch asks for, as the optimizer takes it. */
+import { alternativesOf } from '../model/alternatives.ts';
 import type { ResourceRequest } from '../model/machines.ts';
 import type { PlacementRequest } from './request.ts';
 
 /** A launch carries out no other fields than these. */
 export function launchRequest(asked: ResourceRequest): PlacementRequest {
-  const { cloud, region, zone, instanceType, cpus, memory, accelerators, useSpot, numNodes, wants = {} } = asked;
-  const alternative = {
+  const [first, ...others] = alternativesOf(asked);
+  const alternatives = [alternative(first ?? asked), ...others.map(alternative)] as const;
+  return {
+    resources: { order: asked.inOrder === true ? 'ordered' : 'any_of', alternatives },
+    numNodes: asked.numNodes,
+  };
+}
+
+function alternative(asked: ResourceRequest) {
+  const { cloud, region, zone, instanceType, cpus, memory, accelerators, useSpot, wants = {} } = asked;
+  return {
     cloud,
     region,
     zone,
@@ -29,5 +39,4 @@ export function launchRequest(asked: ResourceRequest): PlacementRequest {
     priorityClass: null,
     volumes: [],
   };
-  return { resources: { order: 'any_of', alternatives: [alternative] }, numNodes };
 }

@@ -217,11 +217,15 @@ function machinesOnly(task: Task): Task {
   return { ...rest, setup: null, run: null, envs: {}, secrets: {}, autostop: null };
 }
 
+function onMarket({ others }: ResourceRequest, useSpot: boolean): Pick<ResourceRequest, 'useSpot' | 'others'> {
+  return { useSpot, ...(others === undefined ? {} : { others: others.map((one) => ({ ...one, useSpot })) }) };
+}
+
 function resourcesOf({ resources }: Task, effect: Start): ResourceRequest {
   const market = effect.type === 'startProbe' ? 'spot' : effect.market;
   return {
     ...resources,
-    ...(market === undefined ? {} : { useSpot: market === 'spot' }),
+    ...(market === undefined ? {} : onMarket(resources, market === 'spot')),
     ...(effect.order === undefined ? {} : { order: effect.order }),
   };
 }

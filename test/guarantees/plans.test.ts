@@ -152,3 +152,27 @@ test('places that no plan could hold are refused by name', async () => {
   await expect(launch(wide)).rejects.toMatchObject(refusal('bytes'));
   expect(await story.clusters.summary('bad')).toBe(null);
 });
+
+test.each([
+  ['any_of', 1],
+  ['ordered', 2],
+] as const)(
+  'of alternatives that are %s a cluster stands on %i vCPUs, by price or by their order',
+  async (order, cpus) => {
+    const [small, large] = two();
+    expect([small.cpus, large.cpus]).toEqual([1, 2]);
+    const task = `resources: {infra: local, ${order}: [{cpus: 2}, {cpus: 1}]}\nrun: 'true'\n`;
+    await story.up(order, task);
+    expect((await story.look(order)).placement?.cpus).toBe(cpus);
+    // Either fits what stands.
+    await story.jobEnds(order, (await story.launch(order, task)).jobId ?? 0, 'SUCCEEDED');
+    await expect(story.launch(order, 'resources: {cpus: 3}\nrun: echo\n')).rejects.toMatchObject({ kind: 'invalid' });
+    await story.down(order);
+  },
+);
+
+test('one alternative that nothing can meet does not stand in the way of another', async () => {
+  const task = "resources: {infra: local, ordered: [{cpus: 4000}, {cpus: 1}]}\nrun: 'true'\n";
+  await story.up('second', task);
+  await story.down('second');
+});

@@ -32,8 +32,8 @@ describe('problems', () => {
   it.each([
     ['run: x\nvolumes:\n  /a: b', 'task.yaml:2:1: volumes: not supported yet by this version of Styx'],
     [
-      'resources: {any_of: [{cpus: 1}, {cpus: 2}]}',
-      'task.yaml:1:13: resources.any_of: not supported yet by this version of Styx',
+      'resources: {any_of: [{cpus: 1}, {cpus: 2, disk_size: 100}]}',
+      'task.yaml:1:13: resources.any_of: alternatives that differ in disk_size are not supported yet by this version of Styx',
     ],
     [
       'resources: {autostop: {hook: x}}',
@@ -73,8 +73,10 @@ describe('problems', () => {
     ['resources: {infra: a/b/c/d}', 'must be cloud, cloud/region or cloud/region/zone'],
     ['resources: {infra: "aws/a b"}', 'is not a name of a place'],
     ['resources: {infra: awz}', 'resources.infra: "awz" is not a name of a cloud; did you mean "aws"?'],
-    ['resources: {accelerators: [A100, H100]}', 'task.yaml:1:13: resources.accelerators: not supported yet'],
-    ['resources: {gpus: {A100:1, H100:1}}', 'task.yaml:1:13: resources.gpus: not supported yet'],
+    [
+      'resources: {accelerators: ["A100:8", "H100:4"]}',
+      'alternatives with different numbers of accelerators (8, 4) leave open what a job takes: say it by job_demand.gpus',
+    ],
     ['resources: {accelerators: 80GB+}', 'asking by memory or maker is not supported yet'],
     ['resources: {accelerators: "H100:0"}', 'must ask for more than 0 of "H100"'],
     ['resources: {accelerators: "H100:1.5"}', 'must be a whole number of GPUs'],
