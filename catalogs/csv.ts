@@ -1,7 +1,7 @@
 /** A catalogue as CSV: read strictly, since a wrong price costs money, and every refusal says the file, the line and the field. */
 import { CsvError, parse } from 'csv-parse/sync';
+import { canonicalName, findAccelerator } from '../model/accelerators.ts';
 import { StyxError } from '../model/errors.ts';
-import { canonicalName, findAccelerator } from './accelerators.ts';
 import type { CatalogRow } from './catalog.ts';
 import { type Dialect, dialectOf, type Field } from './csv-dialects.ts';
 

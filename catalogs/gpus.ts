@@ -1,5 +1,5 @@
 /** Which accelerators are offered where: what `styx gpus list` shows. */
-import { canonicalName, findAccelerator, hasMemory, type MemoryRequest } from './accelerators.ts';
+import { canonicalName, findAccelerator, hasMemory, type MemoryRequest } from '../model/accelerators.ts';
 import type { Catalog, CatalogRow, Shape } from './catalog.ts';
 
 export interface GpuQuery {

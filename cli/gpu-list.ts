@@ -1,10 +1,10 @@
 /** `styx gpus list` and `styx show-gpus`: the same options, the same tables. */
 import type { Command } from 'commander';
-import { nearestAccelerator } from '../catalogs/accelerators.ts';
 import type { CatalogInfo } from '../catalogs/catalog.ts';
 import { type GpuOffers, type GpuQuery, gpuOffers } from '../catalogs/gpus.ts';
 import { catalogFiles, findCatalog, type LoadedCatalog, loadCatalog } from '../catalogs/load.ts';
 import { isGlob, matchesGlob, nearest } from '../client/names.ts';
+import { nearestAccelerator } from '../model/accelerators.ts';
 import { StyxError } from '../model/errors.ts';
 import { accelerator } from '../model/spec/accelerators.ts';
 import { FieldError } from '../model/spec/field.ts';

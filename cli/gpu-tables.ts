@@ -1,7 +1,8 @@
 /** What `styx gpus list` shows, in the columns that SkyPilot's users know. */
-import { COMMON_GPUS, COMMON_TPUS } from '../catalogs/accelerators.ts';
+
 import type { CatalogInfo } from '../catalogs/catalog.ts';
 import type { GpuOffers } from '../catalogs/gpus.ts';
+import { COMMON_GPUS, COMMON_TPUS } from '../model/accelerators.ts';
 import { formatAge } from './format.ts';
 import { formatTable } from './table.ts';
 

@@ -2,7 +2,7 @@
 import type { InstanceTypeOffer, MachineChoice, ResourceRequest } from './machines.ts';
 
 /** More than this are refused: all are asked for at every cloud. */
-export const MOST_ALTERNATIVES = 50;
+export const MOST_ALTERNATIVES = 200;
 
 /** The request by each of its alternatives, in their order; by itself when it has one only. */
 export function alternativesOf({ others = [], inOrder: _inOrder, ...first }: ResourceRequest): ResourceRequest[] {

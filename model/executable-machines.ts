@@ -1,4 +1,5 @@
 /** The machines that a task file asks for, as a launch asks for them. */
+import { namesWithMemory } from './accelerators.ts';
 import { MOST_ALTERNATIVES } from './alternatives.ts';
 import { wantsOf } from './machine-wants.ts';
 import type { MachineChoice, ResourceRequest } from './machines.ts';
@@ -10,19 +11,29 @@ import type { TaskSpec } from './spec/task.ts';
 
 /** Of a task without obstacles. */
 export function requestOf({ resources: { alternatives, order }, numNodes }: TaskSpec): ResourceRequest {
-  const [first, ...others] = alternatives;
-  const wants = wantsOf(first);
+  const [asked] = alternatives;
+  const [first, ...others] = alternatives.flatMap(choicesOf);
+  const wants = wantsOf(asked);
   return {
-    ...choiceFrom(first),
+    ...(first ?? choiceWith(asked, null)),
     numNodes,
-    ...(others.length === 0 ? {} : { others: others.map(choiceFrom) }),
+    ...(others.length === 0 ? {} : { others }),
     ...(others.length > 0 && order === 'ordered' ? { inOrder: true } : {}),
     ...(wants === undefined ? {} : { wants }),
   };
 }
 
-function choiceFrom(asked: Alternative): MachineChoice {
-  const { cloud, region, zone, instanceType, cpus, memory, accelerators, useSpot } = asked;
+/** One; of accelerators that are asked for by their memory one for each name. */
+function choicesOf(asked: Alternative): MachineChoice[] {
+  const { accelerators } = asked;
+  if (accelerators === null) return [choiceWith(asked, null)];
+  const { count } = accelerators;
+  const names = accelerators.kind === 'named' ? [accelerators.name] : namesWithMemory(accelerators);
+  return names.map((name) => choiceWith(asked, { name, count }));
+}
+
+function choiceWith(asked: Alternative, accelerators: MachineChoice['accelerators']): MachineChoice {
+  const { cloud, region, zone, instanceType, cpus, memory, useSpot } = asked;
   return {
     cloud,
     region,
@@ -30,7 +41,7 @@ function choiceFrom(asked: Alternative): MachineChoice {
     instanceType,
     cpus,
     memory: memory?.count === 0 ? null : memory,
-    accelerators: accelerators?.kind === 'named' ? { name: accelerators.name, count: accelerators.count } : null,
+    accelerators,
     useSpot,
   };
 }
@@ -39,8 +50,11 @@ function choiceFrom(asked: Alternative): MachineChoice {
 export function alternativeObstacles({ resources: { alternatives, order }, jobDemand }: TaskSpec): Obstacle[] {
   const found: Obstacle[] = [];
   for (const { accelerators } of alternatives) {
-    if (accelerators?.kind === 'memory') {
-      found.push({ path: ['resources', 'accelerators'], message: `asking by memory or maker is ${NOT_YET}` });
+    if (accelerators?.kind === 'memory' && namesWithMemory(accelerators).length === 0) {
+      const { gib, atLeast, manufacturer } = accelerators;
+      const of = manufacturer === null ? '' : ` of ${manufacturer}`;
+      const message = `no accelerator${of} that is known has ${gib}${atLeast ? ' GB or more' : ' GB'}: see \`styx gpus list\``;
+      found.push({ path: ['resources', 'accelerators'], message });
     } else if (accelerators !== null) {
       try {
         gpuCount(accelerators.count);
@@ -60,8 +74,9 @@ export function alternativeObstacles({ resources: { alternatives, order }, jobDe
   if (differing.length > 0) {
     found.push({ path, message: `alternatives that differ in ${differing.map(fieldName).join(', ')} are ${NOT_YET}` });
   }
-  if (alternatives.length > MOST_ALTERNATIVES) {
-    found.push({ path, message: `has ${alternatives.length} alternatives; ${MOST_ALTERNATIVES} are the most` });
+  const { length } = alternatives.flatMap(choicesOf);
+  if (length > MOST_ALTERNATIVES) {
+    found.push({ path, message: `has ${length} alternatives; ${MOST_ALTERNATIVES} are the most` });
   }
   const counts = new Set(alternatives.map(({ accelerators }) => accelerators?.count ?? 0));
   if ((jobDemand.gpus ?? null) === null && counts.size > 1) {

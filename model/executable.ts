@@ -178,10 +178,9 @@ function configFieldPaths(config: ConfigOverrides): string[] {
 export function executableTask(spec: TaskSpec): WrittenTask {
   const [asked] = spec.resources.alternatives;
   const mounts = localMounts(spec.fileMounts);
-  const accelerators = asked.accelerators?.kind === 'named' ? asked.accelerators : null;
   const demand: JobDemand = {
     cpus: spec.jobDemand.cpus ?? DEFAULT_DEMAND_CPUS,
-    gpus: spec.jobDemand.gpus ?? accelerators?.count ?? 0,
+    gpus: spec.jobDemand.gpus ?? asked.accelerators?.count ?? 0,
     memory: spec.jobDemand.memory ?? 0,
   };
   return {

@@ -1,6 +1,7 @@
 /** What a request asks of a row, as a list of tests that can be counted and given up one by one. */
-import { canonicalName, findAccelerator, hasMemory } from '../catalogs/accelerators.ts';
+
 import type { CatalogRow } from '../catalogs/catalog.ts';
+import { canonicalName, findAccelerator, hasMemory } from '../model/accelerators.ts';
 import type { Amount } from '../model/machines.ts';
 import { type AcceleratorRequest, acceleratorText } from '../model/spec/accelerators.ts';
 import type { Alternative } from '../model/spec/resources.ts';

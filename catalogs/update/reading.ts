@@ -1,7 +1,7 @@
 /** What the price APIs have in common: answers held against their schema, numbers rounded, accelerators by their names. */
 import type { ZodType } from 'zod';
+import { canonicalName, findAccelerator } from '../../model/accelerators.ts';
 import { StyxError } from '../../model/errors.ts';
-import { canonicalName, findAccelerator } from '../accelerators.ts';
 import type { CatalogRow } from '../catalog.ts';
 
 /** @throws invalid, with the field that is not as the API's documentation has it */

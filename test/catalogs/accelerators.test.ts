@@ -7,7 +7,7 @@ import {
   findAccelerator,
   meetsRequest,
   nearestAccelerator,
-} from '../../catalogs/accelerators.ts';
+} from '../../model/accelerators.ts';
 import { accelerators } from '../../model/spec/accelerators.ts';
 
 const request = (text: string) => {

@@ -1,11 +1,11 @@
 /** The figures that Styx brings, every row of them. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { findAccelerator } from '../../catalogs/accelerators.ts';
 import { rowKey } from '../../catalogs/catalog.ts';
 import { encodeCatalog } from '../../catalogs/format.ts';
 import { exportCatalog, importCatalog } from '../../catalogs/import.ts';
 import { catalogFiles, loadCatalog } from '../../catalogs/load.ts';
+import { findAccelerator } from '../../model/accelerators.ts';
 
 const files = catalogFiles('/nonexistent');
 const ISO = /^\d{4}(-\d\d(-\d\d)?)?$/;

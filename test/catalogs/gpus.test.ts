@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { canonicalName } from '../../catalogs/accelerators.ts';
 import { type CatalogRow, catalogOf } from '../../catalogs/catalog.ts';
 import { type GpuQuery, gpuOffers } from '../../catalogs/gpus.ts';
+import { canonicalName } from '../../model/accelerators.ts';
 import { catalogRows, INFO } from './rows.ts';
 
 const ANY: GpuQuery = { name: null, memory: null, count: null, region: null, zone: null, allRegions: false };

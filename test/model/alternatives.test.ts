@@ -28,6 +28,17 @@ describe('what a task file says', () => {
   });
 });
 
+test('accelerators that are asked for by memory are all that have it, of a maker where one is named', () => {
+  const by = (text: string) => cards(`{accelerators: "${text}"}`);
+  expect(by('80GB+')).toEqual(expect.arrayContaining(['A100-80GB', 'H100', 'H200', 'MI300X']));
+  expect(by('80GB+')).not.toContain('A100');
+  expect(by('nvidia:80GB:2')).toEqual(expect.arrayContaining(['A100-80GB', 'H100']));
+  expect(by('nvidia:80GB:2')).not.toContain('H200');
+  expect(alternativesOf(asks('{accelerators: "nvidia:80GB:2"}')).every((one) => one.accelerators?.count === 2)).toBe(
+    true,
+  );
+});
+
 const offer = fc
   .record({
     cloud: fc.constantFrom('a', 'b'),

@@ -77,7 +77,10 @@ describe('problems', () => {
       'resources: {accelerators: ["A100:8", "H100:4"]}',
       'alternatives with different numbers of accelerators (8, 4) leave open what a job takes: say it by job_demand.gpus',
     ],
-    ['resources: {accelerators: 80GB+}', 'asking by memory or maker is not supported yet'],
+    [
+      'resources: {accelerators: "apple:80GB+"}',
+      'no accelerator of apple that is known has 80 GB or more: see `styx gpus list`',
+    ],
     ['resources: {accelerators: "H100:0"}', 'must ask for more than 0 of "H100"'],
     ['resources: {accelerators: "H100:1.5"}', 'must be a whole number of GPUs'],
     ['resources: {accelerators: H100, gpus: H100}', 'resources.gpus: cannot be given together with "accelerators"'],

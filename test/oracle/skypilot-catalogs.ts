@@ -1,8 +1,8 @@
 /** Our catalogues in SkyPilot's form, where it looks for them. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { findAccelerator } from '../../catalogs/accelerators.ts';
 import type { CatalogRow } from '../../catalogs/catalog.ts';
+import { findAccelerator } from '../../model/accelerators.ts';
 
 const COLUMNS =
   'InstanceType,AcceleratorName,AcceleratorCount,vCPUs,MemoryGiB,GpuInfo,Price,SpotPrice,Region,Arch,Generation';

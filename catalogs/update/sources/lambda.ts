@@ -1,6 +1,6 @@
 /** Lambda: types with their prices, which are the same everywhere. Regions are named only while they have machines. */
 import { z } from 'zod';
-import { canonicalName } from '../../accelerators.ts';
+import { canonicalName } from '../../../model/accelerators.ts';
 import type { CatalogRow, Shape } from '../../catalog.ts';
 import { acceleratorOf, checked, NO_ACCELERATORS, rounded } from '../reading.ts';
 import { at, type Known, type PriceApi } from '../source.ts';

@@ -3,7 +3,7 @@
  * powers of two that their vCPUs and memory reach. A region is a country.
  */
 import { z } from 'zod';
-import { findAccelerator } from '../../accelerators.ts';
+import { findAccelerator } from '../../../model/accelerators.ts';
 import type { CatalogRow } from '../../catalog.ts';
 import { acceleratorOf, checked, priceOf } from '../reading.ts';
 import { at, type PriceApi } from '../source.ts';

@@ -1,7 +1,8 @@
 /** Names of accelerators: each card has one across clouds, whatever a cloud calls it. */
-import type { AcceleratorRequest } from '../model/spec/accelerators.ts';
-import { nearestWord } from '../model/spelling.ts';
+
 import { ACCELERATOR_TABLE } from './accelerator-table.ts';
+import type { AcceleratorRequest } from './spec/accelerators.ts';
+import { nearestWord } from './spelling.ts';
 
 export interface Accelerator {
   /** The canonical name. */
@@ -85,6 +86,11 @@ export function hasMemory(name: string, memory: number | null, request: MemoryRe
   const { manufacturer } = request;
   if (manufacturer !== null && accelerator?.vendor.toLowerCase() !== manufacturer.toLowerCase()) return false;
   return request.atLeast ? gib >= request.gib : gib === request.gib;
+}
+
+/** Those of the table with so much memory, of which a launch may ask for any. */
+export function namesWithMemory(request: MemoryRequest): string[] {
+  return ACCELERATORS.filter(({ name, memory }) => hasMemory(name, memory, request)).map(({ name }) => name);
 }
 
 /** Names that task files and `styx gpus list` begin with. The order is that of the tables. */
