@@ -64,17 +64,18 @@ export function reasonLines({ excluded, considered, unchecked }: Ranking): strin
 /** Why nothing meets a request, and what would come nearest. `which`: the task; `lookElsewhere`: where there may be more. */
 export function nothingFits(ranking: Ranking, which = '', lookElsewhere = ''): StyxError {
   const message = [`${which}no machine that was considered meets the request`, ...reasonLines(ranking)].join('\n');
-  const ways = [...ranking.relaxations].sort((a, b) => a.relax.length - b.relax.length).slice(0, WAYS);
+  const ways = [...ranking.relaxations].sort((a, b) => a.relax.length - b.relax.length);
   const lines = ways.map(({ relax, nearest }) => {
     const { cloud, region, instanceType, accelerators, hourlyCost, useSpot } = nearest;
     const gpus = accelerators === null ? '' : ` with ${accelerators.name}:${accelerators.count}`;
     const how = useSpot ? ', spot' : '';
     return `  without ${relax.join(' and ')}: ${instanceType}${gpus} of ${cloud} in ${region}, $${hourlyCost.toFixed(2)} an hour${how}`;
   });
+  // Of several alternatives many may come to the same.
   const nearest =
     lines.length === 0
       ? ['`styx catalog status` shows what catalogues there are.']
-      : ['What would fit best:', ...lines];
+      : ['What would fit best:', ...[...new Set(lines)].slice(0, WAYS)];
   return new StyxError('capacity', message, {
     hint: [...nearest, ...(lookElsewhere === '' ? [] : [lookElsewhere])].join('\n'),
   });

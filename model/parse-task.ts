@@ -108,7 +108,9 @@ function parseFor(
   if (read.file.kind !== 'task') {
     const what = read.file.kind === 'group' ? 'a job group' : 'a pipeline of several tasks';
     const at = (second ?? root)?.at ?? START;
-    const message = `${what} is for managed jobs: run this with \`styx jobs launch\``;
+    const message = use.startsWith('pool')
+      ? `${what} is not for pools, whose jobs and workers have one task each`
+      : `${what} is for managed jobs: run this with \`styx jobs launch\``;
     throw new TaskError(file, [{ ...at, path: '', message }]);
   }
   return carriedOut(overrides.apply(read.file.task, problems), { file, root, overrides, problems, use });
