@@ -41,7 +41,7 @@ import { didYouMean } from './names.ts';
 import { Pools } from './pools.ts';
 import { repeat } from './repeat.ts';
 import { withSnapshots } from './snapshots.ts';
-import { FENCE_MS, LIMITS, submit } from './submit.ts';
+import { commonInput, requestIdOf, submit } from './submit.ts';
 
 export interface JobRequest {
   readonly task: WrittenTask;
@@ -151,28 +151,18 @@ export class Jobs {
 
   /** Of a workflow that carries it out, with its files and secrets as they are now. @throws invalid, not-found, transient */
   async input(request: JobRequest, requestId: string, options: CommandOptions = {}): Promise<ManagedJobInput> {
-    const { link, home, workspace, user, timing, allowedClouds = null, installConda = false } = this.#context;
+    const { link, home, allowedClouds = null } = this.#context;
     // A schedule's has none: its runs have theirs.
-    const problem = requestId === '' ? null : requestIdProblem(requestId);
-    if (problem !== null) throw new StyxError('invalid', `request id '${requestId}' ${problem}`);
+    if (requestId !== '') requestIdOf({ requestId });
     if (request.pool !== undefined) await new Pools(this.#context).mustBe(request.pool);
     const allowed = await onAllowedClouds(request.task, allowedClouds);
     const written = await withSnapshots(home, () => link.installation(), allowed, 'launch', options);
     return {
-      version: 1,
-      workspace,
-      requestId,
-      installation: await link.installation(),
-      user,
+      ...(await commonInput(this.#context, requestId)),
       task: { ...written, secrets: closeSecrets(link.keyring, written.secrets) },
       resourcesText: request.resourcesText,
       ...(request.pool === undefined ? {} : { pool: request.pool }),
       recovery: request.recovery ?? DEFAULT_RECOVERY,
-      limits: this.#context.limits ?? LIMITS,
-      fenceAfter: this.#context.fenceAfter ?? FENCE_MS,
-      conda: installConda,
-      submittedAt: Date.now(),
-      timing,
     };
   }
 

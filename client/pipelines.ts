@@ -29,7 +29,7 @@ import { didYouMean } from './names.ts';
 import { Pools } from './pools.ts';
 import { repeat } from './repeat.ts';
 import { withSnapshots } from './snapshots.ts';
-import { commonInput, submit } from './submit.ts';
+import { commonInput, requestIdOf, submit } from './submit.ts';
 
 /** Ids in one query. */
 const AT_ONCE = 50;
@@ -55,7 +55,7 @@ export class Pipelines {
   async launch(request: WrittenPipeline, options: CommandOptions = {}): Promise<{ id: string }> {
     const { link, home, allowedClouds = null } = this.#context;
     const { name, execution } = request;
-    const common = await commonInput(this.#context, options);
+    const common = await commonInput(this.#context, requestIdOf(options));
     const closed = async (it: WrittenPipelineTask) => {
       const allowed = await onAllowedClouds(it.task, allowedClouds);
       const written = await withSnapshots(home, () => link.installation(), allowed, 'launch', options);
@@ -154,7 +154,7 @@ export class Pipelines {
       });
     }
     const retryOf = { id, number };
-    const common = await commonInput(this.#context, options);
+    const common = await commonInput(this.#context, requestIdOf(options));
     if (summary.tasks === undefined) {
       if (options.from !== undefined) {
         throw new StyxError('invalid', `--from ${options.from}: managed job ${number} is one task alone`);

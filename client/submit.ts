@@ -9,17 +9,21 @@ import type { JobsContext } from './jobs.ts';
 import type { Link } from './link.ts';
 import { repeat } from './repeat.ts';
 
-export const LIMITS: JobLimits = { launching: 16, running: 2_000 };
-export const FENCE_MS = 5 * 60_000;
+const LIMITS: JobLimits = { launching: 16, running: 2_000 };
+const FENCE_MS = 5 * 60_000;
 
-/** What jobs and pipelines are submitted with alike. @throws invalid for a request id that cannot be one */
-export async function commonInput(
-  { link, workspace, user, timing, installConda = false, limits = LIMITS, fenceAfter = FENCE_MS }: JobsContext,
-  options: CommandOptions,
-) {
-  const requestId = options.requestId ?? randomUUID();
+/** @throws invalid for one that is given and cannot be one */
+export function requestIdOf({ requestId = randomUUID() }: CommandOptions): string {
   const problem = requestIdProblem(requestId);
   if (problem !== null) throw new StyxError('invalid', `request id '${requestId}' ${problem}`);
+  return requestId;
+}
+
+/** What jobs and pipelines are submitted with alike. */
+export async function commonInput(
+  { link, workspace, user, timing, installConda = false, limits = LIMITS, fenceAfter = FENCE_MS }: JobsContext,
+  requestId: string,
+) {
   const installation = await link.installation();
   const at = { submittedAt: Date.now(), timing };
   return {

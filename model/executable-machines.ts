@@ -1,6 +1,6 @@
 /** The machines that a task file asks for, as a launch asks for them. */
 import { namesWithMemory } from './accelerators.ts';
-import { MOST_ALTERNATIVES } from './alternatives.ts';
+import { choiceOf, MOST_ALTERNATIVES } from './alternatives.ts';
 import { wantsOf } from './machine-wants.ts';
 import type { MachineChoice, ResourceRequest } from './machines.ts';
 import { NOT_YET, type Obstacle } from './obstacle.ts';
@@ -33,17 +33,8 @@ function choicesOf(asked: Alternative): MachineChoice[] {
 }
 
 function choiceWith(asked: Alternative, accelerators: MachineChoice['accelerators']): MachineChoice {
-  const { cloud, region, zone, instanceType, cpus, memory, useSpot } = asked;
-  return {
-    cloud,
-    region,
-    zone,
-    instanceType,
-    cpus,
-    memory: memory?.count === 0 ? null : memory,
-    accelerators,
-    useSpot,
-  };
+  const memory = asked.memory?.count === 0 ? null : asked.memory;
+  return choiceOf({ ...asked, memory, accelerators });
 }
 
 /** All that stands in the way of asking for these machines. */

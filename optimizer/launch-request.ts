@@ -1,5 +1,5 @@
 /** What a launch asks for, as the optimizer takes it. */
-import { alternativesOf } from '../model/alternatives.ts';
+import { alternativesOf, choiceOf } from '../model/alternatives.ts';
 import type { ResourceRequest } from '../model/machines.ts';
 import type { PlacementRequest } from './request.ts';
 
@@ -14,17 +14,11 @@ export function launchRequest(asked: ResourceRequest): PlacementRequest {
 }
 
 function alternative(asked: ResourceRequest) {
-  const { cloud, region, zone, instanceType, cpus, memory, accelerators, useSpot, wants = {} } = asked;
+  const { accelerators, wants = {} } = asked;
   return {
-    cloud,
-    region,
-    zone,
-    instanceType,
-    cpus,
-    memory,
+    ...choiceOf(asked),
     accelerators: accelerators === null ? null : ({ kind: 'named', ...accelerators } as const),
     acceleratorArgs: null,
-    useSpot,
     jobRecovery: null,
     diskSize: wants.diskSize ?? null,
     diskTier: wants.diskTier ?? null,

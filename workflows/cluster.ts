@@ -63,6 +63,7 @@ import { EffectCarrier, jobChild, operationChild, rayChild, watchChild } from '.
 import { GuestDesk } from './cluster-guests.ts';
 import { tellChanges, tellCrashed } from './cluster-telemetry.ts';
 import { refuse } from './failures.ts';
+import { isHistoryFull } from './history-full.ts';
 import * as messages from './messages.ts';
 import { tell } from './parent.ts';
 import { step } from './steps.ts';
@@ -338,8 +339,7 @@ class ClusterEntity {
   }
 
   private mustContinueAsNew(): boolean {
-    const { continueAsNewSuggested, historyLength } = workflowInfo();
-    return continueAsNewSuggested || historyLength >= this.input.timing.historyEvents;
+    return isHistoryFull(this.input.timing);
   }
 
   /**

@@ -48,6 +48,7 @@ import { awaitsPool } from '../model/pooled-job.ts';
 import { filesProblem, manifestsOf } from '../model/task-files.ts';
 import { validateTask } from '../model/task-schema.ts';
 import { Alarm } from './alarm.ts';
+import { isHistoryFull } from './history-full.ts';
 import { JobEffects } from './managed-job-effects.ts';
 import { NoticeSender } from './managed-job-notices.ts';
 import {
@@ -272,9 +273,7 @@ class ManagedJob {
   }
 
   private mustContinueAsNew(): boolean {
-    const { continueAsNewSuggested, historyLength } = workflowInfo();
-    const full = continueAsNewSuggested || historyLength >= this.input.timing.historyEvents;
-    return full && this.effects.idle && allHandlersFinished();
+    return isHistoryFull(this.input.timing) && this.effects.idle && allHandlersFinished();
   }
 
   private async continueAsNew(): Promise<void> {

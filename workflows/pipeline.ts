@@ -39,6 +39,7 @@ import { CLUSTER_QUEUE } from '../model/queues.ts';
 import { manifestsOf } from '../model/task-files.ts';
 import { withOutputs } from '../model/templates.ts';
 import { Alarm } from './alarm.ts';
+import { isHistoryFull } from './history-full.ts';
 import {
   cancelManagedJob,
   cancelTaskSignal,
@@ -216,8 +217,7 @@ class Pipeline {
   }
 
   private isFull(): boolean {
-    const { continueAsNewSuggested, historyLength } = workflowInfo();
-    return continueAsNewSuggested || historyLength >= this.input.timing.historyEvents;
+    return isHistoryFull(this.input.timing);
   }
 
   private async continueAsNew(): Promise<void> {

@@ -30,6 +30,7 @@ import { poolDetails, poolMemo, poolView } from '../model/pool-view.ts';
 import { manifestsOf } from '../model/task-files.ts';
 import { Alarm } from './alarm.ts';
 import { refuse } from './failures.ts';
+import { isHistoryFull } from './history-full.ts';
 import { applyPool, clusterReportSignal, downPool, poolQuery, tellPoolSignal } from './messages.ts';
 import { PoolEffects } from './pool-effects.ts';
 
@@ -167,9 +168,7 @@ class Pool {
   }
 
   private mustContinueAsNew(): boolean {
-    const { continueAsNewSuggested, historyLength } = workflowInfo();
-    const full = continueAsNewSuggested || historyLength >= this.input.timing.historyEvents;
-    return full && this.effects.idle && allHandlersFinished();
+    return isHistoryFull(this.input.timing) && this.effects.idle && allHandlersFinished();
   }
 
   private async continueAsNew(): Promise<void> {

@@ -1,12 +1,5 @@
 /** The queue of a workspace's managed jobs. Everything comes and goes as signals, of which thousands fit where updates would stop. */
-import {
-  allHandlersFinished,
-  condition,
-  continueAsNew,
-  setCurrentDetails,
-  setHandler,
-  workflowInfo,
-} from '@temporalio/workflow';
+import { allHandlersFinished, condition, continueAsNew, setCurrentDetails, setHandler } from '@temporalio/workflow';
 import {
   dropFromQueue,
   type JobQueueState,
@@ -21,6 +14,7 @@ import {
 import { type JobLimits, managedJobId } from '../model/managed-job.ts';
 import type { Timing } from '../model/timing.ts';
 import { Alarm } from './alarm.ts';
+import { isHistoryFull } from './history-full.ts';
 import { queueAnswerSignal, queueQuery, tellQueueSignal } from './messages.ts';
 import { tell } from './parent.ts';
 import { step } from './steps.ts';
@@ -150,7 +144,6 @@ class Queue {
   }
 
   private mustContinueAsNew(): boolean {
-    const { continueAsNewSuggested, historyLength } = workflowInfo();
-    return (continueAsNewSuggested || historyLength >= this.input.timing.historyEvents) && allHandlersFinished();
+    return isHistoryFull(this.input.timing) && allHandlersFinished();
   }
 }

@@ -20,6 +20,7 @@ import type { NodeInfo } from '../model/machines.ts';
 import type { RaySpec } from '../model/ray.ts';
 import type { Timing } from '../model/timing.ts';
 import { Failed, failureOf } from './failures.ts';
+import { isHistoryFull } from './history-full.ts';
 import { endRaySignal, rankEndedSignal, rayChangedSignal, rayEndedSignal } from './messages.ts';
 import { tell } from './parent.ts';
 import { rayStep } from './steps.ts';
@@ -100,8 +101,7 @@ class RayKeeper {
       this.stood = true;
       this.failures.fill(0);
       await this.tell('UP', '', head);
-      const { historyLength, continueAsNewSuggested } = workflowInfo();
-      if (continueAsNewSuggested || historyLength >= timing.historyEvents) {
+      if (isHistoryFull(timing)) {
         return { ...this.input, tries: this.tries, stood: true };
       }
       await condition(() => this.hints !== seen, timing.describeOpsEvery);
