@@ -8,7 +8,7 @@ import { Story } from './story.ts';
 
 const LONG = process.env.STYX_TEST_LONG === '1';
 /** As many clusters as this says stand at once; 300 take about five minutes of two cores. */
-const CLUSTERS = Number(process.env.STYX_TEST_CLUSTERS || (LONG ? 300 : 40));
+const CLUSTERS = Number(process.env.STYX_TEST_CLUSTERS || (LONG ? 300 : 20));
 const SAMPLES = 5;
 const AT_ONCE = 6;
 

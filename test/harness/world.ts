@@ -102,6 +102,8 @@ export class World extends LocalWorld {
   /** Kills by SIGKILL while the point holds, brings back what died, and lets the point go. */
   async killAt(point: string, victim: Victim): Promise<void> {
     if (victim === 'worker') {
+      // A workflow task that dies with its worker is given out again after 10 s: for random kills to meet, not for every point.
+      await sleep(500);
       await this.killWorker(this.holder(point));
       await this.startWorker();
     }
