@@ -4,6 +4,7 @@
  */
 import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
+import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { openingConverter } from '../../client/index.ts';
 import * as activities from './activities.ts';
@@ -11,14 +12,14 @@ import type { nightly } from './workflow.ts';
 
 // Ctrl-C is for the workflow; the worker ends when that has.
 Runtime.install({ shutdownSignals: [] });
-const address = process.env.TEMPORAL_ADDRESS ?? 'localhost:7233';
+const { connectionOptions, namespace = 'default' } = loadClientConnectConfig();
 const taskQueue = 'nightly-work';
 // What Styx answers is sealed.
 const dataConverter = openingConverter();
-const connection = await NativeConnection.connect({ address });
+const connection = await NativeConnection.connect(connectionOptions);
 const workflowsPath = join(import.meta.dirname, 'workflow.ts');
-const worker = await Worker.create({ connection, taskQueue, workflowsPath, activities, dataConverter });
-const client = new Client({ connection: await Connection.connect({ address }), dataConverter });
+const worker = await Worker.create({ connection, namespace, taskQueue, workflowsPath, activities, dataConverter });
+const client = new Client({ connection: await Connection.connect(connectionOptions), namespace, dataConverter });
 
 const { status, number, cost } = await worker.runUntil(async () => {
   const [command = 'echo hello'] = process.argv.slice(2);

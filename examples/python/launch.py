@@ -1,6 +1,8 @@
 """Launches a cluster, awaits its job and takes it down, with Temporal's own SDK: no part of Styx runs here.
 
-python launch.py NAME COMMAND    (TEMPORAL_ADDRESS: a server with `codec: optional`; STYX_HOME: for its keys)
+python launch.py NAME COMMAND
+
+TEMPORAL_ADDRESS and the like, or a profile of Temporal's, name a server with `codec: optional`; STYX_HOME has its keys.
 """
 
 import asyncio
@@ -15,6 +17,7 @@ from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client, WithStartWorkflowOperation
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.converter import default
+from temporalio.envconfig import ClientConfig
 from temporalio.service import RPCError, RPCStatusCode
 
 from styx_codec import StyxCodec
@@ -25,7 +28,7 @@ ENDED = ["SUCCEEDED", "FAILED", "FAILED_SETUP", "FAILED_DRIVER", "CANCELLED"]
 async def main(name: str, command: str) -> int:
     home = Path(os.environ.get("STYX_HOME", Path.home() / ".styx"))
     converter = dataclasses.replace(default(), payload_codec=StyxCodec(home))
-    client = await Client.connect(os.environ["TEMPORAL_ADDRESS"], data_converter=converter)
+    client = await Client.connect(**ClientConfig.load_client_connect_config(), data_converter=converter)
     namespace = await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=client.namespace))
 
     # What Styx' own client sends for `run: echo hello`; a longer task is made by changing its fields.

@@ -55,7 +55,7 @@ test('of a world in which all goes on nothing is found, and the exit code is 0',
   const { code, out } = await styx('doctor');
   expect(code).toBe(0);
   expect(out).toMatch(
-    /^Nothing is wrong: looked at Temporal \d\S+ at 127\.0\.0\.1:\d+, 1 cluster, 3 running workflows and 1 machine\.$/m,
+    /^Nothing is wrong: looked at Temporal \d\S+ at 127[.\d]+:\d+, 1 cluster, 3 running workflows and 1 machine\.$/m,
   );
   await story.down('well');
 });

@@ -19,7 +19,7 @@ let worker: TestWorker;
 
 beforeAll(async () => {
   server = await startTestServer();
-  worker = startTestWorker({ address: server.address, home, env: { STYX_CODEC: 'optional' } });
+  worker = startTestWorker({ address: server.address, home, env: { ...server.env, STYX_CODEC: 'optional' } });
   await worker.waitReady();
 }, INSTALL_MS);
 afterAll(async () => {
@@ -35,7 +35,7 @@ test.skipIf('reason' in found)(
     const python = 'python' in found ? found.python : '';
     const program = join(import.meta.dirname, '..', '..', 'examples', 'python', 'launch.py');
     const ledger = world.ledger('python');
-    const env = { ...process.env, STYX_HOME: home, TEMPORAL_ADDRESS: server.address };
+    const env = { ...process.env, STYX_HOME: home, ...server.env };
     const run = promisify(execFile);
     const { stdout } = await run(python, [program, 'from-python', `echo ran >> ${ledger.path}`], {
       env,
@@ -60,7 +60,7 @@ test.skipIf('reason' in found)(
 /** examples/child-job/main.ts: a worker with a bundle and a task queue of its own, whose workflow has a managed job as its child. */
 function foreignWorkflow(command: string) {
   const program = join(import.meta.dirname, '..', '..', 'examples', 'child-job', 'main.ts');
-  const env = { ...process.env, STYX_HOME: home, TEMPORAL_ADDRESS: server.address, STYX_TIMING: 'test' };
+  const env = { ...process.env, STYX_HOME: home, ...server.env, STYX_TIMING: 'test' };
   const running = promisify(execFile)(process.execPath, [program, command], { env });
   return { running, interrupt: () => running.child.kill('SIGINT') };
 }

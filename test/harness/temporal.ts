@@ -53,7 +53,7 @@ export async function startTestServer(options: { database?: 'file' | 'memory' } 
   });
   return {
     address,
-    env: { TEMPORAL_ADDRESS: address, TEMPORAL_TLS: 'false' },
+    env: { TEMPORAL_ADDRESS: address, TEMPORAL_NAMESPACE: 'default', TEMPORAL_TLS: 'false' },
     directory: dir,
     get pid() {
       return child.pid as number;
