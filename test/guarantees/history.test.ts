@@ -77,7 +77,8 @@ test('a life with a failover, jobs, a stop and a start is told once and in order
     ...['placing', 'placement-gone'],
   ]);
   expect(failed[0]?.text).toMatch(/^local-\S+ in local\/local\/local-a failed after \d.*: .*0 of at most 0 exist here/);
-  expect(kinds(told).filter((kind) => !placements([...told]).includes(kind))).toEqual([
+  // A busy machine may keep a node from answering for a moment, which is told too.
+  expect(kinds(told).filter((kind) => kind !== 'nodes' && !placements([...told]).includes(kind))).toEqual([
     ...['launch', 'up', 'job-started', 'job-ended', 'exec', 'job-started', 'job-ended'],
     ...['stop', 'stopped', 'start', 'up', 'down', 'ended'],
   ]);
