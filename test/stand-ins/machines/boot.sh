@@ -6,6 +6,8 @@
 #   BOOT_SECONDS SSH         how long it takes, and `answers`, `never` or `other-key`
 # Its exit is 64 when it was powered off from inside.
 set -e
+# That of the run before goes with its network, some moments after its last process.
+nsenter --net="$OUTER" ip link delete "$VETH" 2>/dev/null || true
 ip link add eth0 type veth peer name "$VETH" netns "$OUTER"
 nsenter --net="$OUTER" ip link set "$VETH" master "$BRIDGE" up
 ip -batch - <<COMMANDS

@@ -48,6 +48,8 @@ export class Machine {
   readonly #cable: string;
   #groups: Groups | null = null;
   #child: ChildProcess | null = null;
+  /** No process of the last run is left, and whoever booted it knows. */
+  #over: Promise<void> = Promise.resolve();
   #order = false;
   #cut = false;
 
@@ -116,12 +118,11 @@ export class Machine {
     );
     closeSync(log);
     this.#child = child;
-    child.once('exit', (code) => {
-      void groups.remove().then(() => {
-        this.#child = null;
-        this.#groups = null;
-        ended(this.#order ? 'ended' : code === POWERED_OFF ? 'powered-off' : 'broken');
-      });
+    this.#over = once(child, 'exit').then(async ([code]) => {
+      await groups.remove();
+      this.#child = null;
+      this.#groups = null;
+      ended(this.#order ? 'ended' : code === POWERED_OFF ? 'powered-off' : 'broken');
     });
   }
 
@@ -130,11 +131,10 @@ export class Machine {
     const child = this.#child;
     if (child === null) return;
     this.#order = true;
-    const ended = once(child, 'exit');
     // One that is frozen does not even die.
     if (this.#groups?.canFreeze) this.#groups.freeze(false);
     child.kill('SIGKILL');
-    await ended;
+    await this.#over;
     if (this.#cut) await this.partition(false);
   }
 
