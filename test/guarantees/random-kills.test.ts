@@ -1,15 +1,14 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { TEST } from '../../model/timing.ts';
 import { dice } from '../harness/dice.ts';
-import { type Victim, WORKERS, World } from '../harness/world.ts';
+import { killAtRandom } from '../harness/random-kills.ts';
+import { WORKERS, World } from '../harness/world.ts';
 import { Story, sorted } from './story.ts';
 
 const KILLS = Number(process.env.STYX_TEST_KILLS || (process.env.STYX_TEST_LONG === '1' ? 200 : 25));
 const SEED = Number(process.env.STYX_TEST_SEED || Date.now() % 1_000_000);
 /** Clusters at once. */
 const LANES = 5;
-const FIRST_PAUSE = 1_000;
 
 let world: World;
 let story: Story & { close(): Promise<void> };
@@ -23,29 +22,10 @@ afterAll(async () => {
   await world.end();
 });
 
-const done: Record<string, number> = { launches: 0, jobs: 0, stops: 0, downs: 0, worker: 0, server: 0, host: 0 };
+const done: Record<string, number> = { launches: 0, jobs: 0, stops: 0, downs: 0 };
 const count = (what: string) => {
   done[what] = (done[what] ?? 0) + 1;
 };
-
-/** Each comes when all is up again and at work: at most as long after that as a worker takes to start here. */
-async function killAll(roll: () => number): Promise<void> {
-  let longest = FIRST_PAUSE;
-  for (let kill = 0; kill < KILLS; kill++) {
-    await sleep(roll() * longest);
-    const dealt = roll();
-    const victim: Victim = dealt < 0.4 ? 'worker' : dealt < 0.7 ? 'server' : 'host';
-    count(victim);
-    if (victim === 'server') await world.killServer();
-    else if (victim === 'host') await world.killHost();
-    else {
-      await world.killWorker();
-      const start = performance.now();
-      await world.workerUpAgain();
-      longest = performance.now() - start;
-    }
-  }
-}
 
 test(`${KILLS} random kills of worker, server and host: no job is lost or doubled and nothing is left (seed ${SEED})`, {
   timeout: 60 * 60_000,
@@ -91,16 +71,18 @@ test(`${KILLS} random kills of worker, server and host: no job is lost or double
   }
 
   const lanes = Array.from({ length: LANES }, (_, index) => lane(index));
-  const kills = killAll(dice(SEED)).finally(() => {
+  const shares = { server: 0.3, host: 0.3 };
+  const kills = killAtRandom(world, { kills: KILLS, roll: dice(SEED), shares }).finally(() => {
     killing = false;
   });
   await Promise.race([kills, Promise.all(lanes).then(() => kills)]);
   await Promise.all(lanes);
+  const { worker, server, host } = await kills;
 
   const lines = ledger.lines();
   const lost = expected.filter((id) => !lines.includes(id));
   const doubled = lines.filter((id, index) => lines.indexOf(id) !== index);
-  const { launches, jobs, stops, worker, server, host } = done;
+  const { launches, jobs, stops } = done;
   console.log(
     `${KILLS} kills (${worker} worker, ${server} server, ${host} host; seed ${SEED}) over ${launches} launches, ${jobs} jobs, ` +
       `${stops} stops and starts: ${lost.length} lost, ${doubled.length} doubled`,
