@@ -13,6 +13,7 @@ import { history } from './history.ts';
 import { whenInterrupted } from './interrupted.ts';
 import { Lab } from './lab.ts';
 import { latency } from './latency.ts';
+import { managedJobs, pendingJobs } from './managed-jobs.ts';
 import { idleMemory, memoryWith } from './memory.ts';
 import { metrics } from './metrics.ts';
 import { optimizer } from './optimizer.ts';
@@ -25,8 +26,10 @@ import { validate } from './validate.ts';
 
 const USAGE = `Usage: npm run bench -- [OPTIONS]
   --clusters N   clusters that are up at once for the memory figures; 0 for none (default 100)
+  --jobs N       managed jobs that run at once; 0 for none (default 100; 1000 take an hour)
+  --pending N    managed jobs that wait; 0 for none (default 500)
   --rounds N     times that each command is run (default 7)
-  --only NAMES   of validate, optimizer, catalogs, strategies, latency, files, status, history, accept, metrics, ray, memory, postgres; separated by commas (default all)
+  --only NAMES   of validate, optimizer, catalogs, strategies, latency, files, status, history, accept, metrics, ray, memory, managed-jobs, postgres; separated by commas (default all)
   --traces DIRS  of when spot machines could be had, <zone>_<type>.json each, separated by commas (default: made-up ones alone)
   --sky PATH     the sky program of SkyPilot, to compare with (default: the one on PATH)
   --json FILE    where the JSON goes (default: a file below the system's temporary directory)`;
@@ -51,11 +54,14 @@ const SUBJECTS = [
   'ray',
   'metrics',
   'memory',
+  'managed-jobs',
   'postgres',
 ];
 const { values: options } = parseArgs({
   options: {
     clusters: { type: 'string', default: '100' },
+    jobs: { type: 'string', default: '100' },
+    pending: { type: 'string', default: '500' },
     rounds: { type: 'string', default: '7' },
     only: { type: 'string', default: SUBJECTS.join(',') },
     sky: { type: 'string' },
@@ -70,6 +76,8 @@ if (options.help) {
 }
 const rounds = number(options.rounds, 1);
 const clusters = number(options.clusters, 0);
+const jobs = number(options.jobs, 0);
+const pending = number(options.pending, 0);
 const wanted = new Set(options.only.split(','));
 for (const name of wanted) if (!SUBJECTS.includes(name)) throw new Error(`there is no subject ${name}\n${USAGE}`);
 
@@ -142,6 +150,11 @@ async function withServer(): Promise<void> {
     if (wanted.has('memory')) {
       say(`${clusters} clusters at once`);
       await memoryWith(lab, report, clusters, say);
+    }
+    if (wanted.has('managed-jobs')) {
+      say(`${jobs} managed jobs at once, and ${pending} that wait`);
+      if (jobs > 0) await managedJobs(lab, report, jobs, say);
+      if (pending > 0) await pendingJobs(lab, report, pending, say);
     }
   } finally {
     say('cleaning up');
