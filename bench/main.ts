@@ -7,6 +7,7 @@ import { availableParallelism, cpus, loadavg, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { accept } from './accept.ts';
+import { awsLaunch } from './aws-launch.ts';
 import { catalogs } from './catalogs.ts';
 import { files } from './files.ts';
 import { history } from './history.ts';
@@ -29,7 +30,7 @@ const USAGE = `Usage: npm run bench -- [OPTIONS]
   --jobs N       managed jobs that run at once; 0 for none (default 100; 1000 take an hour)
   --pending N    managed jobs that wait; 0 for none (default 500)
   --rounds N     times that each command is run (default 7)
-  --only NAMES   of validate, optimizer, catalogs, strategies, latency, files, status, history, accept, metrics, ray, memory, managed-jobs, postgres; separated by commas (default all)
+  --only NAMES   of validate, optimizer, catalogs, strategies, latency, files, status, history, accept, metrics, ray, memory, managed-jobs, aws-launch, postgres; separated by commas (default all)
   --traces DIRS  of when spot machines could be had, <zone>_<type>.json each, separated by commas (default: made-up ones alone)
   --sky PATH     the sky program of SkyPilot, to compare with (default: the one on PATH)
   --json FILE    where the JSON goes (default: a file below the system's temporary directory)`;
@@ -55,6 +56,7 @@ const SUBJECTS = [
   'metrics',
   'memory',
   'managed-jobs',
+  'aws-launch',
   'postgres',
 ];
 const { values: options } = parseArgs({
@@ -97,10 +99,14 @@ if (wanted.has('catalogs')) {
   await catalogs(report, rounds, options.sky);
 }
 if (wanted.has('strategies')) strategies(report, options.traces?.split(',') ?? [], say);
-const ALONE = ['validate', 'optimizer', 'catalogs', 'strategies', 'postgres'];
+const ALONE = ['validate', 'optimizer', 'catalogs', 'strategies', 'aws-launch', 'postgres'];
 // Beside its own figures those of the embedded server, of the same minutes.
 if (wanted.has('postgres')) for (const name of ['latency', 'status', 'accept']) wanted.add(name);
 if (SUBJECTS.some((subject) => !ALONE.includes(subject) && wanted.has(subject))) await withServer();
+if (wanted.has('aws-launch')) {
+  say('launches on AWS');
+  await awsLaunch(report, rounds, say);
+}
 if (wanted.has('postgres')) await postgres(report, rounds, say);
 
 const machine = { cpus: availableParallelism(), model: cpus()[0]?.model ?? '', memoryGiB: totalmem() / 1024 ** 3 };
