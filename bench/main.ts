@@ -7,12 +7,14 @@ import { availableParallelism, cpus, loadavg, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { accept } from './accept.ts';
+import { awsLaunch } from './aws-launch.ts';
 import { catalogs } from './catalogs.ts';
 import { files } from './files.ts';
 import { history } from './history.ts';
 import { whenInterrupted } from './interrupted.ts';
 import { Lab } from './lab.ts';
 import { latency } from './latency.ts';
+import { managedJobs, pendingJobs } from './managed-jobs.ts';
 import { idleMemory, memoryWith } from './memory.ts';
 import { metrics } from './metrics.ts';
 import { optimizer } from './optimizer.ts';
@@ -25,8 +27,10 @@ import { validate } from './validate.ts';
 
 const USAGE = `Usage: npm run bench -- [OPTIONS]
   --clusters N   clusters that are up at once for the memory figures; 0 for none (default 100)
+  --jobs N       managed jobs that run at once; 0 for none (default 100; 1000 take an hour)
+  --pending N    managed jobs that wait; 0 for none (default 500)
   --rounds N     times that each command is run (default 7)
-  --only NAMES   of validate, optimizer, catalogs, strategies, latency, files, status, history, accept, metrics, ray, memory, postgres; separated by commas (default all)
+  --only NAMES   of validate, optimizer, catalogs, strategies, latency, files, status, history, accept, metrics, ray, memory, managed-jobs, aws-launch, postgres; separated by commas (default all)
   --traces DIRS  of when spot machines could be had, <zone>_<type>.json each, separated by commas (default: made-up ones alone)
   --sky PATH     the sky program of SkyPilot, to compare with (default: the one on PATH)
   --json FILE    where the JSON goes (default: a file below the system's temporary directory)`;
@@ -51,11 +55,15 @@ const SUBJECTS = [
   'ray',
   'metrics',
   'memory',
+  'managed-jobs',
+  'aws-launch',
   'postgres',
 ];
 const { values: options } = parseArgs({
   options: {
     clusters: { type: 'string', default: '100' },
+    jobs: { type: 'string', default: '100' },
+    pending: { type: 'string', default: '500' },
     rounds: { type: 'string', default: '7' },
     only: { type: 'string', default: SUBJECTS.join(',') },
     sky: { type: 'string' },
@@ -70,6 +78,8 @@ if (options.help) {
 }
 const rounds = number(options.rounds, 1);
 const clusters = number(options.clusters, 0);
+const jobs = number(options.jobs, 0);
+const pending = number(options.pending, 0);
 const wanted = new Set(options.only.split(','));
 for (const name of wanted) if (!SUBJECTS.includes(name)) throw new Error(`there is no subject ${name}\n${USAGE}`);
 
@@ -89,10 +99,14 @@ if (wanted.has('catalogs')) {
   await catalogs(report, rounds, options.sky);
 }
 if (wanted.has('strategies')) strategies(report, options.traces?.split(',') ?? [], say);
-const ALONE = ['validate', 'optimizer', 'catalogs', 'strategies', 'postgres'];
+const ALONE = ['validate', 'optimizer', 'catalogs', 'strategies', 'aws-launch', 'postgres'];
 // Beside its own figures those of the embedded server, of the same minutes.
 if (wanted.has('postgres')) for (const name of ['latency', 'status', 'accept']) wanted.add(name);
 if (SUBJECTS.some((subject) => !ALONE.includes(subject) && wanted.has(subject))) await withServer();
+if (wanted.has('aws-launch')) {
+  say('launches on AWS');
+  await awsLaunch(report, rounds, say);
+}
 if (wanted.has('postgres')) await postgres(report, rounds, say);
 
 const machine = { cpus: availableParallelism(), model: cpus()[0]?.model ?? '', memoryGiB: totalmem() / 1024 ** 3 };
@@ -142,6 +156,11 @@ async function withServer(): Promise<void> {
     if (wanted.has('memory')) {
       say(`${clusters} clusters at once`);
       await memoryWith(lab, report, clusters, say);
+    }
+    if (wanted.has('managed-jobs')) {
+      say(`${jobs} managed jobs at once, and ${pending} that wait`);
+      if (jobs > 0) await managedJobs(lab, report, jobs, say);
+      if (pending > 0) await pendingJobs(lab, report, pending, say);
     }
   } finally {
     say('cleaning up');

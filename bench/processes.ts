@@ -53,3 +53,23 @@ export function instanceProcesses(home: string): InstanceProcess[] {
   }
   return found;
 }
+
+/** Clock ticks of the kernel in a second, as Linux tells all programs. */
+const TICKS = 100;
+
+/** Seconds of CPU that these have used until now, those that are gone left out. */
+export function cpuOf(pids: readonly number[]): number {
+  let ticks = 0;
+  for (const pid of pids) {
+    try {
+      // The second field, a name in brackets, may have blanks.
+      const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
+        .replace(/^.*\) /s, '')
+        .split(' ');
+      ticks += Number(fields[11]) + Number(fields[12]);
+    } catch {
+      // It has ended.
+    }
+  }
+  return ticks / TICKS;
+}
