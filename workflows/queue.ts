@@ -1,5 +1,12 @@
 /** The queue of a workspace's managed jobs. Everything comes and goes as signals, of which thousands fit where updates would stop. */
-import { allHandlersFinished, condition, continueAsNew, setCurrentDetails, setHandler } from '@temporalio/workflow';
+import {
+  allHandlersFinished,
+  condition,
+  continueAsNew,
+  patched,
+  setCurrentDetails,
+  setHandler,
+} from '@temporalio/workflow';
 import {
   dropFromQueue,
   type JobQueueState,
@@ -29,6 +36,8 @@ export interface QueueInput {
 }
 
 const LOOKED_AT = 200;
+/** Signals to jobs that are under way at a time: the server lets a workflow have 2,000 of them, and fails its task for one more. */
+const PORTION = 400;
 
 export async function queue(input: QueueInput): Promise<void> {
   await new Queue(input).run();
@@ -76,7 +85,7 @@ class Queue {
 
   private async takeIn(): Promise<void> {
     const answers = new Map<string, QueueAnswer>();
-    for (const told of this.inbox.splice(0)) {
+    for (const told of this.inbox.splice(0, portion(this.inbox.length))) {
       const next = tellQueue(this.state, told);
       this.state = next.state;
       for (const answer of next.answers) {
@@ -90,12 +99,15 @@ class Queue {
   private async answer(answers: readonly QueueAnswer[]): Promise<void> {
     for (let open = answers; open.length > 0; ) {
       const closed: string[] = [];
-      await Promise.all(
-        open.map(async (answer) => {
-          const id = managedJobId(this.input.workspace, answer.id);
-          if (!(await tell(id, queueAnswerSignal, answer))) closed.push(answer.id);
-        }),
-      );
+      const left = [...open];
+      while (left.length > 0) {
+        await Promise.all(
+          left.splice(0, portion(left.length)).map(async (answer) => {
+            const id = managedJobId(this.input.workspace, answer.id);
+            if (!(await tell(id, queueAnswerSignal, answer))) closed.push(answer.id);
+          }),
+        );
+      }
       open = closed.length === 0 ? [] : this.drop(closed);
     }
   }
@@ -146,4 +158,9 @@ class Queue {
   private mustContinueAsNew(): boolean {
     return isHistoryFull(this.input.timing) && allHandlersFinished();
   }
+}
+
+/** How many of so many come first. */
+function portion(count: number): number {
+  return count > PORTION && patched('queue-in-portions') ? PORTION : count;
 }
