@@ -3,17 +3,15 @@
  * have done anything: the boot, and the moments in which a call was under way. And what clusters that only stand ask of EC2.
  * Runs in namespaces of its own, where the addresses of the machines are real; needs what test/aws needs.
  */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Account, motoPython } from '../test/stand-ins/aws/account.ts';
+import { Account } from '../test/stand-ins/aws/account.ts';
 import type { Asked } from '../test/stand-ins/aws/fault-proxy.ts';
+import { runInside } from '../test/stand-ins/machines/inside.ts';
 import { Machines } from '../test/stand-ins/machines/machines.ts';
-import { whyNoMachines } from '../test/stand-ins/machines/needs.ts';
-import { findTemporal } from '../workers/temporal-binary.ts';
+import { whyNoAws } from '../test/stand-ins/machines/needs.ts';
 import { Lab } from './lab.ts';
 import { add, type Report } from './report.ts';
 
@@ -27,23 +25,14 @@ const TARGETS = { 1: 3, 16: 5 } as const;
 const MOST_ROUNDS = 5;
 
 export async function awsLaunch(report: Report, rounds: number, say: (text: string) => void): Promise<void> {
-  const python = motoPython();
-  const why = whyNoMachines() ?? ('reason' in python ? python.reason : undefined);
+  const why = whyNoAws();
   if (why !== undefined) {
     report.skips.push({ subject: 'launches on AWS', why });
     return;
   }
-  // What is downloaded once must be there before the network is gone.
-  await findTemporal(say);
   const directory = mkdtempSync(join(tmpdir(), 'styx-bench-aws-'));
   const file = join(directory, 'report.json');
-  const namespaces = ['unshare', '--net', '--pid', '--fork', '--kill-child', '--mount', '--mount-proc'];
-  const inside = ['sh', '-c', 'ip link set lo up && exec "$@"', 'sh', process.execPath, import.meta.filename];
-  const child = spawn('setpriv', ['--pdeathsig', 'KILL', ...namespaces, ...inside, file, String(rounds)], {
-    stdio: 'inherit',
-    env: { ...process.env, [INSIDE]: '1' },
-  });
-  const [code] = (await once(child, 'exit')) as [number | null];
+  const code = await runInside([import.meta.filename, file, String(rounds)], { [INSIDE]: '1' }, say);
   if (code !== 0 || !existsSync(file)) throw new Error(`launches on AWS ended with ${code}`);
   const { figures } = JSON.parse(readFileSync(file, 'utf8')) as Report;
   report.figures.push(...figures);

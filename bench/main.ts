@@ -27,7 +27,7 @@ import { validate } from './validate.ts';
 
 const USAGE = `Usage: npm run bench -- [OPTIONS]
   --clusters N   clusters that are up at once for the memory figures; 0 for none (default 100)
-  --jobs N       managed jobs that run at once; 0 for none (default 100; 1000 take an hour)
+  --jobs N       managed jobs that run at once; 0 for none (default 100)
   --pending N    managed jobs that wait; 0 for none (default 500)
   --rounds N     times that each command is run (default 7)
   --only NAMES   of validate, optimizer, catalogs, strategies, latency, files, status, history, accept, metrics, ray, memory, managed-jobs, aws-launch, postgres; separated by commas (default all)

@@ -65,7 +65,7 @@ const OTHERS: readonly Victim[] = ['server', 'host', 'server+host'];
 const ALL_VICTIMS = process.env.STYX_TEST_LONG === '1' || process.env.STYX_TEST_SERVER === 'postgres';
 
 function victimsOf(index: number): Victim[] {
-  return ['worker', ...(ALL_VICTIMS ? OTHERS : OTHERS.slice(index % OTHERS.length).slice(0, 1))];
+  return ['worker', ...OTHERS.filter((_, at) => ALL_VICTIMS || at === index % OTHERS.length)];
 }
 
 function cases(): Case[] {

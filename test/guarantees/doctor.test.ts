@@ -54,9 +54,8 @@ test('of a world in which all goes on nothing is found, and the exit code is 0',
   await healthy();
   const { code, out } = await styx('doctor');
   expect(code).toBe(0);
-  expect(out).toMatch(
-    /^Nothing is wrong: looked at Temporal \d\S+ at 127[.\d]+:\d+, 1 cluster, 3 running workflows and 1 machine\.$/m,
-  );
+  expect(out).toMatch(/^Nothing is wrong: looked at Temporal \d\S+ at /);
+  expect(out).toContain(` at ${world.server.address}, 1 cluster, 3 running workflows and 1 machine.\n`);
   await story.down('well');
 });
 

@@ -4,17 +4,12 @@
  */
 import { expect } from 'vitest';
 import { Story } from '../guarantees/story.ts';
-import { Account, motoPython } from '../stand-ins/aws/account.ts';
+import { Account } from '../stand-ins/aws/account.ts';
 import type { Wanted } from '../stand-ins/machines/machine.ts';
 import { Machines } from '../stand-ins/machines/machines.ts';
-import { whyNoMachines } from '../stand-ins/machines/needs.ts';
 import { World } from './world.ts';
 
-/** Why tests on AWS with machines cannot run here; undefined when they can. */
-export function whyNoAws(): string | undefined {
-  const python = motoPython();
-  return whyNoMachines() ?? ('reason' in python ? python.reason : undefined);
-}
+export { whyNoAws } from '../stand-ins/machines/needs.ts';
 
 export class AwsWorld {
   readonly account: Account;

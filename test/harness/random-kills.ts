@@ -9,7 +9,7 @@ export type Killed = Record<'worker' | 'server' | 'host', number>;
 export interface Killing {
   readonly kills: number;
   readonly roll: () => number;
-  /** Parts beside the worker that are killed, the likelier the longer their share of 1 is. */
+  /** How many of the kills are theirs, of 1; the others are the worker's. */
   readonly shares: Readonly<Partial<Record<'server' | 'host', number>>>;
 }
 

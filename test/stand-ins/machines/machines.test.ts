@@ -9,13 +9,12 @@ import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
 import { AwsCloud } from '../../../clouds/aws/aws.ts';
 import type { CreateRequest } from '../../../clouds/cloud.ts';
 import { ANY_MACHINE, type Instance, type InstanceState, type Placement } from '../../../model/machines.ts';
-import { Account, motoPython } from '../aws/account.ts';
+import { Account } from '../aws/account.ts';
 import { Machines } from './machines.ts';
-import { whyNoMachines } from './needs.ts';
+import { whyNoAws } from './needs.ts';
 
 const WAIT_MS = 30_000;
-const python = motoPython();
-const lacks = whyNoMachines() ?? ('reason' in python ? python.reason : undefined);
+const lacks = whyNoAws();
 
 if (lacks !== undefined) {
   console.warn(`SKIPPED test/stand-ins/machines: ${lacks}`);

@@ -1,6 +1,7 @@
-/** What a machine must have to give machines. */
+/** What a machine must have to give machines, and an AWS with them. */
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { motoPython } from '../aws/account.ts';
 
 const PROGRAMS = {
   '/usr/sbin/sshd': 'openssh-server',
@@ -22,4 +23,10 @@ export function whyNoMachines(): string | undefined {
   } catch (error) {
     return `namespaces cannot be made here: ${(error as Error).message.trim().split('\n').at(-1)}`;
   }
+}
+
+/** Why there can be no AWS with machines here; undefined when there can. */
+export function whyNoAws(): string | undefined {
+  const python = motoPython();
+  return whyNoMachines() ?? ('reason' in python ? python.reason : undefined);
 }

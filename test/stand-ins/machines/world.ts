@@ -6,34 +6,25 @@ import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
-import { findTemporal } from '../../../workers/temporal-binary.ts';
 import { testDir } from '../../harness/temporal.ts';
-import { Account, motoPython } from '../aws/account.ts';
+import { Account } from '../aws/account.ts';
+import { runInside } from './inside.ts';
 import { Machines } from './machines.ts';
-import { whyNoMachines } from './needs.ts';
+import { whyNoAws } from './needs.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..', '..');
 const INSIDE = 'STYX_WORLD_INSIDE';
 
 /** Once more, as the first process of namespaces: the kernel ends with it all that was started in them. */
 async function outside(): Promise<number> {
-  const python = motoPython();
-  const lacks = whyNoMachines() ?? ('reason' in python ? python.reason : undefined);
+  const lacks = whyNoAws();
   if (lacks !== undefined) {
     console.error(`There can be no AWS world here: ${lacks}.`);
     return 1;
   }
-  // What is downloaded once must be there before the network is gone.
-  await findTemporal((text) => console.log(text));
   const home = testDir();
-  const namespaces = ['unshare', '--net', '--pid', '--fork', '--kill-child', '--mount', '--mount-proc'];
-  const inside = ['sh', '-c', 'ip link set lo up && exec "$@"', 'sh', process.execPath, import.meta.filename];
-  const child = spawn('setpriv', ['--pdeathsig', 'KILL', ...namespaces, ...inside], {
-    stdio: 'inherit',
-    env: { ...process.env, [INSIDE]: home },
-  });
   process.on('SIGINT', () => {});
-  const [code] = (await once(child, 'exit')) as [number | null];
+  const code = await runInside([import.meta.filename], { [INSIDE]: home }, (text) => console.log(text));
   rmSync(home, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
   return code ?? 1;
 }
