@@ -53,7 +53,7 @@ export const CRASH_POINTS = {
   cancelJob: ['before', 'called', 'after', 'reported'],
   openPorts: ['before', 'called', 'after', 'reported'],
   stopMachines: ['before', 'called', 'after', 'reported'],
-  startMachines: ['before', 'called', 'after', 'reported'],
+  reviveMachines: ['before', 'called', 'after', 'reported'],
   terminateMachines: ['before', 'called', 'after', 'reported'],
   describe: ['before', 'after', 'reported'],
   lookAtCluster: ['before', 'after', 'reported'],

@@ -9,6 +9,7 @@ import { nodeSteps } from './nodes.ts';
 import { noticeSteps } from './notices.ts';
 import { priceSteps } from './prices.ts';
 import { raySteps } from './ray.ts';
+import { repairSteps } from './repair.ts';
 import { sweepSteps } from './sweep.ts';
 import type { ActActivities, NoticeActivities, PriceActivities, WatchActivities } from './types.ts';
 import { watchSteps } from './watch.ts';
@@ -30,6 +31,7 @@ export function createActivities(host: HostContext): {
         ...jobSteps(context),
         ...logSteps(context),
         ...raySteps(context),
+        ...repairSteps(context),
         ...sweepSteps(context),
       }),
       ...wrapAll<PriceActivities>(priceSteps(host.styxHome)),

@@ -1,5 +1,6 @@
 /** Steps of managed jobs and of their queue: they look, and change nothing. */
 import type { Client } from '@temporalio/client';
+import { ranksOf, standingPlacements } from '../model/cluster-repair.ts';
 import { type ClusterView, QUERIES, SEARCH } from '../model/commands.ts';
 import { StyxError } from '../model/errors.ts';
 import { fairOrder, type WaitingRow } from '../model/job-queue.ts';
@@ -26,11 +27,15 @@ export function jobSteps(context: ActivityContext): JobSteps {
     },
 
     async machinesStand({ workflowId }: OwnedClusterInput): Promise<boolean> {
-      const { placement, lost } = await clusterViewOf(client, workflowId);
-      if (placement === null || lost.some(({ gone }) => gone)) return false;
-      const cloud = await context.cloud(placement.cloud);
-      const seen = await cloud.list(placement, { placementKey: placement.key });
-      return seen.filter(({ state }) => state === 'running').length === placement.numNodes;
+      const view = await clusterViewOf(client, workflowId);
+      const placements = standingPlacements(view);
+      if (placements.length === 0 || view.lost.some(({ gone }) => gone)) return false;
+      const stand = placements.map(async (placement) => {
+        const cloud = await context.cloud(placement.cloud);
+        const seen = await cloud.list(placement, { placementKey: placement.key });
+        return seen.filter(({ state }) => state === 'running').length === ranksOf(placements, placement).length;
+      });
+      return (await Promise.all(stand)).every(Boolean);
     },
 
     async intentsOf({ workflowId }: OwnedClusterInput) {

@@ -108,7 +108,6 @@ export function machineSteps(context: ActivityContext): MachineSteps {
           const stopped = present.filter((instance) => instance.state === 'stopped').map((instance) => instance.id);
           if (stopped.length > 0) {
             await cloud.start(placement, stopped);
-            crashPoint('startMachines.called');
           } else if (present.every(answers)) return inOrder(present);
           signal.throwIfAborted();
           await pause();
@@ -157,11 +156,11 @@ export function machineSteps(context: ActivityContext): MachineSteps {
   };
 }
 
-function starting(timing: Timing): Patience {
+export function starting(timing: Timing): Patience {
   return { heartbeatEvery: timing.heartbeatEvery, budget: timing.createBudget, what: 'starting the machines' };
 }
 
-function answers(instance: Instance): boolean {
+export function answers(instance: Instance): boolean {
   return instance.state === 'running' && instance.address !== null;
 }
 

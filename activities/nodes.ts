@@ -1,4 +1,5 @@
 /** Steps on the nodes of a cluster: put the agent there, start and end jobs, leave the lease. */
+import { rankOf } from '../model/cluster-repair.ts';
 import { StyxError } from '../model/errors.ts';
 import { jobKey } from '../model/identity.ts';
 import type { Instance, NodeInfo } from '../model/machines.ts';
@@ -42,7 +43,7 @@ export function nodeSteps(context: ActivityContext): NodeSteps {
           instanceAddress(context.secret, input.cluster, instance, input.timing, via),
           signal,
         );
-        return describeNode(instance, node.hostKey, via);
+        return describeNode(instance, rankOf(input.placement, instance.index), node.hostKey, via);
       } catch (error) {
         if (!(error instanceof StyxError) || error.kind !== 'unreachable') throw error;
         signal.throwIfAborted();
@@ -157,11 +158,11 @@ async function stillThere(
   throw new StyxError('capacity', `machine ${instance.index} is ${now.state}: ${now.stateReason ?? contact.message}`);
 }
 
-function describeNode(instance: Instance, hostKey: string, via: string | null): NodeInfo {
+function describeNode(instance: Instance, rank: number, hostKey: string, via: string | null): NodeInfo {
   const address = instance.address ?? '';
   return {
     instanceId: instance.id,
-    rank: instance.index,
+    rank,
     address,
     port: instance.sshPort,
     user: instance.user,

@@ -55,6 +55,25 @@ export interface PlacementInput {
   readonly timing: Timing;
 }
 
+export interface ReviveInput {
+  readonly cluster: ClusterRef;
+  /** All that stand, oldest first. */
+  readonly placements: readonly Placement[];
+  readonly nodes: readonly NodeInfo[];
+  readonly timing: Timing;
+}
+
+export interface LostMachine {
+  readonly rank: number;
+  readonly reason: string;
+}
+
+export interface Revived {
+  /** Of each placement, those that run and have an address. */
+  readonly instances: Instance[][];
+  readonly lost: LostMachine[];
+}
+
 export interface TerminateInput extends PlacementInput {
   /** `ending`: every machine is shutting down or gone. `gone`: nothing is left. */
   readonly until: 'ending' | 'gone';
@@ -175,6 +194,8 @@ export interface CancelJobInput {
 export interface LeaseInput {
   readonly cluster: ClusterRef;
   readonly placement: Placement;
+  /** Of repairs, beside it. */
+  readonly added?: readonly Placement[];
   readonly nodes: readonly NodeInfo[];
   readonly autostop: AutostopRule | null;
   readonly timing: Timing;
@@ -278,6 +299,11 @@ export interface ActActivities {
   createMachines(input: CreateInput): Promise<Instance[]>;
   /** Starts stopped machines of a placement and waits as above. Heartbeats. @throws not-found when one is gone, capacity */
   startMachines(input: PlacementInput): Promise<Instance[]>;
+  /**
+   * Starts what is stopped of all machines of a cluster, and waits until each runs or is proved gone: terminated by its cloud's word, or
+   * for `unreachableAfter` neither listed nor known by its id. Heartbeats. @throws capacity
+   */
+  reviveMachines(input: ReviveInput): Promise<Revived>;
   /** Lets anybody reach these ports of machines that stand; open ones stay open. @throws not-found when they are gone */
   openPorts(input: OpenPortsInput): Promise<void>;
   /** Waits until all are stopped or gone. Heartbeats. @throws invalid for machines that cannot be stopped */

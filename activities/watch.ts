@@ -1,5 +1,6 @@
 /** The one long activity of a cluster that stands: follows all nodes' events and signals what changes. */
 import { Context, log, metricMeter } from '@temporalio/activity';
+import { placementOf } from '../model/cluster-repair.ts';
 import { JOB_SIGNALS, type Observed, type RankEnded, SIGNALS } from '../model/commands.ts';
 import type { MachineNotice } from '../model/machine-notices.ts';
 import type { NodeInfo } from '../model/machines.ts';
@@ -185,7 +186,9 @@ class ClusterWatch {
   }
 
   private async askCloud(info: NodeInfo, index: number): Promise<void> {
-    const { placement, timing } = this.input;
+    const { timing } = this.input;
+    const placement =
+      placementOf([this.input.placement, ...(this.input.added ?? [])], info.rank) ?? this.input.placement;
     const cloud = await this.context.cloud(placement.cloud);
     const [instance] = await cloud.list(placement, { ids: [info.instanceId] });
     if (instance === undefined) {

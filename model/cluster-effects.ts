@@ -1,5 +1,6 @@
 /** What a transition asks its workflow to do, in order. Plain data; each is carried out by `workflows/cluster-effects.ts`. */
 import type { NewJob, OperationKind } from './cluster.ts';
+import type { Standing } from './cluster-repair.ts';
 import type { AbandonJob, RunJob } from './commands.ts';
 import type { MachineNotice } from './machine-notices.ts';
 import type { NodeInfo, Placement, ResourceRequest } from './machines.ts';
@@ -15,6 +16,8 @@ export type Effect =
       readonly numNodes: number;
       /** A placement that stood before and is brought back; null: find one. */
       readonly existing: Placement | null;
+      /** Of a placement that stood: all that did, so that what is lost of it is made anew. Absent: an older build said it. */
+      readonly standing?: Standing;
       readonly retryUntilUp: boolean;
       /** Number of the next placement of this generation. */
       readonly attempt: number;
@@ -32,6 +35,7 @@ export type Effect =
       readonly child: number;
       readonly nodes: readonly NodeInfo[];
       readonly placement: Placement;
+      readonly added?: readonly Placement[];
       readonly autostop: AutostopRule | null;
     }
   | { readonly type: 'stopWatch'; readonly child: number }

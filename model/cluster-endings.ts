@@ -5,11 +5,11 @@ import { abandonJobs, admitJobs } from './cluster-jobs.ts';
 import { forgetNotices } from './cluster-notices.ts';
 import { begin, finish, newOperationId, next, retire, startWatching, stopWatching } from './cluster-operations.ts';
 import { rayOnNodes, startRay } from './cluster-ray.ts';
+import { disksHourlyOf, hourlyOf, standingPlacements, stillUsed } from './cluster-repair.ts';
 import { allNodesGone, infraText, resourcesOf } from './cluster-state.ts';
 import type { OperationEnded } from './commands.ts';
 import { keepDisks, startCost, stopCost } from './cost.ts';
 import { assertNever } from './errors.ts';
-import { disksHourly, nodeHourly } from './machines.ts';
 
 /** The running operation's child had its last word, or was found dead. */
 export function operationEnded(draft: Draft, ended: Omit<OperationEnded, 'generation'>): void {
@@ -36,17 +36,19 @@ function bringUpEnded(draft: Draft, operation: Operation, ended: Omit<OperationE
   if (ended.stands !== null) {
     stopWatching(draft);
     const { placement, nodes } = ended.stands;
+    const added = stillUsed(placement, ended.stands.added ?? []);
     const now = draft.now;
     const before = draft.state.nodes;
     const ports = draft.state.spec?.resources.wants?.ports;
     draft.set({
       placement,
       nodes,
+      ...(added.length === 0 && draft.state.added === undefined ? {} : { added }),
       lost: [],
       sessions: 0,
       ...(ports === undefined ? {} : { ports }),
       upAt: now,
-      cost: startCost(draft.state.cost, nodeHourly(placement) * placement.numNodes, now),
+      cost: startCost(draft.state.cost, hourlyOf([placement, ...added]), now),
     });
     forgetNotices(draft);
     draft.status('UP');
@@ -54,7 +56,7 @@ function bringUpEnded(draft: Draft, operation: Operation, ended: Omit<OperationE
     admitJobs(draft);
     startWatching(draft);
     rayOnNodes(draft, before);
-    proveGone(draft, placement.key);
+    proveGone(draft);
     return;
   }
   const failure = ended.failure ?? { kind: 'internal', message: 'The launch ended without a reason.' };
@@ -68,6 +70,7 @@ function bringUpEnded(draft: Draft, operation: Operation, ended: Omit<OperationE
     abandonJobs(draft, 'FAILED_DRIVER', failure.message, { which: (job) => job.status === 'INIT' });
     stopWatching(draft);
     startWatching(draft);
+    proveGone(draft);
     return;
   }
   abandonJobs(draft, 'FAILED_DRIVER', failure.message);
@@ -97,17 +100,21 @@ function stopEnded(draft: Draft, operation: Operation, ended: Omit<OperationEnde
   finish(draft, operation, ended.outcome, ended.failure);
   if (ended.outcome === 'succeeded') {
     const byItself = status === 'STOPPED' || (draft.state.nodes.length > 0 && allNodesGone(draft.state));
-    const disks = placement === null ? 0 : disksHourly(placement);
+    const disks = disksHourlyOf(standingPlacements(draft.state));
     draft.set({ cost: keepDisks(cost, disks, draft.now), lost: [], sessions: 0 });
     forgetNotices(draft);
     draft.status('STOPPED', byItself ? statusReason : byRule(operation, 'stopped', ''));
     if (placement === null) draft.set({ intents: [] });
+    // A repair that was overtaken may have made machines of which nothing stands.
+    else if (!overtaken) proveGone(draft);
     return;
   }
   if (overtaken || placement === null) return;
-  if (cost.since === null) draft.set({ cost: startCost(cost, nodeHourly(placement) * placement.numNodes, draft.now) });
+  const hourly = hourlyOf(standingPlacements(draft.state));
+  if (cost.since === null) draft.set({ cost: startCost(cost, hourly, draft.now) });
   draft.status('UNHEALTHY', ended.failure?.message ?? 'stopping was ended early');
   startWatching(draft);
+  proveGone(draft);
   // It may have ended while the machines were to stop, when it could not be started again.
   startRay(draft);
 }
@@ -139,6 +146,7 @@ function terminated(draft: Draft, reason: string): void {
     cost: stopCost(draft.state.cost, draft.now),
     placement: null,
     nodes: [],
+    ...(draft.state.added === undefined ? {} : { added: [] }),
     intents: [],
     lost: [],
     duties: [],
@@ -151,10 +159,14 @@ function terminated(draft: Draft, reason: string): void {
   draft.status('TERMINATED', reason);
 }
 
-/** Failed placements whose end was not yet seen are followed to it, while the cluster works. */
-function proveGone(draft: Draft, standing: string): void {
-  const left = draft.state.intents.filter((intent) => intent.key !== standing);
-  if (left.length === 0 || draft.state.duties.length > 0) return;
+/** Placements that do not stand and whose end was not yet seen are followed to it, while the cluster is there. */
+function proveGone(draft: Draft): void {
+  const { operation, duties } = draft.state;
+  // What a launch or a start makes at the moment stands as soon as that has ended.
+  if (duties.length > 0 || operation?.kind === 'launch' || operation?.kind === 'start') return;
+  const standing = new Set(standingPlacements(draft.state).map(({ key }) => key));
+  const left = draft.state.intents.filter(({ key }) => !standing.has(key));
+  if (left.length === 0) return;
   const duty = `duty-${draft.state.nextOperation}`;
   draft.set({ nextOperation: draft.state.nextOperation + 1, duties: [...draft.state.duties, duty] });
   draft.effect({ type: 'startRetire', opId: duty, child: 1, mode: 'terminate', placements: left });
@@ -164,8 +176,7 @@ function proveGone(draft: Draft, standing: string): void {
 export function dutyEnded(draft: Draft, duty: string): void {
   if (!draft.state.duties.includes(duty)) return;
   draft.set({ duties: draft.state.duties.filter((id) => id !== duty) });
-  if (draft.state.placement !== null && draft.state.operation?.kind !== 'down')
-    proveGone(draft, draft.state.placement.key);
+  if (draft.state.placement !== null && draft.state.operation?.kind !== 'down') proveGone(draft);
 }
 
 /** The child of an operation closed without a word. A bring-up fails; what takes machines away is done again. */

@@ -4,10 +4,10 @@ import { end } from './cluster-ending.ts';
 import { abandonJobs } from './cluster-jobs.ts';
 import { heardNotices, interruption } from './cluster-notices.ts';
 import { next } from './cluster-operations.ts';
+import { disksHourlyOf, standingPlacements } from './cluster-repair.ts';
 import { allNodesGone } from './cluster-state.ts';
 import type { MachinesMissing, Observed } from './commands.ts';
 import { keepDisks, stopCost } from './cost.ts';
-import { disksHourly } from './machines.ts';
 
 export function observed(draft: Draft, event: Observed): void {
   const { watch } = draft.state;
@@ -44,7 +44,7 @@ export function machinesMissing(draft: Draft, { gone, at }: MachinesMissing): vo
   const ranks = lost.map(({ rank }) => rank).join(', ');
   draft.status(
     status,
-    `node ${ranks} and its disk are gone: start cannot bring it back; \`styx down ${name}\` ends the rest`,
+    `node ${ranks} and its disk are gone: \`styx start ${name}\` makes new ones, empty; \`styx down ${name}\` ends the rest`,
   );
 }
 
@@ -61,8 +61,8 @@ function nodesGone(draft: Draft, gone: NonNullable<Observed['gone']>, at: number
   });
   if (!all) return;
   const kind = gone.every(({ state }) => state === 'stopped') ? 'stop' : 'down';
-  const { placement, cost } = draft.state;
-  const disks = placement === null ? 0 : disksHourly(placement);
+  const { cost } = draft.state;
+  const disks = disksHourlyOf(standingPlacements(draft.state));
   draft.set({ cost: kind === 'stop' ? keepDisks(cost, disks, at) : stopCost(cost, at) });
   draft.status(draft.state.status, reason);
   end(draft, kind, false);

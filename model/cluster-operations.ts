@@ -4,6 +4,7 @@ import { spentEarlier } from './cluster-budget.ts';
 import type { Draft } from './cluster-draft.ts';
 import { abandonJobs, submitJob } from './cluster-jobs.ts';
 import { leaveRay, rayProblem, wantRay } from './cluster-ray.ts';
+import { standingPlacements } from './cluster-repair.ts';
 import { assertNever, type Failure } from './errors.ts';
 import { closedPorts, joinPorts } from './machine-wants.ts';
 
@@ -104,11 +105,12 @@ export function stopWatching(draft: Draft): void {
 }
 
 export function startWatching(draft: Draft): void {
-  const { placement, nodes, watches, autostop } = draft.state;
+  const { placement, added, nodes, watches, autostop } = draft.state;
   if (placement === null) return;
   const child = watches + 1;
   draft.set({ watch: { child, stopping: false }, watches: child });
-  draft.effect({ type: 'startWatch', child, nodes, placement, autostop });
+  const beside = added === undefined || added.length === 0 ? {} : { added };
+  draft.effect({ type: 'startWatch', child, nodes, placement, ...beside, autostop });
 }
 
 /** The watch's workflow is gone; another takes over when one is wanted. */
@@ -120,7 +122,7 @@ export function watchEnded(draft: Draft, child: number): void {
 }
 
 function provision(draft: Draft, operation: Operation): void {
-  const { spec, placement, attempts } = draft.state;
+  const { spec, placement, added = [], nodes, attempts } = draft.state;
   if (spec === null) return;
   draft.effect({
     type: 'startProvision',
@@ -129,6 +131,7 @@ function provision(draft: Draft, operation: Operation): void {
     resources: spec.resources,
     numNodes: spec.numNodes,
     existing: placement,
+    ...(placement === null ? {} : { standing: { placement, added, nodes } }),
     retryUntilUp: operation.retryUntilUp,
     attempt: attempts + 1,
   });
@@ -142,7 +145,7 @@ export function retire(draft: Draft, operation: Operation): void {
     opId: operation.id,
     child: operation.child,
     mode: stopOnly ? 'stop' : 'terminate',
-    placements: stopOnly ? [placement] : intents,
+    placements: stopOnly ? standingPlacements(draft.state) : intents,
   });
 }
 
@@ -151,6 +154,7 @@ function renew(draft: Draft): void {
     n: draft.state.n + 1,
     placement: null,
     nodes: [],
+    ...(draft.state.added === undefined ? {} : { added: [] }),
     intents: [],
     attempts: 0,
     tries: [],

@@ -58,7 +58,13 @@ const rayRequest = z.object({
 });
 const demand = z.object({ cpus: z.number(), gpus: z.number(), memory: z.number() });
 const failure = z.object({ kind: z.enum(ERROR_KINDS), message: z.string(), hint: z.string().exactOptional() });
-const placement = offer.extend({ key: z.string(), attempt: z.number(), numNodes: z.number() });
+const placement = offer.extend({
+  key: z.string(),
+  attempt: z.number(),
+  numNodes: z.number(),
+  fills: z.array(z.number()).exactOptional(),
+  joins: z.string().exactOptional(),
+});
 const node = z.object({
   instanceId: z.string(),
   rank: z.number(),
@@ -192,6 +198,7 @@ const clusterState = z.object({
   spec: spec.nullable(),
   placement: placement.nullable(),
   nodes: z.array(node),
+  added: z.array(placement).exactOptional(),
   ports: z.array(z.string()).exactOptional(),
   intents: z.array(placement),
   attempts: z.number(),

@@ -4,6 +4,7 @@ import type { Claims } from './cloud-resource.ts';
 import { type ClusterState, displayStatus } from './cluster.ts';
 import { budgetNotice, budgetView } from './cluster-budget.ts';
 import { warning } from './cluster-notices.ts';
+import { standingPlacements } from './cluster-repair.ts';
 import type { ClusterInput, ClusterMemo, ClusterView } from './commands.ts';
 import { costAt, hourlyNow } from './cost.ts';
 import { generationOf } from './identity.ts';
@@ -55,9 +56,9 @@ export function newCluster(input: Pick<ClusterInput, 'workspace' | 'name'>, life
   };
 }
 
-/** What it is responsible for: the machines of the placement that stands, and of all whose end is not proved. */
-export function claimsOf(state: Pick<ClusterState, 'life' | 'n' | 'placement' | 'intents'>): Claims {
-  const placements = state.placement === null ? state.intents : [state.placement, ...state.intents];
+/** What it is responsible for: the machines of the placements that stand, and of all whose end is not proved. */
+export function claimsOf(state: Pick<ClusterState, 'life' | 'n' | 'placement' | 'added' | 'intents'>): Claims {
+  const placements = [...standingPlacements(state), ...state.intents];
   return { generation: generation(state), placementKeys: [...new Set(placements.map(({ key }) => key))] };
 }
 
@@ -142,6 +143,7 @@ export function clusterView(
     infra: infraText(state.placement ?? state.intents.at(-1) ?? null),
     placement: state.placement,
     nodes: state.nodes,
+    ...(state.added === undefined || state.added.length === 0 ? {} : { added: state.added }),
     ...(state.ports === undefined || state.ports.length === 0 ? {} : { ports: state.ports }),
     intents: state.intents,
     operation: state.operation,

@@ -31,7 +31,7 @@ export const DISPLAY_STATUSES = [
 ] as const;
 export type DisplayStatus = (typeof DISPLAY_STATUSES)[number];
 
-/** An operation changes what machines there are; at most one runs at a time. `repair` makes a start of an UNHEALTHY cluster. */
+/** An operation changes what machines there are; at most one runs at a time. A start of an UNHEALTHY cluster repairs it. */
 export type OperationKind = 'launch' | 'start' | 'stop' | 'down';
 
 export interface Operation {
@@ -161,6 +161,8 @@ export interface ClusterState {
   /** Where it stands. Null until machines stand, and after they are gone. */
   readonly placement: Placement | null;
   readonly nodes: readonly NodeInfo[];
+  /** Placements of repairs that stand beside it, oldest first; see model/cluster-repair.ts. Absent: none ever did. */
+  readonly added?: readonly Placement[];
   /** Ports of the nodes that anybody may reach; absent: none were asked for. */
   readonly ports?: readonly string[];
   /** Placements that machines may exist under; recorded before the create call, dropped when proved gone. */

@@ -118,6 +118,8 @@ export interface ClusterView {
   readonly infra: string | null;
   readonly placement: Placement | null;
   readonly nodes: readonly NodeInfo[];
+  /** Placements of repairs that stand beside it, oldest first; absent: none. */
+  readonly added?: readonly Placement[];
   /** Of the nodes, that anybody may reach; absent: none. */
   readonly ports?: readonly string[];
   /** Placements whose machines are not yet proved gone. */
@@ -233,7 +235,12 @@ export interface OperationEnded {
   readonly outcome: 'succeeded' | 'failed' | 'aborted';
   readonly failure: Failure | null;
   /** Of a launch or start that succeeded. */
-  readonly stands: { readonly placement: Placement; readonly nodes: readonly NodeInfo[] } | null;
+  readonly stands: {
+    readonly placement: Placement;
+    readonly nodes: readonly NodeInfo[];
+    /** Absent: no repair made any of them. */
+    readonly added?: readonly Placement[];
+  } | null;
 }
 
 export interface PlacingSignal {

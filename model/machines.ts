@@ -95,6 +95,10 @@ export interface Placement extends InstanceTypeOffer {
   /** Counts the placements of one generation. */
   readonly attempt: number;
   readonly numNodes: number;
+  /** Of a repair: the rank that each machine takes, in the order of their indexes; absent: its index. */
+  readonly fills?: readonly number[];
+  /** Of a repair: key of the placement in the same region whose network its machines share; absent: they are by themselves. */
+  readonly joins?: string;
 }
 
 /** US dollars an hour of the disks of all nodes, whether they run or are stopped. */
@@ -119,7 +123,7 @@ export function instanceEnding(state: InstanceState): boolean {
 export interface Instance {
   readonly id: string;
   readonly placementKey: string;
-  /** 0 … numNodes − 1, fixed for the machine's life: node rank order. */
+  /** 0 … numNodes − 1 of its placement, fixed for the machine's life: node rank order; see `rankOf`. */
   readonly index: number;
   readonly state: InstanceState;
   readonly instanceType: string;

@@ -122,7 +122,7 @@ export class EffectCarrier {
     const cluster: ClusterRef = { workflowId: clusterId, workspace, name, generation: gen };
     switch (effect.type) {
       case 'startProvision': {
-        const { opId, child: number, resources, numNodes, existing, retryUntilUp, attempt } = effect;
+        const { opId, child: number, resources, numNodes, existing, standing, retryUntilUp, attempt } = effect;
         const provisionInput: ProvisionInput = {
           version: 1,
           cluster,
@@ -132,6 +132,7 @@ export class EffectCarrier {
           resources,
           numNodes,
           existing,
+          ...(standing === undefined ? {} : { standing }),
           retryUntilUp,
           attempt,
           round: 0,
@@ -154,10 +155,21 @@ export class EffectCarrier {
         await this.tell(operationChild(clusterId, gen, effect.opId, effect.child), abortSignal);
         return;
       case 'startWatch': {
-        const { child: number, nodes, placement, autostop } = effect;
+        const { child: number, nodes, placement, added, autostop } = effect;
+        const beside = added === undefined ? {} : { added };
         const watchInput: WatchWorkflowInput = {
           version: 1,
-          watch: { cluster, child: number, placement, nodes, autostop, timing, positions: [], ...this.keep() },
+          watch: {
+            cluster,
+            child: number,
+            placement,
+            ...beside,
+            nodes,
+            autostop,
+            timing,
+            positions: [],
+            ...this.keep(),
+          },
         };
         return await this.start('watch', watchChild(clusterId, gen, number), watchInput, `watch ${name}`);
       }

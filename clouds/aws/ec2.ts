@@ -24,7 +24,7 @@ import { type Image, Images } from './images.ts';
 import { describeInstances, filtersOf, type Resolved, resolvedOf, runRequest, tagList, viewOf } from './instances.ts';
 import { mustBeTags } from './labels.ts';
 import { Looks } from './looks.ts';
-import { causeCode, ensureGroup, findSubnet, openPorts } from './network.ts';
+import { causeCode, ensureGroup, findSubnet, groupName, groupOf, openPorts } from './network.ts';
 import { Offers, pricesOf, shapeOf } from './offers.ts';
 import { ownedIn, removeOwned } from './owned.ts';
 import { Quotas } from './quotas.ts';
@@ -82,7 +82,7 @@ export class Ec2 {
     ownTags: Readonly<Record<string, string>>,
     wants: MachineWants,
   ): Promise<CreateRequest> {
-    const { region, key, numNodes, instanceType, accelerators } = placement;
+    const { region, key, joins, numNodes, instanceType, accelerators } = placement;
     await this.#quotas.mustAllow(placement);
     const settings = await awsSettings(this.#home);
     const labels = { ...settings.labels, ...wants.labels };
@@ -105,8 +105,9 @@ export class Ec2 {
     const fabric = wants.networkTier === 'best' ? await fabricOf(this.#api, region, instanceType) : null;
     // Made here and not by `create`: a create call that comes after the end of its placement must not find one.
     const group = await ensureGroup(this.#api, region, subnet.vpc, key, tagList(tags, key), wants.ports ?? []);
-    const near = fabric?.near === true && numNodes > 1;
-    const placementGroup = near ? await ensurePlacementGroup(this.#api, region, key, tagList(tags, key)) : null;
+    // Beside its own, since a late create call is to fail when that is gone.
+    const joined = joins === undefined ? null : (await groupOf(this.#api, region, joins)).GroupId;
+    const placementGroup = fabric?.near === true ? await this.#nearGroup(placement, tags) : null;
     const cards = fabric?.efa ?? 0;
     if (cards > 0) await allowAmongNodes(this.#api, region, group);
     const resolved: Resolved = {
@@ -117,6 +118,7 @@ export class Ec2 {
       ...(wants.diskTier === undefined ? {} : { diskSpeed: speedOf(wants.diskTier, diskSize) }),
       subnet: subnet.id,
       group,
+      ...(joined === null ? {} : { joined }),
       internal: settings.useInternalIps,
       ...(profile === null ? {} : { profile }),
       // Several interfaces and a public address exclude each other.
@@ -127,6 +129,15 @@ export class Ec2 {
       ...(settings.sshUser === null ? {} : { user: settings.sshUser }),
     };
     return { placement, authorizedKey: authorizedKey.trim(), tags, resolved };
+  }
+
+  /** Where the machines are near each other, and near those that they join; null for one alone. */
+  async #nearGroup(
+    { region, key, numNodes, joins }: Placement,
+    tags: Readonly<Record<string, string>>,
+  ): Promise<string | null> {
+    if (joins !== undefined) return groupName(joins);
+    return numNodes > 1 ? await ensurePlacementGroup(this.#api, region, key, tagList(tags, key)) : null;
   }
 
   async openPorts({ region }: Place, placementKey: string, ports: readonly string[]): Promise<void> {

@@ -34,6 +34,8 @@ export const resolvedSchema = z.object({
   diskSpeed: speedSchema.exactOptional(),
   subnet: z.string(),
   group: z.string(),
+  /** Security group of the machines that they work with. */
+  joined: z.string().exactOptional(),
   internal: z.boolean(),
   /** Instance profile: its name, or its ARN. */
   profile: z.string().exactOptional(),
@@ -67,6 +69,7 @@ export function runRequest(
     diskSpeed = { type: 'gp3' },
     subnet,
     group,
+    joined,
     internal,
     user,
   } = resolved;
@@ -88,7 +91,7 @@ export function runRequest(
       {
         DeviceIndex: 0,
         SubnetId: subnet,
-        Groups: [group],
+        Groups: joined === undefined ? [group] : [group, joined],
         AssociatePublicIpAddress: !internal,
         DeleteOnTermination: true,
       },

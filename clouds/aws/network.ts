@@ -1,5 +1,5 @@
 /** Where machines are in the network: the VPC and the subnet of a zone, and the security group of a placement. */
-import type { IpPermission, Tag } from '@aws-sdk/client-ec2';
+import type { IpPermission, SecurityGroup, Tag } from '@aws-sdk/client-ec2';
 import { StyxError } from '../../model/errors.ts';
 import { portRanges } from '../../model/machine-wants.ts';
 import { MADE_TAG, PLACEMENT_TAG } from './actions.ts';
@@ -90,6 +90,21 @@ export async function ensureGroup(
   return id;
 }
 
+/** The group that a placement has. @throws not-found when it has none any more */
+export async function groupOf(
+  api: Api,
+  region: string,
+  placementKey: string,
+): Promise<SecurityGroup & { GroupId: string }> {
+  const [group] = (await groupsOf(api, region, placementKey)).filter((one) => isOf(one, placementKey));
+  const GroupId = group?.GroupId;
+  if (GroupId !== undefined) return { ...group, GroupId };
+  throw new StyxError(
+    'not-found',
+    `the security group ${groupName(placementKey)} is gone, which its machines share and ports are opened in`,
+  );
+}
+
 /** @throws not-found when the placement has no group any more */
 export async function openPorts(
   api: Api,
@@ -97,14 +112,7 @@ export async function openPorts(
   placementKey: string,
   ports: readonly string[],
 ): Promise<void> {
-  const groups = (await groupsOf(api, region, placementKey)).filter((group) => isOf(group, placementKey));
-  const [group] = groups;
-  if (group?.GroupId === undefined) {
-    throw new StyxError(
-      'not-found',
-      `the security group ${groupName(placementKey)} is gone, in which ports are opened`,
-    );
-  }
+  const group = await groupOf(api, region, placementKey);
   const open = new Set((group.IpPermissions ?? []).map(({ FromPort, ToPort }) => `${FromPort}-${ToPort}`));
   const wanted = ports.filter((text) => {
     const [[from, to] = [0, 0]] = portRanges([text]);

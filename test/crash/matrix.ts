@@ -27,7 +27,7 @@ const STORIES: Partial<Record<Activity, Story>> = {
   terminateMachines: 'launch',
   cancelJob: 'cancel',
   stopMachines: 'restart',
-  startMachines: 'restart',
+  reviveMachines: 'restart',
   openPorts: 'ports',
   machinesStand: 'managed',
   shipLogs: 'managed',

@@ -53,19 +53,6 @@ test('with a machine left the cluster is UNHEALTHY, jobs on the other go on, and
   await story.nothingLeft();
 });
 
-test('start repairs nothing that is gone: it fails, says so, and the machine that is left stays for down', async () => {
-  await story.up('p3', 'num_nodes: 2\n');
-  const { nodes } = await story.look('p3');
-  await world.cloud.preempt(nodes[1]?.instanceId ?? '');
-  await story.status('p3', 'UNHEALTHY');
-  const start = await story.clusters.waitOperation('p3', await story.clusters.start('p3'));
-  expect(start.outcome).toBe('failed');
-  expect(start.operation?.failure?.kind).toBe('not-found');
-  expect((await world.machinesLeft()).length).toBe(1);
-  await story.down('p3');
-  await story.nothingLeft();
-});
-
 test('a machine that somebody stopped outside leaves the cluster STOPPED, and start brings it back with its disk', async () => {
   await story.up('p4', 'run: echo kept > ~/kept');
   await story.jobEnds('p4', 1, 'SUCCEEDED');

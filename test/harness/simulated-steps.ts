@@ -79,6 +79,10 @@ export function simulatedCluster(): SimulatedCluster {
         note('start');
         return all(placement);
       },
+      async reviveMachines({ placements }) {
+        note('start');
+        return { instances: placements.map(all), lost: [] };
+      },
       async stopMachines() {
         note('stop');
       },

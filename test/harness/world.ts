@@ -109,6 +109,11 @@ export class World extends LocalWorld {
     }
     if (victim === 'host' || victim === 'server+host') await this.killHost();
     if (victim === 'server' || victim === 'server+host') await this.killServer();
+    this.go(point);
+  }
+
+  /** Lets a point that holds go. */
+  go(point: string): void {
     writeFileSync(join(this.points, `${point}.go`), '');
   }
 

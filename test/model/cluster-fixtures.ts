@@ -1,6 +1,7 @@
 /** Tasks, places and commands for tests of the cluster's state machine. */
 import type { ClusterSpec, ClusterState, CommandAnswer } from '../../model/cluster.ts';
 import type { QueuedEffect } from '../../model/cluster-effects.ts';
+import { rankOf } from '../../model/cluster-repair.ts';
 import { generation, newCluster } from '../../model/cluster-state.ts';
 import {
   applyCommand,
@@ -58,11 +59,11 @@ export function aPlacement(state: Pick<ClusterState, 'life' | 'n'>, attempt: num
 }
 
 export function nodesOf(placement: Placement): NodeInfo[] {
-  return Array.from({ length: placement.numNodes }, (_, rank) => ({
-    instanceId: `${placement.key}/${rank}`,
-    rank,
+  return Array.from({ length: placement.numNodes }, (_, index) => ({
+    instanceId: `${placement.key}/${index}`,
+    rank: rankOf(placement, index),
     address: '127.0.0.1',
-    port: 2200 + rank,
+    port: 2200 + index,
     user: 'me',
     internalAddress: '127.0.0.1',
     hostKey: 'ssh-ed25519 AAAA',

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { REMEMBERED_JOBS, REMEMBERED_OPERATIONS, REMEMBERED_REQUESTS, REMEMBERED_TRIES } from '../../model/budgets.ts';
 import type { ClusterState } from '../../model/cluster.ts';
 import { budgetToActOn } from '../../model/cluster-budget.ts';
+import { hourlyOf, standingPlacements } from '../../model/cluster-repair.ts';
 import { parseClusterState } from '../../model/cluster-schema.ts';
 import { generation } from '../../model/cluster-state.ts';
 import { applyCommand, type Command } from '../../model/cluster-transition.ts';
@@ -44,14 +45,19 @@ function machinesAreKnown(world: World): void {
   const existing = world.existing();
   const known = new Set(state.intents.map(({ key }) => key));
   expect(existing.filter(({ placement }) => !known.has(placement.key))).toEqual([]);
-  expect(existing.filter((made) => !made.ending).length).toBeLessThanOrEqual(1);
+  const stands = new Set(standingPlacements(state).map(({ key }) => key));
+  // Besides what stands, one placement is being made.
+  expect(existing.filter((made) => !made.ending && !stands.has(made.placement.key)).length).toBeLessThanOrEqual(1);
   const working = world.open().filter(({ kind, duty }) => !duty && (kind === 'provision' || kind === 'retire'));
   expect(working.length).toBeLessThanOrEqual(1);
   if (!idle(state)) return;
   if (state.status === 'TERMINATED') expect(existing).toEqual([]);
   if (state.status === 'STOPPED' && state.placement === null) expect(existing).toEqual([]);
-  if (state.status === 'STOPPED')
-    expect(existing.filter((made) => !made.ending && made.nodes.includes('running'))).toEqual([]);
+  if (state.status !== 'STOPPED') return;
+  const running = existing.filter((made) => !made.ending && made.nodes.includes('running'));
+  expect(running.filter(({ placement }) => stands.has(placement.key))).toEqual([]);
+  // What an overtaken repair had made is being ended.
+  if (running.length > 0) expect(state.duties.length).toBe(1);
 }
 
 function jobsAreLawful(state: ClusterState, before: ClusterState, world: World): void {
@@ -269,6 +275,7 @@ describe('whatever happens, in whatever order', () => {
 
   test('left alone, a cluster comes to rest, and where all nodes are well every job has run', () => {
     let wells = 0;
+    let repaired = 0;
     const rays = new Set<string>();
     const law = fc.property(anyRun, (given) => {
       const made = run(given);
@@ -280,11 +287,20 @@ describe('whatever happens, in whatever order', () => {
       wells += 1;
       expect(state.lost).toEqual([]);
       expect(live).toEqual([]);
-      const standing = made.world.existing().map(({ placement }) => placement.key);
-      expect(standing).toEqual([state.placement?.key]);
+      const standing = standingPlacements(state);
+      const keys = standing.map(({ key }) => key).toSorted();
+      const existing = made.world.existing();
+      expect(keys).toEqual(expect.arrayContaining(existing.map(({ placement }) => placement.key)));
+      // One machine for each rank, whoever made it, and none besides.
+      const running = existing.flatMap(({ nodes }) => nodes.filter((node) => node !== 'terminated'));
+      expect(running).toEqual(state.nodes.map(() => 'running'));
+      expect(state.nodes.map(({ rank }) => rank)).toEqual(state.nodes.map((_, rank) => rank));
+      expect(state.nodes.length).toBe(state.placement?.numNodes);
+      expect(state.cost.hourly).toBeCloseTo(hourlyOf(standing));
+      repaired += made.world.repaired;
       // A recorded intent that comes again after its proof is kept until the next proof: to know too much loses nothing.
       const repeated = given[1].some(({ act }) => act === 'repeat');
-      if (!repeated) expect(state.intents.map(({ key }) => key)).toEqual(standing);
+      if (!repeated) expect(state.intents.map(({ key }) => key).toSorted()).toEqual(keys);
       const open = made.world.open().map(({ id }) => id);
       const { ray } = state;
       if (ray != null) rays.add(ray.status);
@@ -295,7 +311,8 @@ describe('whatever happens, in whatever order', () => {
     });
     holds(law, 150);
     expect(wells).toBeGreaterThan(10);
-    for (let more = 0; more < 40 && rays.size < 2; more++) holds(law, 50);
+    for (let more = 0; more < 40 && (rays.size < 2 || repaired === 0); more++) holds(law, 50);
     expect(rays).toEqual(new Set(['UP', 'FAILED']));
+    expect(repaired).toBeGreaterThan(0);
   });
 });

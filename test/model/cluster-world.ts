@@ -4,6 +4,7 @@
  */
 import type { ClusterState } from '../../model/cluster.ts';
 import type { QueuedEffect } from '../../model/cluster-effects.ts';
+import { ranksOf, type Standing } from '../../model/cluster-repair.ts';
 import { generation, newCluster } from '../../model/cluster-state.ts';
 import {
   applyCommand,
@@ -14,7 +15,7 @@ import {
 } from '../../model/cluster-transition.ts';
 import type { CommandAnswer } from '../../model/commands.ts';
 import { isTerminalJob } from '../../model/job.ts';
-import type { Placement } from '../../model/machines.ts';
+import type { NodeInfo, Placement } from '../../model/machines.ts';
 import { aPlacement, nodesOf } from './cluster-fixtures.ts';
 
 type Machine = 'running' | 'stopped' | 'terminated';
@@ -57,6 +58,8 @@ export class World {
   trouble = true;
   readonly startedJobs = new Set<number>();
   readonly placedJobs = new Set<number>();
+  /** Repairs that made machines. */
+  repaired = 0;
   private readonly choose: Choose;
   private readonly check: (world: World, before: ClusterState) => void;
 
@@ -176,43 +179,60 @@ export class World {
     const ended = { type: 'operationEnded', generation: gen, opId, child: effect.child } as const;
     const aborted = () => child.told.length > 0;
     const failure = { kind: 'capacity', message: 'no room' } as const;
-    let attempt = effect.attempt;
-    for (let round = 0; ; round++) {
-      const placement = effect.existing ?? aPlacement(this.state, attempt, effect.numNodes);
-      attempt += 1;
-      if (effect.existing === null) {
-        send({ type: 'placing', generation: gen, opId, placement });
-        yield;
-        if (aborted()) break;
-        this.made.set(placement.key, { placement, nodes: nodesOf(placement).map(() => 'terminated'), ending: false });
+    const { standing } = effect;
+    const survivors: NodeInfo[] = [];
+    const lost: number[] = [];
+    for (const { rank, machine } of standing === undefined ? [] : this.machinesOf(standing)) {
+      if (aborted()) break;
+      const state = machine.made.nodes[machine.index];
+      if (state === 'terminated') lost.push(rank);
+      else {
+        if (this.maybe(6)) return send({ ...ended, outcome: 'failed', failure, stands: null });
+        machine.made.nodes[machine.index] = 'running';
+        survivors.push(nodesOf(machine.made.placement)[machine.index] as NodeInfo);
       }
-      const made = this.made.get(placement.key);
-      let failed = made === undefined || made.ending;
-      for (const rank of nodesOf(placement).map((node) => node.rank)) {
-        if (aborted() || failed) break;
-        failed = this.maybe(6) || (effect.existing !== null && made?.nodes[rank] === 'terminated');
-        if (!failed && made !== undefined) made.nodes[rank] = 'running';
+      yield;
+    }
+    if (standing !== undefined && !aborted()) {
+      if (survivors.length === 0) return send({ ...ended, outcome: 'failed', failure, stands: null });
+      if (lost.length === 0) {
+        return send({ ...ended, outcome: 'succeeded', failure: null, stands: { ...standing, nodes: survivors } });
+      }
+    }
+    const part = standing === undefined ? {} : { fills: lost, joins: standing.placement.key };
+    let attempt = effect.attempt;
+    for (let round = 0; !aborted(); round++) {
+      const numNodes = standing === undefined ? effect.numNodes : lost.length;
+      const placement = { ...aPlacement(this.state, attempt, numNodes), ...part };
+      attempt += 1;
+      send({ type: 'placing', generation: gen, opId, placement });
+      yield;
+      if (aborted()) break;
+      const made: Made = { placement, nodes: nodesOf(placement).map(() => 'terminated'), ending: false };
+      this.made.set(placement.key, made);
+      let failed = false;
+      for (let index = 0; index < numNodes && !aborted() && !failed; index++) {
+        failed = this.maybe(6);
+        if (!failed) made.nodes[index] = 'running';
         yield;
       }
       if (!failed && !aborted()) {
-        return send({
-          ...ended,
-          outcome: 'succeeded',
-          failure: null,
-          stands: { placement, nodes: nodesOf(placement) },
-        });
+        const nodes = [...survivors, ...nodesOf(placement)].toSorted((a, b) => a.rank - b.rank);
+        if (standing !== undefined) this.repaired += 1;
+        const stands =
+          standing === undefined ? { placement, nodes } : { ...standing, added: [...standing.added, placement], nodes };
+        return send({ ...ended, outcome: 'succeeded', failure: null, stands });
       }
       if (aborted()) break;
-      if (effect.existing !== null) return send({ ...ended, outcome: 'failed', failure, stands: null });
       const { cloud, region, zone, instanceType } = placement;
       const tried = { at: this.now, cloud, region, zone, instanceType, failure };
       send({ type: 'placementFailed', generation: gen, opId, placementKey: placement.key, tried });
-      if (made !== undefined) made.ending = true;
+      made.ending = true;
       yield;
       if (aborted()) break;
       // Sometimes the proof is left to the cluster's own duty.
       if (!this.maybe(3)) {
-        made?.nodes.fill('terminated');
+        made.nodes.fill('terminated');
         send({ type: 'placementGone', generation: gen, placementKey: placement.key });
         yield;
       }
@@ -225,6 +245,21 @@ export class World {
       failure: { kind: 'aborted', message: 'Another command came.' },
       stands: null,
     });
+  }
+
+  /** The machine of each rank. */
+  machinesOf({ placement, added }: Pick<Standing, 'placement' | 'added'>) {
+    const all = [placement, ...added];
+    return all
+      .flatMap((one) => {
+        const made = this.made.get(one.key);
+        if (made === undefined) return [];
+        return ranksOf(all, one).map((rank) => {
+          const index = nodesOf(one).findIndex((node) => node.rank === rank);
+          return { rank, machine: { made, index } };
+        });
+      })
+      .toSorted((a, b) => a.rank - b.rank);
   }
 
   private *retire(effect: Extract<QueuedEffect, { type: 'startRetire' }>, child: Child, send: Send) {
@@ -250,12 +285,12 @@ export class World {
 
   /** What the watch has not told yet of nodes that stopped or vanished. */
   private news() {
-    const { placement, lost, status, operation } = this.state;
-    const made = placement === null ? undefined : this.made.get(placement.key);
-    if (made === undefined || operation !== null || (status !== 'UP' && status !== 'UNHEALTHY')) return null;
-    const gone = made.nodes.flatMap((state, rank) =>
-      state === 'running' ? [] : [{ rank, state, reason: 'its cloud' }],
-    );
+    const { placement, added = [], lost, status, operation } = this.state;
+    if (placement === null || operation !== null || (status !== 'UP' && status !== 'UNHEALTHY')) return null;
+    const gone = this.machinesOf({ placement, added }).flatMap(({ rank, machine: { made, index } }) => {
+      const state = made.nodes[index] ?? 'terminated';
+      return state === 'running' ? [] : [{ rank, state, reason: 'its cloud' }];
+    });
     return gone.some(({ rank }) => !lost.some((node) => node.gone && node.rank === rank)) ? gone : null;
   }
 

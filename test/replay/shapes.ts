@@ -237,6 +237,22 @@ export const SHAPES: readonly Shape[] = [
     },
   },
   {
+    name: 'repair',
+    async run(world, cluster) {
+      const { clusters } = world.styx;
+      await launch(world, cluster, 'num_nodes: 2\nresources: {cpus: 1}\n');
+      const { nodes } = await clusters.view(cluster);
+      await world.cloud.preempt(nodes[1]?.instanceId ?? '');
+      while ((await clusters.view(cluster)).status !== 'UNHEALTHY') {
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+      await clusters.waitOperation(cluster, await clusters.start(cluster));
+      await clusters.waitOperation(cluster, await clusters.stop(cluster));
+      await clusters.waitOperation(cluster, await clusters.start(cluster));
+      await down(world, cluster);
+    },
+  },
+  {
     name: 'office-hours',
     workflows: /^hours\//,
     async run(world, cluster) {

@@ -1,0 +1,224 @@
+/**
+ * Finds a place for machines: tries ranked placements until one stands. Each is recorded by the entity before its machines are asked
+ * for, and retired before the next is tried.
+ */
+import { isCancellation, sleep, workflowInfo } from '@temporalio/workflow';
+import type { OperationEnded } from '../model/commands.ts';
+import { ERROR_POLICIES, type Failure } from '../model/errors.ts';
+import { placementKey } from '../model/identity.ts';
+import type { Instance, InstanceTypeOffer, NodeInfo, Placement, ResourceRequest } from '../model/machines.ts';
+import { list, placementText, showDetails } from './details.ts';
+import { Failed, failureOf } from './failures.ts';
+import { placementFailedSignal, placementGoneSignal, placingSignal, progressSignal } from './messages.ts';
+import { tell } from './parent.ts';
+import type { ProvisionInput } from './provision.ts';
+import { dutyStep, longStep, step } from './steps.ts';
+
+export type Stands = NonNullable<OperationEnded['stands']>;
+
+/** Machines that are looked for. */
+export interface Search {
+  readonly resources: ResourceRequest;
+  readonly numNodes: number;
+  /** Of a repair: what becomes of them. */
+  readonly part?: Required<Pick<Placement, 'fills' | 'joins'>>;
+  /** Which of the offers are tried, in this order; absent: all as they come. */
+  readonly choose?: (offers: readonly InstanceTypeOffer[]) => InstanceTypeOffer[];
+}
+
+/** A round of candidates is about 30 events each; continue as new long before history hurts. */
+const ROUNDS_PER_RUN = 10;
+
+export async function progress(
+  input: ProvisionInput,
+  text: string,
+  next: string,
+  tried: readonly Failure[] = [],
+): Promise<void> {
+  showDetails(text, next, triedText(tried));
+  await tell(input.cluster.workflowId, progressSignal, {
+    generation: input.cluster.generation,
+    opId: input.opId,
+    text,
+  });
+}
+
+function triedText(tried: readonly Failure[]): string[] {
+  return list(
+    'Tried before:',
+    tried.map(({ kind, message }) => `${kind}: ${message}`),
+  );
+}
+
+export function where(place: { cloud: string; region: string; zone: string }): string {
+  return `${place.cloud}/${place.region}/${place.zone}`;
+}
+
+/** Connects to machines of one placement and makes them nodes. */
+export async function bootstrapped(
+  input: ProvisionInput,
+  placement: Placement,
+  instances: Instance[],
+): Promise<NodeInfo[]> {
+  const { cluster, timing } = input;
+  return await longStep(timing, `connect to ${instances.length} nodes`, timing.bootstrapBudget).bootstrap({
+    cluster,
+    placement,
+    instances,
+    timing,
+  });
+}
+
+/** `again`: with this the workflow continues as new. @throws Failed when nothing can be had */
+export async function findPlace(
+  input: ProvisionInput,
+  search: Search,
+): Promise<Stands | { again: Pick<ProvisionInput, 'attempt' | 'round'> }> {
+  let { attempt, round } = input;
+  for (;;) {
+    const result = await tryRound(input, search, attempt);
+    if ('stands' in result) return result.stands;
+    attempt = result.attempt;
+    round += 1;
+    if (!input.retryUntilUp || !worthRepeating(result.failures)) throw new Failed(summary(search, result.failures));
+    const { retryUntilUpFirst, retryUntilUpMax } = input.timing;
+    const pause = Math.min(retryUntilUpMax, retryUntilUpFirst * 2 ** Math.min(round - 1, 20));
+    const waits = `round ${round} found no place; next in ${Math.round(pause / 1000)} s`;
+    await progress(input, waits, 'all places once more', result.failures);
+    await sleep(pause, { summary: `before round ${round + 1}` });
+    if (round - input.round >= ROUNDS_PER_RUN || workflowInfo().continueAsNewSuggested) {
+      return { again: { attempt, round } };
+    }
+  }
+}
+
+/** Nothing that was asked for can ever be had when every answer says that the request itself is wrong. */
+function worthRepeating(failures: readonly Failure[]): boolean {
+  return failures.some(({ kind }) => kind !== 'invalid' && kind !== 'auth');
+}
+
+function summary({ numNodes }: Search, failures: readonly Failure[]): Failure {
+  const [first] = failures;
+  if (first === undefined) {
+    return {
+      kind: 'capacity',
+      message: `No cloud offers what was asked for (${numNodes} nodes).`,
+      hint: 'Run `styx check` to see which clouds are enabled, and ask for less or for another place.',
+    };
+  }
+  if (failures.length === 1) return first;
+  const texts = [...new Set(failures.map((failure) => failure.message))];
+  return { ...first, message: `All ${failures.length} places failed: ${texts.join('; ').slice(0, 2_000)}` };
+}
+
+async function tryRound(
+  input: ProvisionInput,
+  search: Search,
+  firstAttempt: number,
+): Promise<{ stands: Stands } | { failures: Failure[]; attempt: number }> {
+  const { cluster, timing } = input;
+  showDetails('finding places', 'machines in the best of them');
+  const { resources, numNodes, part = {}, choose = (all) => [...all] } = search;
+  const offers = choose(await step(timing, 'find places').plan({ resources }));
+  const failures: Failure[] = [];
+  const proofs: Promise<void>[] = [];
+  const blocked = new Set<string>();
+  let attempt = firstAttempt;
+  for (const offer of offers) {
+    if (blockKeys(offer).some((key) => blocked.has(key))) continue;
+    const placement: Placement = {
+      ...offer,
+      attempt,
+      numNodes,
+      ...part,
+      key: placementKey(input.installation, cluster.workflowId, cluster.generation, attempt, offer),
+    };
+    attempt += 1;
+    try {
+      return { stands: await place(input, placement, failures) };
+    } catch (error) {
+      const failure = failureOf(error);
+      if (isCancellation(error) || failure.kind === 'aborted') throw error;
+      failures.push(failure);
+      await gaveUp(input, placement, failure);
+      block(blocked, offer, failure);
+      await retirePlacement(input, placement, proofs);
+    }
+  }
+  await Promise.all(proofs);
+  return { failures, attempt };
+}
+
+async function place(input: ProvisionInput, placement: Placement, tried: readonly Failure[]): Promise<Stands> {
+  const { cluster, timing, opId } = input;
+  const { generation } = cluster;
+  const recorded = await tell(cluster.workflowId, placingSignal, { generation, opId, placement });
+  // The entity was ended from outside: machines made now would be nobody's.
+  if (!recorded) throw new Failed({ kind: 'aborted', message: 'The cluster is gone.' });
+  const what = placementText(placement);
+  showDetails(`creating ${what}`, 'connect to its nodes, or the next place when it fails', triedText(tried));
+  const { wants } = input.resources;
+  const request = await step(timing, `prepare ${what}`).prepare({
+    cluster,
+    placement,
+    ...(wants === undefined ? {} : { wants }),
+  });
+  const create = longStep(timing, `create ${what}`, timing.createBudget);
+  const instances = await create.createMachines({ cluster, request, timing });
+  const told = progress(input, `connecting to ${what}`, 'the cluster is UP, and its jobs start', tried);
+  const nodes = await bootstrapped(input, placement, instances);
+  await told;
+  return { placement, nodes };
+}
+
+async function gaveUp(input: ProvisionInput, placement: Placement, failure: Failure): Promise<void> {
+  await tell(input.cluster.workflowId, placementFailedSignal, {
+    generation: input.cluster.generation,
+    opId: input.opId,
+    placementKey: placement.key,
+    tried: {
+      at: Date.now(),
+      cloud: placement.cloud,
+      region: placement.region,
+      zone: placement.zone,
+      instanceType: placement.instanceType,
+      failure,
+    },
+  });
+}
+
+/** Returns when the next placement may start: this one's machines are on their way out. Proof that they are gone goes on in `proofs`. */
+async function retirePlacement(input: ProvisionInput, placement: Placement, proofs: Promise<void>[]): Promise<void> {
+  const { cluster, timing } = input;
+  showDetails(`retiring ${placementText(placement)}`, 'the next place');
+  const steps = dutyStep(timing, `retire ${where(placement)}`, 'terminate');
+  const gone = () =>
+    tell(cluster.workflowId, placementGoneSignal, { generation: cluster.generation, placementKey: placement.key });
+  const reached = await steps.terminateMachines({ cluster, placement, timing, until: 'ending' });
+  if (reached === 'gone') await gone();
+  else {
+    const proof = async (): Promise<void> => {
+      await steps.terminateMachines({ cluster, placement, timing, until: 'gone' });
+      await gone();
+    };
+    // Cut short by a success or an abort: the cluster's own duty goes on from its intents.
+    proofs.push(proof().catch(() => undefined));
+  }
+}
+
+function blockKeys(offer: InstanceTypeOffer): string[] {
+  const { cloud, region, zone, instanceType, useSpot } = offer;
+  return [
+    JSON.stringify(['cloud', cloud]),
+    JSON.stringify(['region', cloud, region, useSpot]),
+    JSON.stringify(['zone', cloud, region, zone, instanceType, useSpot]),
+    JSON.stringify(['candidate', cloud, region, zone, instanceType, useSpot]),
+  ];
+}
+
+function block(blocked: Set<string>, offer: InstanceTypeOffer, failure: Failure): void {
+  const what = ERROR_POLICIES[failure.kind].blocks ?? 'candidate';
+  const index = ['cloud', 'region', 'zone', 'candidate'].indexOf(what);
+  const key = blockKeys(offer)[index];
+  if (key !== undefined) blocked.add(key);
+}
