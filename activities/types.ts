@@ -212,6 +212,8 @@ export interface KeptJob {
 
 export interface WatchInput extends LeaseInput {
   readonly keep?: KeptJob;
+  /** The cluster belongs to a managed job or a pool, who want to know of the progress of its jobs. Default false. */
+  readonly owned?: boolean;
   /** Where signals about the nodes go: the entity's workflow id is `cluster.workflowId`. */
   readonly child: number;
   /** Last event handled, by node rank; empty at first. */

@@ -1,7 +1,7 @@
 /** The one long activity of a cluster that stands: follows all nodes' events and signals what changes. */
 import { Context, log, metricMeter } from '@temporalio/activity';
 import { placementOf } from '../model/cluster-repair.ts';
-import { JOB_SIGNALS, type Observed, type RankEnded, SIGNALS } from '../model/commands.ts';
+import { JOB_SIGNALS, type JobProgressed, type Observed, type RankEnded, SIGNALS } from '../model/commands.ts';
 import type { MachineNotice } from '../model/machine-notices.ts';
 import type { NodeInfo } from '../model/machines.ts';
 import { METRICS, meterName } from '../model/metrics.ts';
@@ -162,6 +162,9 @@ class ClusterWatch {
         // Before this event counts as read: it is not said again.
         await this.tellNotice({ rank: this.input.nodes[index]?.rank ?? 0, kind: event.kind, at: event.at * 1_000 });
         return;
+      case 'progress':
+        await this.tellProgress({ jobKey: event.jobKey, line: event.line });
+        return;
       case 'power-off':
         // The machine says so itself; what became of it is for the cloud to say.
         return;
@@ -169,9 +172,18 @@ class ClusterWatch {
   }
 
   private async tellNotice(notice: MachineNotice): Promise<void> {
+    await this.tellCluster({ notices: [notice] });
+  }
+
+  /** Nobody else asks for it. */
+  private async tellProgress(progress: JobProgressed): Promise<void> {
+    if (this.input.owned === true) await this.tellCluster({ progress });
+  }
+
+  private async tellCluster(what: Pick<Observed, 'notices' | 'progress'>): Promise<void> {
     const { cluster, child } = this.input;
     const { generation, workflowId } = cluster;
-    const observed: Observed = { generation, child, at: Date.now(), notices: [notice] };
+    const observed: Observed = { generation, child, at: Date.now(), ...what };
     await this.signal(workflowId, SIGNALS.observed, observed);
   }
 

@@ -16,6 +16,7 @@ from jobs import Jobs
 from lease import Leases
 from loop import Loop
 from notices import Notices
+from progress import EVERY as PROGRESS_EVERY
 from sessions import Sessions
 from stats import Stats
 from streams import EventStream, LogStream
@@ -49,6 +50,7 @@ class Daemon:
         self.loop.on_readable(self.listener, self._accept)
         self.loop.every(1, self._tick)
         self.loop.every(_SESSIONS_EVERY, self._count_sessions)
+        self.loop.every(PROGRESS_EVERY, self.jobs.look_at_progress)
         self.notices.follow(self.leases.notices)
 
     def _tick(self):

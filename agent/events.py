@@ -69,12 +69,20 @@ class Events:
         found = (json.loads(line.decode()) for _, line in self.lines if b'"type": "notice"' in line)
         return any(wanted.items() <= event.items() for event in found)
 
+    def _stale_progress(self):
+        """Numbers of those events of progress after which the same job said something newer."""
+        latest = {}
+        every = [json.loads(line.decode()) for _, line in self.lines if b'"type": "progress"' in line]
+        for event in every:
+            latest[event.get('jobKey')] = event['seq']
+        return {event['seq'] for event in every} - set(latest.values())
+
     def _trim(self):
-        # Of the session counts only the latest says anything; exits are what readers come back for.
+        # Of the session counts, and of what jobs say of their progress, only the latest matters; exits are what readers come back for.
         keep = self.lines
         if len(keep) > TRIM:
             counts = [entry for entry in keep if b'"type": "sessions"' in entry[1]]
-            dropped = {entry[0] for entry in counts[:-1]}
+            dropped = {entry[0] for entry in counts[:-1]} | self._stale_progress()
             keep = [entry for entry in keep if entry[0] not in dropped][-KEEP:]
         self.lines = keep
         paths.write_whole(_FILE, b''.join(line + b'\n' for _, line in keep))

@@ -8,6 +8,7 @@ import process as records
 import procfs
 from errors import Refused
 from killer import Killer
+from progress import Progress
 
 #: An intent that was never carried out is started by the next agent, but not when it lies in the past.
 _INTENT_EXPIRES = 600
@@ -21,6 +22,7 @@ class Jobs:
         self.identity = identity
         self.live = {}
         self.killers = {}
+        self.progress = Progress(events)
         #: Unix time at which the cloud takes this machine back, or None.
         self.leaves_at = None
         self.on_change = lambda: None
@@ -49,6 +51,10 @@ class Jobs:
     def working(self):
         """How many processes of jobs run."""
         return sum(key[1] != 'service' for key in self.live)
+
+    def look_at_progress(self):
+        for process in self.live.values():
+            self.progress.look(process)
 
     def of_job(self, job):
         found = {process.key: process for process in records.load_job(job)}
@@ -139,6 +145,8 @@ class Jobs:
 
     def _ended(self, process, code, at, lost):
         state = process.end(code, at, lost, records.is_cancelled(process.key[0]))
+        # Before the exit: who hears that reads on no further.
+        self.progress.look(process, ended=True)
         self.events.append('exited', process=state)
         self._settle(process)
 

@@ -12,6 +12,8 @@ LOST = 137
 #: What a run script writes for those who come after it, and of how much of it is told: a byte more than anybody takes.
 OUTPUT = 'output'
 _OUTPUT_BYTES = 8 * 1024 + 1
+#: Where it writes how much of its work is done; see progress.py.
+PROGRESS = 'progress'
 #: `service`: it serves jobs and is none, so that a node with nothing else is idle.
 PHASES = ('setup', 'run', 'service')
 
@@ -91,7 +93,7 @@ class Process:
     def settle(self):
         """Puts the final state on disk; script and variables, which may hold secrets, go."""
         paths.write_whole(os.path.join(self.folder, 'final.json'), json.dumps(self.final).encode())
-        for name in ('request.json', 'rc', 'secrets', 'script', OUTPUT):
+        for name in ('request.json', 'rc', 'secrets', 'script', OUTPUT, PROGRESS):
             paths.remove(os.path.join(self.folder, name))
         paths.remove(live_marker(self.key))
 
@@ -148,9 +150,10 @@ def create(key, script, env, secrets, owner, boot, with_conda=False, ray=None):
     os.mkdir(draft, 0o700)
     for name, data in (
         ('request.json', json.dumps(request).encode()),
-        ('rc', runner.rc(_with_output(key, env), folder_of(key), with_conda, ray)),
+        ('rc', runner.rc(_with_files(key, env), folder_of(key), with_conda, ray)),
         ('secrets', runner.exports(secrets)),
         (OUTPUT, b''),
+        (PROGRESS, b''),
         ('script', script.encode('utf-8', 'surrogatepass')),
     ):
         with open(os.path.join(draft, name), 'wb') as file:
@@ -168,8 +171,11 @@ def create(key, script, env, secrets, owner, boot, with_conda=False, ray=None):
     return Process(key, request)
 
 
-def _with_output(key, env):
-    return dict(env, STYX_OUTPUT=os.path.join(folder_of(key), OUTPUT)) if key[1] == 'run' else env
+def _with_files(key, env):
+    if key[1] != 'run':
+        return env
+    folder = folder_of(key)
+    return dict(env, STYX_OUTPUT=os.path.join(folder, OUTPUT), STYX_PROGRESS=os.path.join(folder, PROGRESS))
 
 
 def load(key):

@@ -3,7 +3,8 @@ import type { NewJob } from './cluster.ts';
 import type { Draft } from './cluster-draft.ts';
 import { interruptedRanks } from './cluster-notices.ts';
 import { generation } from './cluster-state.ts';
-import type { JobChanged } from './commands.ts';
+import type { JobChanged, JobProgressed } from './commands.ts';
+import { jobKey, numberOnNodes } from './identity.ts';
 import { type Allotment, isTerminalJob, JOB_TRANSITIONS, type JobRow, type JobStatus } from './job.ts';
 import { type Schedule, schedule } from './schedule.ts';
 import type { Task } from './task.ts';
@@ -107,6 +108,13 @@ export function jobChanged(draft: Draft, change: JobChanged): void {
     return;
   }
   setJob(draft, job.id, { status: change.status, reason: change.reason, startedAt: job.startedAt ?? change.at });
+}
+
+/** What its script says of itself, as it says it. */
+export function jobProgressed(draft: Draft, { jobKey: key, line }: JobProgressed): void {
+  const of = generation(draft.state);
+  const job = draft.state.jobs.find(({ id, life }) => jobKey(of, numberOnNodes(id, life)) === key);
+  if (job !== undefined) setJob(draft, job.id, { progress: line });
 }
 
 function nodesForQueue(draft: Draft) {

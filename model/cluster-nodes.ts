@@ -1,7 +1,7 @@
 /** What is seen of a cluster's machines from outside, and what follows for it. */
 import type { Draft } from './cluster-draft.ts';
 import { end } from './cluster-ending.ts';
-import { abandonJobs } from './cluster-jobs.ts';
+import { abandonJobs, jobProgressed } from './cluster-jobs.ts';
 import { heardNotices, interruption } from './cluster-notices.ts';
 import { next } from './cluster-operations.ts';
 import { disksHourlyOf, standingPlacements } from './cluster-repair.ts';
@@ -18,6 +18,7 @@ export function observed(draft: Draft, event: Observed): void {
       lastSessionEndedAt: event.sessions === 0 ? draft.now : draft.state.lastSessionEndedAt,
     });
   }
+  if (event.progress !== undefined) jobProgressed(draft, event.progress);
   if (draft.state.operation !== null) return;
   if (event.notices !== undefined) heardNotices(draft, event.notices);
   if (event.unreachable !== undefined) {

@@ -174,6 +174,7 @@ const job = z.object({
   life: z.string().exactOptional(),
   exitCodes: z.array(z.number().nullable()).nullable(),
   outputs: z.record(z.string(), z.string()).exactOptional(),
+  progress: z.string().exactOptional(),
 });
 const answer = z.object({
   operationId: z.string().nullable(),

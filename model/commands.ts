@@ -319,6 +319,14 @@ export interface Observed {
   }[];
   /** What the cloud said ahead; those of before stay. */
   readonly notices?: readonly MachineNotice[];
+  /** What a job says of itself. */
+  readonly progress?: JobProgressed;
+}
+
+/** `line`: as its script wrote it; see model/progress.ts. */
+export interface JobProgressed {
+  readonly jobKey: string;
+  readonly line: string;
 }
 
 /** Of a cluster that is stopped. */

@@ -79,4 +79,6 @@ export interface JobRow {
   readonly exitCodes: readonly (number | null)[] | null;
   /** What its script left for others; kept only where a managed job owns the cluster. */
   readonly outputs?: Outputs;
+  /** What its script said last of its progress, as it said it; likewise. */
+  readonly progress?: string;
 }

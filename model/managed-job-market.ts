@@ -12,7 +12,8 @@ import { decideMarket, type MarketDecision, type MarketFacts, type MarketRule } 
 import type { MarketState } from './market-state.ts';
 import type { ClusterReport } from './owned-cluster.ts';
 import { type PlaceOrder, type RegionRef, sameRegion } from './place-order.ts';
-import { keptOf } from './uniform-progress.ts';
+import { readProgress } from './progress.ts';
+import { type DeadlineRule, keptOf } from './uniform-progress.ts';
 
 /** How long it is believed that spot machines are to be had, after some were. */
 const THERE_MS = 10 * 60_000;
@@ -71,6 +72,15 @@ export function copyRuns(draft: JobDraft): void {
   change(draft, { slowestStart: Math.max(market.slowestStart, draft.now - copy.startedAt) });
 }
 
+/** What its script says of itself. A line that cannot be read changes nothing, and the first of several in a row is told. */
+export function hearProgress(draft: JobDraft, before: ClusterReport | null, { job }: ClusterReport): void {
+  const last = before?.job?.progress;
+  if (job?.progress === undefined || job.progress === last) return;
+  const { fraction, problem } = readProgress(job.progress);
+  if (problem === null) draft.set({ progress: fraction });
+  else if (last === undefined || readProgress(last).problem === null) draft.tell(problem);
+}
+
 export function onProbeReport(draft: JobDraft, report: ClusterReport): void {
   const { probe } = draft.state.market;
   if (probe === null) return;
@@ -118,19 +128,34 @@ function probeGone(draft: JobDraft): void {
 }
 
 export function factsOf(state: ManagedJobState, { kind, rule }: MarketRule, now: number): MarketFacts {
-  const { market, copy, submittedAt, runningSince } = state;
-  const ran = ranMs(state, now);
-  const every = kind === 'deadline' ? rule.checkpointEvery : 0;
+  const { market, copy, submittedAt } = state;
   return {
     now: now - submittedAt,
-    kept: kind === 'deadline' ? market.kept + keptOf(ran, rule) : ran,
-    advancing: runningSince !== null && every !== null && ran >= every,
+    ...(kind === 'deadline'
+      ? workDone(state, rule, now)
+      : { kept: ranMs(state, now), advancing: state.runningSince !== null }),
     overhead: kind === 'deadline' ? Math.max(rule.overhead, market.slowestStart) : 0,
     present: copy?.market ?? null,
     spot: market.seen !== null && now < market.seen.until ? market.seen.spot : 'unknown',
     hold: market.hold,
     failures: market.failures.map((at) => at - submittedAt),
   };
+}
+
+/**
+ * What the job itself says counts alone, from its first word on: a try that has not spoken yet goes on from what the one before said, and
+ * between two words nothing is taken for done. Of a job that says nothing, its running time.
+ */
+function workDone(
+  state: ManagedJobState,
+  rule: Pick<DeadlineRule, 'work' | 'checkpointEvery'>,
+  now: number,
+): Pick<MarketFacts, 'kept' | 'advancing'> {
+  const { progress, market, runningSince } = state;
+  if (progress !== null) return { kept: progress * rule.work, advancing: false };
+  const ran = ranMs(state, now);
+  const every = rule.checkpointEvery;
+  return { kept: market.kept + keptOf(ran, rule), advancing: runningSince !== null && every !== null && ran >= every };
 }
 
 /** ms that the present copy, or the one that was last, ran. */

@@ -30,6 +30,7 @@ const report = z.object({
       startedAt: z.number().nullable().exactOptional(),
       exitCodes: z.array(z.number()),
       outputs: outputs.exactOptional(),
+      progress: z.string().exactOptional(),
     })
     .nullable(),
   gone: z.boolean(),
@@ -105,6 +106,7 @@ const managedJobState = z.object({
   nextAt: z.number().nullable(),
   spent: z.number(),
   outputs,
+  progress: z.number().nullable().default(null),
   events: z.array(z.object({ at: z.number(), text: z.string() })),
   notices: z.object({
     receivers: z.array(z.object({ key: z.string(), statuses: z.array(z.enum(MANAGED_STATUSES)) })).nullable(),

@@ -28,6 +28,7 @@ import { cancel, pause, resume } from './managed-job-commands.ts';
 import { JobDraft, type JobEffect } from './managed-job-draft.ts';
 import {
   copyRuns,
+  hearProgress,
   onProbeReport,
   probeFenced,
   probeLost,
@@ -172,6 +173,7 @@ function apply(draft: JobDraft, event: ManagedJobEvent): void {
 function onReport(draft: JobDraft, before: Copy, report: ClusterReport): void {
   const place = report.place ?? before.report?.place ?? null;
   for (const text of newWarnings(before.report, report)) draft.tell(text);
+  hearProgress(draft, before.report, report);
   draft.copy({ report: { ...report, place } });
   const taken = !isPooled(draft) || report.job !== null;
   if (!before.stood && taken && report.launch?.outcome === 'succeeded') {

@@ -13,6 +13,7 @@ import {
   managedTaskId,
 } from './managed-job.ts';
 import type { TaskReport } from './pipeline.ts';
+import { formatProgress } from './progress.ts';
 
 export function infraOf(copy: Copy | null): string | null {
   const place = copy?.report?.place ?? null;
@@ -106,6 +107,7 @@ export function managedJobMemo(input: ManagedJobInput, state: ManagedJobState, n
     ranMs: state.ranMs,
     runningSince: state.runningSince,
     recoveries: state.recoveries,
+    ...(state.progress === null ? {} : { progress: state.progress }),
     cluster: state.copy?.cluster ?? null,
     infra: infraOf(state.copy) ?? last?.infra ?? null,
     ...(input.pool === undefined ? {} : { pool: input.pool }),
@@ -129,6 +131,7 @@ export function managedJobDetails(input: ManagedJobInput, state: ManagedJobState
   if (copy !== null) lines.push(`try ${copy.try} on cluster \`${copy.cluster}\`: ${copy.phase}`);
   else if (state.nextAt !== null) lines.push(`launched again at ${at(state.nextAt)} UTC`);
   if (state.recoveries > 0) lines.push(`${state.recoveries} recoveries`);
+  if (state.progress !== null) lines.push(`${formatProgress(state.progress)} of its work done, as it says`);
   if (state.ranMs > 0) lines.push(`ran for ${formatDuration(state.ranMs / 1_000)} before that`);
   const { strategy, maxRestartsOnErrors } = input.recovery;
   lines.push(`${strategy}; ${state.errorRestarts} of ${maxRestartsOnErrors} restarts on errors taken`);

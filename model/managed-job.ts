@@ -162,6 +162,8 @@ export interface ManagedJobState {
   readonly spent: number;
   /** What the run that SUCCEEDED left; see model/outputs.ts. */
   readonly outputs: Outputs;
+  /** Of its work, from 0 to 1: what its script said last, in whichever try; null: it has said nothing. */
+  readonly progress: number | null;
   readonly events: readonly JobEvent[];
   readonly notices: JobNotices;
   /** Ids of the last cancels. */
@@ -282,6 +284,8 @@ export interface ManagedJobMemo {
   readonly ranMs: number;
   readonly runningSince: number | null;
   readonly recoveries: number;
+  /** Absent: it says nothing of it. */
+  readonly progress?: number;
   readonly cluster: string | null;
   readonly infra: string | null;
   /** Absent: it has clusters of its own. */

@@ -40,6 +40,7 @@ export function newManagedJob(
     nextAt: null,
     spent: 0,
     outputs: {},
+    progress: null,
     events: [{ at: submittedAt, text }],
     notices: submittedNotices(submittedAt),
     requests: [],

@@ -83,6 +83,8 @@ export interface ClusterReport {
     /** Those that are not 0, each once. */
     readonly exitCodes: readonly number[];
     readonly outputs?: Outputs;
+    /** What its script said last of its progress; see model/progress.ts. */
+    readonly progress?: string;
   } | null;
   /** The cloud says that a node is stopped or gone. */
   readonly gone: boolean;
@@ -159,6 +161,7 @@ export function jobOfReport(job: JobRow | undefined): ClusterReport['job'] {
     startedAt: job.startedAt,
     exitCodes: [...new Set(codes)].slice(0, SHOWN_CODES),
     ...(job.outputs === undefined ? {} : { outputs: job.outputs }),
+    ...(job.progress === undefined ? {} : { progress: job.progress }),
   };
 }
 

@@ -70,6 +70,8 @@ export type AgentEvent =
   | { readonly seq: number; readonly type: 'exited'; readonly process: ProcessState }
   /** Established SSH sessions of people (not ours), when the number changes. */
   | { readonly seq: number; readonly type: 'sessions'; readonly count: number }
+  /** The last line that rank 0 of a run wrote to the file named by STYX_PROGRESS, at most 64 signs: at its end, and before that when it has changed enough. */
+  | { readonly seq: number; readonly type: 'progress'; readonly jobKey: string; readonly line: string }
   | {
       readonly seq: number;
       readonly type: 'power-off';

@@ -108,11 +108,12 @@ export class EffectCarrier {
     await tell(workflowId, signal, ...args);
   }
 
-  /** Of an owner's job, which is the only one of its cluster. */
-  private keep(): Pick<WatchInput, 'keep'> {
+  private forOwner(): Pick<WatchInput, 'keep' | 'owned'> {
     const { owner } = this.input;
-    if (owner?.logs === undefined) return {};
-    return { keep: { folder: jobLogFolder(owner.workflowId, owner.copy), ...owner.logs } };
+    if (owner === undefined) return {};
+    if (owner.logs === undefined) return { owned: true };
+    // Its job is the only one of its cluster.
+    return { owned: true, keep: { folder: jobLogFolder(owner.workflowId, owner.copy), ...owner.logs } };
   }
 
   private async one(effect: QueuedEffect, placed: ReadonlyMap<number, RunJob>): Promise<void> {
@@ -168,7 +169,7 @@ export class EffectCarrier {
             autostop,
             timing,
             positions: [],
-            ...this.keep(),
+            ...this.forOwner(),
           },
         };
         return await this.start('watch', watchChild(clusterId, gen, number), watchInput, `watch ${name}`);

@@ -67,6 +67,7 @@ import { isHistoryFull } from './history-full.ts';
 import * as messages from './messages.ts';
 import { tell } from './parent.ts';
 import { step } from './steps.ts';
+import { knowsProgress } from './told-progress.ts';
 
 /** How long an entity must be quiet before it continues as new, unless its history is at twice the bound. */
 const QUIET_MS = 500;
@@ -167,7 +168,10 @@ class ClusterEntity {
       this.apply({ type: 'jobChanged', ...event, ...kept });
     });
     setHandler(messages.watchEndedSignal, (event) => this.apply({ type: 'watchEnded', ...event }));
-    setHandler(messages.observedSignal, (event) => this.apply({ type: 'observed', ...event }));
+    setHandler(messages.observedSignal, ({ progress, ...event }) => {
+      const said = progress !== undefined && knowsProgress() ? { progress } : {};
+      this.apply({ type: 'observed', ...event, ...said });
+    });
     setHandler(messages.machinesMissingSignal, (event) => this.apply({ type: 'machinesMissing', ...event }));
     setHandler(messages.rayChangedSignal, (event) => this.apply({ type: 'rayChanged', ...event }));
     setHandler(messages.rayEndedSignal, (event) => this.apply({ type: 'rayEnded', ...event }));

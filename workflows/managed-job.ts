@@ -64,6 +64,7 @@ import {
   taskReportSignal,
 } from './messages.ts';
 import { tell } from './parent.ts';
+import { reportHeard } from './told-progress.ts';
 
 interface RunInput extends ManagedJobInput {
   /** What the run before it had decided and not yet carried out. */
@@ -228,7 +229,8 @@ class ManagedJob {
     this.apply({ type: 'cancel', requestId: 'pipeline-gone', user: 'its pipeline, which was ended from outside' });
   }
 
-  private apply(event: ManagedJobEvent): void {
+  private apply(told: ManagedJobEvent): void {
+    const event = told.type === 'report' ? { ...told, report: reportHeard(told.report) } : told;
     const { state, effects } = applyManagedJob(this.state, event, this.rules, Date.now());
     this.state = state;
     this.outbox.push(...effects);

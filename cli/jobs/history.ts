@@ -52,6 +52,7 @@ function asJson({ id, summary, taskId, entries, copies }: ManagedHistory) {
     retryOf: summary?.retryOf ?? null,
     taskId,
     recoveries: summary?.recoveries ?? null,
+    progress: summary?.progress ?? null,
     cost: summary?.cost ?? null,
     events: entries.map(historyJson),
     copies: copies.map(copyJson),

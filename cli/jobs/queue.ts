@@ -4,6 +4,7 @@ import { formatDuration } from '../../model/duration.ts';
 import { assertNever, StyxError } from '../../model/errors.ts';
 import { barrierFor, hourlyOf, type QueueView } from '../../model/job-queue.ts';
 import { isManagedEnd, type ManagedStatus } from '../../model/managed-job.ts';
+import { formatProgress } from '../../model/progress.ts';
 import { nearestWord } from '../../model/spelling.ts';
 import { colourStatus } from '../colour.ts';
 import { clip, formatAge, formatMoney, infraName, isoTime } from '../format.ts';
@@ -141,7 +142,7 @@ export function queueText(
         infraName(job.infra),
         String(job.priority),
         job.queue.toUpperCase(),
-        clip(reasons.get(job.id) ?? job.reason, 80) || '-',
+        clip(reasons.get(job.id) ?? job.reason, 80) || progressText(job) || '-',
       );
     }
     return row;
@@ -163,6 +164,10 @@ export function queueText(
         });
   const title = `Managed jobs${live === '' ? '' : `, in progress: ${live}`}`;
   return [title, colourStatus(formatTable(header, rows)), ...waits.slice(0, 3)].join('\n');
+}
+
+function progressText({ progress }: JobSummary): string {
+  return progress === undefined ? '' : `${formatProgress(progress)} done, it says`;
 }
 
 /** Time RUNNING over all tries. */
@@ -187,6 +192,7 @@ function asJson(job: JobSummary, queue: QueueView | null, waits: string | null, 
     endedAt: isoTime(job.endedAt),
     jobSeconds: job.startedAt === null ? null : Math.round(ranMs(job, now) / 1_000),
     recoveries: job.recoveries,
+    progress: job.progress ?? null,
     cluster: job.cluster,
     infra: job.infra,
     pool: job.pool ?? null,

@@ -108,7 +108,7 @@ const recoveryFields = mapOf({
   ),
   checkpoint_every: doc(
     checkpointField(),
-    'of `deadline`: a copy that ends loses as much of its running time; `never`: all of it',
+    'of `deadline`, of a job that does not say itself how far it is: a copy that ends loses as much of its running time; `never`: all of it',
     'nothing is lost',
   ),
   no_capacity: doc(causeFields, 'when no machines are to be had, in a row: a map of the fields below'),

@@ -66,6 +66,23 @@ assert seqs == sorted(seqs)
     subprocess.run([sys.executable, '-c', program], env=dict(machine.environment, PYTHONPATH=AGENT), check=True)
 
 
+def test_of_what_a_job_says_of_its_progress_the_record_keeps_the_latest(machine):
+    program = '''
+import json
+import paths; paths.prepare()
+import events
+log = events.Events()
+log.append('progress', jobKey='ended', line='1')
+for number in range(events.TRIM):
+    log.append('progress', jobKey='runs', line=str(number))
+log.append('progress', jobKey='last', line='0.5')
+told = [json.loads(line.decode()) for _, line in log.lines]
+assert {event['jobKey']: event['line'] for event in told} == {'ended': '1', 'runs': str(events.TRIM - 1), 'last': '0.5'}, told[:5]
+assert len(told) <= 4, len(told)
+'''
+    subprocess.run([sys.executable, '-c', program], env=dict(machine.environment, PYTHONPATH=AGENT), check=True)
+
+
 def test_a_log_reader_that_acknowledges_nothing_is_stopped_and_holds_up_nobody(machine):
     channel = machine.connect()
     channel.start('big', 'head -c 20000000 /dev/zero')

@@ -54,6 +54,12 @@ const POLICIES: Readonly<Record<string, RecoveryPolicy>> = {
   },
 };
 
+/** What a script says of its progress; of some, nothing. */
+function said(code: number): { progress?: string } {
+  const line = [null, '0.01', '50%', '0.99', 'much'][code % 5] ?? null;
+  return line === null ? {} : { progress: line };
+}
+
 const PLACE = { cloud: 'c', region: 'r', zone: 'z', instanceType: 't', useSpot: false };
 
 /** Machines of copies, and what is told of them. */
@@ -141,7 +147,7 @@ class Play {
     const steps: (() => void)[] = [
       () => this.apply({ type: 'queued', number: 1, admitted: true }),
       () => this.report(up),
-      () => this.report({ ...up, job: { id: 1, status: 'RUNNING', reason: null, exitCodes: [] } }),
+      () => this.report({ ...up, job: { id: 1, status: 'RUNNING', reason: null, exitCodes: [], ...said(code) } }),
       () => ended('SUCCEEDED'),
       () => ended('FAILED'),
       () => ended('FAILED_SETUP'),

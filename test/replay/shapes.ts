@@ -96,6 +96,18 @@ export const SHAPES: readonly Shape[] = [
     },
   },
   {
+    name: 'reported-progress',
+    workflows: /^(?:job|queue)\/|^cluster\/default\/job-/,
+    async run(world) {
+      const { jobs } = world.styx;
+      const yaml =
+        'resources: {use_spot: true, job_recovery: {strategy: deadline, deadline: 14s, work: 8s, overhead: 2s}}\nrun: |\n  echo 1% > $STYX_PROGRESS\n  [ $STYX_JOB_TRY = 2 ] || sleep 100\n  echo 100% > $STYX_PROGRESS\n';
+      const { task, recovery } = parseJob(yaml, { file: 'test.yaml' });
+      const { id } = await jobs.launch({ task, recovery, resourcesText: 'r' });
+      await jobs.wait(id, { gone: true });
+    },
+  },
+  {
     name: 'pipeline',
     workflows: /^(?:job|queue)\/|^cluster\/default\/job-/,
     async run(world, name) {
