@@ -44,6 +44,7 @@ export const CRASH_POINTS = {
   createMachines: ['before', 'called', 'after', 'reported'],
   bootstrap: ['before', 'called', 'after', 'reported'],
   syncFiles: ['before', 'called', 'after', 'reported'],
+  putHosts: ['before', 'called', 'after', 'reported'],
   startPhase: ['before', 'called', 'after', 'reported'],
   setLease: ['before', 'called', 'after', 'reported'],
   watchNodes: ['before', 'exit', 'told', 'after'],

@@ -1,6 +1,7 @@
 /** All activities, by the queue that serves them. */
 import { activityContext, type HostContext } from './context.ts';
 import { fileSteps } from './files.ts';
+import { hostSteps } from './hosts.ts';
 import { hoursSteps } from './hours.ts';
 import { logSteps } from './job-logs.ts';
 import { jobSteps } from './jobs.ts';
@@ -27,6 +28,7 @@ export function createActivities(host: HostContext): {
         ...machineSteps(context),
         ...nodeSteps(context),
         ...fileSteps(context),
+        ...hostSteps(context),
         ...hoursSteps(context),
         ...jobSteps(context),
         ...logSteps(context),

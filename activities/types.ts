@@ -6,6 +6,7 @@ import type { CreateRequest } from '../clouds/cloud.ts';
 import type { CatalogUpdateInput, PricesUpdated } from '../model/catalog-update.ts';
 import type { ProcessPhase, RunJob } from '../model/commands.ts';
 import type { ErrorKind } from '../model/errors.ts';
+import type { GroupHosts } from '../model/group-hosts.ts';
 import type { Notice, NoticeReceiver } from '../model/job-notices.ts';
 import type { WaitingRow } from '../model/job-queue.ts';
 import type { MachineWants } from '../model/machine-wants.ts';
@@ -158,6 +159,11 @@ export interface SyncFilesInput {
   /** Where the nodes are; needed for targets outside of their home directories. */
   readonly place: RunJob['clusterInfo'];
   readonly timing: Timing;
+}
+
+export interface PutHostsInput extends Pick<SyncFilesInput, 'nodes' | 'place'> {
+  readonly cluster: ClusterRef;
+  readonly hosts: GroupHosts;
 }
 
 /** A place on the nodes and the snapshot that it shall hold. */
@@ -316,6 +322,8 @@ export interface ActActivities {
   bootstrap(input: BootstrapInput): Promise<NodeInfo[]>;
   /** Puts a job's files on all its nodes, sending what they lack. Heartbeats. @throws invalid, not-found (the store has them not), aborted */
   syncFiles(input: SyncFilesInput): Promise<void>;
+  /** Makes host names known on nodes, in place of older ones, and lets their machines in. @throws invalid where that cannot be done */
+  putHosts(input: PutHostsInput): Promise<void>;
   /** Starts a phase on every node of the job, once whoever asks how often, and answers how each rank stands. */
   startPhase(input: StartPhaseInput): Promise<RankState[]>;
   /** Ends a job's processes on a node and bars later starts; answers what there was. Exits are reported as events. */

@@ -1,6 +1,6 @@
 """
 Entry of the node agent. `serve` connects stdin and stdout to the daemon and replaces one of another version, `serve any` takes the
-one that serves; `receive` takes the files of a job; `daemon` is the daemon itself.
+one that serves; `receive` takes the files of a job; `hosts` puts names of other machines in place; `daemon` is the daemon itself.
 """
 import sys
 
@@ -22,11 +22,15 @@ def main():
         import receive
 
         return receive.receive()
+    if command == 'hosts':
+        import hosts
+
+        return hosts.main(sys.argv[2:])
     if command == 'daemon':
         import daemon
 
         return daemon.run()
-    sys.stderr.write('usage: main.py serve [any]|receive|daemon\n')
+    sys.stderr.write('usage: main.py serve [any]|receive|hosts PATH VERSION|daemon\n')
     return 2
 
 

@@ -24,6 +24,7 @@ import { onAllowedClouds } from './clouds.ts';
 import type { CommandOptions } from './clusters.ts';
 import { isUnanswered } from './errors.ts';
 import { followUntil, glanceAt, LOOK_MS } from './followed.ts';
+import { groupHostsObstacle } from './group-hosts.ts';
 import { type JobSummary, type Jobs, type JobsContext, summaryOf } from './jobs.ts';
 import { didYouMean } from './names.ts';
 import { Pools } from './pools.ts';
@@ -63,7 +64,27 @@ export class Pipelines {
     };
     const tasks = [];
     for (const task of request.tasks) tasks.push(await closed(task));
-    return await this.#send({ ...common, name, execution, tasks }, options);
+    const input = { ...common, name, execution, tasks };
+    const hosts = (await this.#hasHosts(input, request.interConnection, options)) ? { hosts: true } : {};
+    return await this.#send({ ...input, ...hosts }, options);
+  }
+
+  /** @throws invalid when host names are asked for and cannot be had */
+  async #hasHosts(
+    input: PipelineInput,
+    wanted: WrittenPipeline['interConnection'],
+    { onNote }: CommandOptions,
+  ): Promise<boolean> {
+    if (input.execution !== 'group' || wanted === false) return false;
+    const obstacle = await groupHostsObstacle(input);
+    if (obstacle === null) return true;
+    if (wanted === true) {
+      throw new StyxError('invalid', `inter_connection: the tasks of this group cannot have host names: ${obstacle}`, {
+        hint: 'Give all of them the same infra, or leave inter_connection out.',
+      });
+    }
+    onNote?.(`The tasks of this group have no host names for each other: ${obstacle}.`);
+    return false;
   }
 
   async #send(input: PipelineInput, options: CommandOptions): Promise<{ id: string }> {
@@ -168,11 +189,12 @@ export class Pipelines {
     }
     const before = await this.view(id);
     const again = runAgain(before, number, options.from);
-    const { name, execution, tasks } = await this.#ask<PipelineInput>(id, PIPELINE_QUERIES.submission);
+    const { name, execution, tasks, hosts } = await this.#ask<PipelineInput>(id, PIPELINE_QUERIES.submission);
     const kept = before.tasks.flatMap(({ index, outputs }) => (again.has(index) ? [] : [{ task: index, outputs }]));
     const needed = tasks.filter((_, index) => again.has(index)).flatMap(({ task }) => manifestsOf(task));
     await this.#renew([...new Set(needed)], number);
-    return await this.#send({ ...common, name, execution, tasks, kept, retryOf }, options);
+    const named = hosts === true ? { hosts } : {};
+    return await this.#send({ ...common, name, execution, tasks, kept, retryOf, ...named }, options);
   }
 
   /** Files that nothing needed since are taken out of the store some day. @throws not-found */

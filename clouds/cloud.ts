@@ -22,6 +22,8 @@ export interface Capabilities {
   readonly storage: true | string;
   /** Files can be put outside of the home directory of a machine. */
   readonly absoluteTargets: true | string;
+  /** Machines of different clusters in one region can reach one another, by host names too: see `joinGroup`. */
+  readonly groupHosts: true | string;
   /** Host keys are known from the cloud itself before the first contact. */
   readonly hostKeysKnown: boolean;
 }
@@ -125,6 +127,17 @@ export interface Cloud {
     ids: readonly string[],
     targets: readonly string[],
   ): Promise<OpenedTargets>;
+
+  /**
+   * Lets the machines at `addresses` (internal ones) reach all of these machines, and nobody whom an earlier call let in and this one
+   * does not name. Answers by id the path of the file of host names that whoever logs in may write or, with sudo, replace.
+   * @throws invalid where `groupHosts` says that it cannot be had; transient while a machine does not run
+   */
+  joinGroup(
+    place: Pick<Placement, 'region' | 'zone'>,
+    ids: readonly string[],
+    addresses: readonly string[],
+  ): Promise<Readonly<Record<string, string>>>;
 
   /**
    * Lets anybody reach these ports of all machines of a placement (ranges as `wants.ports` has them); what is open stays so. Those of

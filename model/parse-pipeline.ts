@@ -24,6 +24,8 @@ export interface WrittenPipelineTask extends TaskRules {
 export interface WrittenPipeline {
   readonly name: string | null;
   readonly execution: Execution;
+  /** Of a group: whether its tasks have host names for each other. null: where that can be. */
+  readonly interConnection: boolean | null;
   readonly tasks: readonly WrittenPipelineTask[];
 }
 
@@ -47,10 +49,6 @@ export function parseSubmission(text: string, options: Options): WrittenSubmissi
   // Read again, so that whatever is wrong is said as of any other managed job.
   if (read.file.kind === 'task') return { kind: 'job', ...parseJob(text, options) };
   const name = nameOf(asked, read.file, problems);
-  if (read.file.kind === 'group' && read.file.interConnection === true) {
-    const message = 'true is not supported yet by this version of Styx: tasks of a group have no names for each other';
-    problems.push({ line: 1, column: 1, path: 'inter_connection', message });
-  }
   const reading = new Reading(read.file, read.roots, problems);
   const rules = reading.rules(name);
   const tasks = read.file.tasks.map((spec, index): WrittenPipelineTask | null => {
@@ -73,7 +71,14 @@ export function parseSubmission(text: string, options: Options): WrittenSubmissi
     problems.push({ line: 1, column: 1, path: '', message });
   }
   if (problems.length > 0) throw new TaskError(file, problems);
-  return { kind: 'pipeline', name, execution: reading.execution, tasks: tasks.filter((task) => task !== null) };
+  const interConnection = read.file.kind === 'group' ? read.file.interConnection : false;
+  return {
+    kind: 'pipeline',
+    name,
+    execution: reading.execution,
+    interConnection,
+    tasks: tasks.filter((task) => task !== null),
+  };
 }
 
 function nameOf(asked: string | undefined, file: Several, problems: TaskProblem[]): string | null {

@@ -19,6 +19,14 @@ const task = z.object({
   kept: z.boolean(),
 });
 
+const group = z.object({
+  version: z.number(),
+  told: z.array(z.number()),
+  nodes: z.array(
+    z.object({ task: z.number(), copy: z.number(), job: z.string(), addresses: z.array(z.string()) }).nullable(),
+  ),
+});
+
 const pipelineState = z.object({
   version: z.literal(1),
   status,
@@ -30,6 +38,7 @@ const pipelineState = z.object({
   cancelledBy: z.string().nullable(),
   tasks: z.array(task),
   dueAt: z.array(time),
+  group: group.exactOptional(),
   events: z.array(z.object({ at: z.number(), text: z.string() })),
   requests: z.array(z.string()),
 }) satisfies z.ZodType<PipelineState>;

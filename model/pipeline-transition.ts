@@ -3,6 +3,7 @@
  * it depends on has succeeded; what fails cancels exactly what depends on it.
  */
 import { assertNever } from './errors.ts';
+import { type GroupNodes, namesToTell, newGroupState, withNodes } from './group-hosts.ts';
 import { isManagedEnd, type ManagedStatus } from './managed-job.ts';
 import {
   ancestors,
@@ -20,6 +21,8 @@ export type PipelineEvent =
   /** The queue's word. */
   | { readonly type: 'numbered'; readonly number: number }
   | { readonly type: 'report'; readonly report: TaskReport }
+  /** Where the machines of a task's copy are. */
+  | { readonly type: 'nodes'; readonly nodes: GroupNodes }
   /** Its workflow closed without a word. */
   | { readonly type: 'taskLost'; readonly task: number }
   | { readonly type: 'cancel'; readonly requestId: string; readonly user: string }
@@ -50,7 +53,8 @@ export function newPipeline({
   submittedAt,
   kept = [],
   retryOf,
-}: Pick<PipelineInput, 'tasks' | 'submittedAt' | 'kept' | 'retryOf'>): PipelineState {
+  hosts = false,
+}: Pick<PipelineInput, 'tasks' | 'submittedAt' | 'kept' | 'retryOf' | 'hosts'>): PipelineState {
   const known = new Map(kept.map(({ task, outputs }) => [task, outputs]));
   const from = retryOf === undefined ? '' : ` of managed job ${retryOf.number}`;
   return {
@@ -68,6 +72,7 @@ export function newPipeline({
       return { ...NEW_TASK, status: 'SUCCEEDED', phase: 'over', reason: `as${from}`, outputs, kept: true };
     }),
     dueAt: tasks.map(() => null),
+    ...(hosts ? { group: newGroupState(tasks.length) } : {}),
     events: [{ at: submittedAt, text: retryOf === undefined ? 'PENDING' : `PENDING: retry${from}` }],
     requests: [],
   };
@@ -152,6 +157,9 @@ function apply(draft: Draft, event: PipelineEvent): void {
       return;
     case 'report':
       return onReport(draft, event.report);
+    case 'nodes':
+      if (state.group !== undefined) draft.set({ group: withNodes(state.group, event.nodes) });
+      return;
     case 'taskLost': {
       const task = state.tasks[event.task];
       if (task?.phase !== 'started') return;
@@ -215,7 +223,17 @@ function settle(draft: Draft): void {
     for (const index of before.keys()) follow(draft, index);
   }
   endGroup(draft);
+  tellNames(draft);
   whole(draft);
+}
+
+function tellNames(draft: Draft): void {
+  const { group, tasks } = draft.state;
+  const next = group === undefined ? null : namesToTell(group, tasks);
+  if (next === null) return;
+  draft.set({ group: next });
+  if (next.version === 1) draft.tell('all machines of the group have their names');
+  for (const [task, copy] of next.told.entries()) if (copy >= 0) draft.effect({ type: 'tellHosts', task });
 }
 
 /** A task that has no workflow yet: may it start, or can it never? */

@@ -21,7 +21,7 @@ function costOf(state: PipelineState): number {
 }
 
 export function pipelineView(input: PipelineInput, state: PipelineState): PipelineView {
-  const { version: _version, requests: _requests, dueAt: _due, tasks, ...shown } = state;
+  const { version: _version, requests: _requests, dueAt: _due, group: _group, tasks, ...shown } = state;
   const { workspace, requestId, user, name, execution, submittedAt } = input;
   return {
     ...shown,

@@ -3,6 +3,7 @@
  * managed job of its own, with its own recoveries; the pipeline says when it may start. `pipeline-transition.ts` is the only code that
  * changes the state.
  */
+import type { GroupState } from './group-hosts.ts';
 import type { RecoveryPolicy } from './job-recovery.ts';
 import { isManagedEnd, type JobEvent, type JobLimits, type ManagedStatus } from './managed-job.ts';
 import type { Outputs } from './outputs.ts';
@@ -60,6 +61,8 @@ export interface PipelineInput {
   readonly retryOf?: RetryOf;
   /** Tasks that are not run again, with what they left. */
   readonly kept?: readonly { readonly task: number; readonly outputs: Outputs }[];
+  /** Its tasks wait for each other's machines, and reach them by host names: see group-hosts.ts. Of a group; default false. */
+  readonly hosts?: boolean;
   readonly state?: unknown;
 }
 
@@ -82,6 +85,8 @@ export interface TaskPart {
   readonly taskIds: readonly string[];
   /** Name of the group, where it is one. */
   readonly group: string | null;
+  /** As the pipeline's. */
+  readonly hosts?: boolean;
 }
 
 /** The whole of what a pipeline goes by, each time: one that comes twice changes nothing. */
@@ -131,6 +136,8 @@ export interface PipelineState {
   readonly tasks: readonly TaskState[];
   /** Of a group: when what it does not wait for has been ended, or will be; by task, null: not decided. */
   readonly dueAt: readonly (number | null)[];
+  /** Of a group whose machines have names. */
+  readonly group?: GroupState;
   readonly events: readonly JobEvent[];
   /** Ids of the last cancels. */
   readonly requests: readonly string[];
@@ -144,11 +151,15 @@ export interface PipelineRules {
 export type PipelineEffect =
   | { readonly type: 'askNumber' }
   | { readonly type: 'startTask'; readonly task: number }
-  | { readonly type: 'cancelTask'; readonly task: number; readonly user: string };
+  | { readonly type: 'cancelTask'; readonly task: number; readonly user: string }
+  /** Tells the job of a task the names of its group. */
+  | { readonly type: 'tellHosts'; readonly task: number };
 
 export const PIPELINE_QUERIES = { view: 'view', submission: 'submission' } as const;
 /** To a pipeline from its tasks, and to a task from its pipeline. */
 export const TASK_SIGNALS = { report: 'taskReport', cancel: 'cancelTask' } as const;
+/** To the pipeline of a group from the jobs of its tasks, and back. */
+export const GROUP_SIGNALS = { nodes: 'groupNodes', hosts: 'groupHosts' } as const;
 
 export interface TaskView extends Omit<TaskState, 'cancelled' | 'begun'> {
   readonly index: number;
@@ -164,7 +175,7 @@ export interface TaskView extends Omit<TaskState, 'cancelled' | 'begun'> {
 }
 
 /** All that is known of a pipeline; what the query `view` answers. */
-export interface PipelineView extends Omit<PipelineState, 'version' | 'requests' | 'tasks' | 'dueAt'> {
+export interface PipelineView extends Omit<PipelineState, 'version' | 'requests' | 'tasks' | 'dueAt' | 'group'> {
   readonly kind: 'pipeline';
   readonly id: string;
   readonly workspace: string;

@@ -142,6 +142,7 @@ const taskSchema: z.ZodType<Task> = z
     ray: ray.exactOptional(),
     workdir: z.object({ source, snapshot: snapshot.refine(({ kind }) => kind === 'directory') }).exactOptional(),
     fileMounts: z.array(fileMount).min(1).max(files.MAX_MOUNTS).exactOptional(),
+    group: z.object({ pipeline: z.string(), task: z.int().min(0), copy: z.int().min(0) }).exactOptional(),
   })
   .superRefine((task, ctx) => {
     if (task.resources.numNodes !== task.numNodes) {

@@ -1,5 +1,6 @@
 /** A task as everything below the parser sees it: normalised, plain JSON. `cli/` and `client/` make it from YAML by `parseTask`. */
 import type { Budget } from './cost-budget.ts';
+import type { GroupSeat } from './group-hosts.ts';
 import type { ResourceRequest } from './machines.ts';
 import type { RayRequest } from './ray.ts';
 import type { SecretBox } from './secret-box.ts';
@@ -46,6 +47,8 @@ interface TaskFields {
   readonly workdir?: TaskFiles;
   /** In the order in which they are put in place; absent when there are none. */
   readonly fileMounts?: readonly FileMount[];
+  /** Of a copy of a task in a group whose machines have names: its `run` waits for these. */
+  readonly group?: GroupSeat;
 }
 
 export interface Task extends TaskFields {

@@ -1,6 +1,7 @@
 /** What a job's workflow knows of it: signals, and the ranks' exits from whichever source came first. */
 import type { JobRef, RankState } from '../activities/types.ts';
 import type { AbandonJob, ProcessPhase, RankEnded, RunJob } from '../model/commands.ts';
+import type { GroupHosts } from '../model/group-hosts.ts';
 import { jobKey } from '../model/identity.ts';
 import type { JobStatus } from '../model/job.ts';
 import type { MachineNotice } from '../model/machine-notices.ts';
@@ -36,6 +37,8 @@ export class JobProgress {
   output = '';
   /** A machine of its is taken back. */
   notice: MachineNotice | null = null;
+  /** The latest names of its group. */
+  hosts: GroupHosts | null = null;
   private readonly ends = new Map<string, RankEnd>();
 
   constructor(job: JobRef, life: string | undefined) {
@@ -45,6 +48,11 @@ export class JobProgress {
 
   interrupted(): boolean {
     return this.cancelled || this.abandoned !== null;
+  }
+
+  /** Names may be told out of their order. */
+  named(hosts: GroupHosts): void {
+    if (hosts.version > (this.hosts?.version ?? 0)) this.hosts = hosts;
   }
 
   /** A watch's word. What it says of another job that had this one's number means nothing. */

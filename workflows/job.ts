@@ -11,12 +11,14 @@ import { readOutputs } from '../model/outputs.ts';
 import type { Task } from '../model/task.ts';
 import type { Timing } from '../model/timing.ts';
 import { showDetails } from './details.ts';
+import { GroupNames } from './group-hosts.ts';
 import { putFiles, treesOf } from './job-files.ts';
 import { early, runPhase } from './job-phase.ts';
 import { type JobEnd, JobProgress, type Phase } from './job-progress.ts';
 import {
   abandonJobSignal,
   cancelJobSignal,
+  groupHostsSignal,
   interruptJobSignal,
   jobChangedSignal,
   rankEndedSignal,
@@ -58,6 +60,7 @@ export async function job(input: JobInput): Promise<void> {
   // Absent in what was started before there were secrets.
   setHandler(secretsQuery, () => input.task.secrets ?? {});
   setHandler(rankEndedSignal, (ended) => progress.told(ended));
+  setHandler(groupHostsSignal, (hosts) => progress.named(hosts));
   const end = await follow(input, progress);
   await report(input, progress, end.status, end.reason, end);
 }
@@ -110,6 +113,20 @@ async function follow(input: JobInput, progress: JobProgress): Promise<JobEnd> {
   await condition(() => progress.run !== null || progress.interrupted());
   const { run } = progress;
   if (run === null || progress.interrupted()) return early(input, progress);
+  const names = await GroupNames.ask(input, progress, run);
+  try {
+    return await carryOut(input, progress, run, names);
+  } finally {
+    names?.end();
+  }
+}
+
+async function carryOut(
+  input: JobInput,
+  progress: JobProgress,
+  run: RunJob,
+  names: GroupNames | null,
+): Promise<JobEnd> {
   const deadline = input.task.maxDuration === null ? null : Date.now() + input.task.maxDuration * 1_000;
   const phases: Phase[] = [
     ...(input.withSetup ? (['setup'] as const) : []),
@@ -123,6 +140,12 @@ async function follow(input: JobInput, progress: JobProgress): Promise<JobEnd> {
     if (end !== null) return end;
   }
   for (const phase of phases) {
+    if (phase === 'run' && names !== null) {
+      const reported = report(input, progress, 'SETTING_UP', null);
+      const end = await names.ready(deadline);
+      await reported;
+      if (end !== null) return end;
+    }
     const reported = report(input, progress, phase === 'setup' ? 'SETTING_UP' : 'RUNNING', null);
     const end = await runPhase({ input, progress, run, phase, deadline });
     await reported;

@@ -25,6 +25,7 @@ import {
   UPDATES,
   type WatchEnded,
 } from '../model/commands.ts';
+import type { GroupHosts, GroupNodes } from '../model/group-hosts.ts';
 import { QUEUE_QUERIES, QUEUE_SIGNALS, type QueueAnswer, type QueueTold, type QueueView } from '../model/job-queue.ts';
 import type { MachineNotice } from '../model/machine-notices.ts';
 import {
@@ -42,6 +43,7 @@ import {
   type OwnerCommand,
 } from '../model/owned-cluster.ts';
 import {
+  GROUP_SIGNALS,
   PIPELINE_QUERIES,
   type PipelineInput,
   type PipelineView,
@@ -128,6 +130,9 @@ export const submittedPipelineQuery = defineQuery<PipelineInput>(PIPELINE_QUERIE
 /** To a pipeline, from its tasks; and back. */
 export const taskReportSignal = defineSignal<[TaskReport]>(TASK_SIGNALS.report);
 export const cancelTaskSignal = defineSignal<[ManagedJobCommand]>(TASK_SIGNALS.cancel);
+/** To the pipeline of a group, from the jobs of its tasks; and back. */
+export const groupNodesSignal = defineSignal<[GroupNodes]>(GROUP_SIGNALS.nodes);
+export const groupHostsSignal = defineSignal<[GroupHosts]>(GROUP_SIGNALS.hosts);
 
 /** To the queue, from a job; and back. */
 export const tellQueueSignal = defineSignal<[QueueTold]>(QUEUE_SIGNALS.tell);

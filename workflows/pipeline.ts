@@ -17,6 +17,7 @@ import {
 } from '@temporalio/workflow';
 import { FILES_MEMO, MEMO_KEY, SEARCH } from '../model/commands.ts';
 import { assertNever } from '../model/errors.ts';
+import { type GroupNodes, groupHosts } from '../model/group-hosts.ts';
 import { MANAGED_JOB_WORKFLOW, type ManagedJobInput, managedJobId } from '../model/managed-job.ts';
 import {
   PIPELINE_KIND,
@@ -43,6 +44,8 @@ import { isHistoryFull } from './history-full.ts';
 import {
   cancelManagedJob,
   cancelTaskSignal,
+  groupHostsSignal,
+  groupNodesSignal,
   pipelineQuery,
   queueAnswerSignal,
   submittedPipelineQuery,
@@ -94,6 +97,7 @@ class Pipeline {
     setHandler(submittedPipelineQuery, () => this.submitted());
     setHandler(queueAnswerSignal, ({ number }) => this.apply({ type: 'numbered', number }));
     setHandler(taskReportSignal, (report: TaskReport) => this.apply({ type: 'report', report }));
+    setHandler(groupNodesSignal, (nodes: GroupNodes) => this.apply({ type: 'nodes', nodes }));
     setHandler(cancelManagedJob, ({ requestId, user }) => {
       const before = this.state.status;
       this.apply({ type: 'cancel', requestId, user });
@@ -121,9 +125,20 @@ class Pipeline {
         if (!reached) this.lookAt = Date.now();
         return;
       }
+      case 'tellHosts':
+        return await this.tellHosts(effect.task);
       default:
         assertNever(effect);
     }
+  }
+
+  /** One whose job is over needs no names. */
+  private async tellHosts(task: number): Promise<void> {
+    const { group } = this.state;
+    const nodes = group?.nodes[task];
+    if (group === undefined || nodes == null) return;
+    const names = this.input.tasks.map(({ name }) => name);
+    await tell(nodes.job, groupHostsSignal, groupHosts(group, names, this.input.name ?? ''));
   }
 
   /** What is parked has a number, and no place in the queue. */
@@ -166,6 +181,7 @@ class Pipeline {
         pipelineName: name,
         taskIds: pipelineTaskIds(input, number),
         group: input.execution === 'group' ? name : null,
+        ...(input.hosts === true ? { hosts: true } : {}),
       },
     };
     const started = startChild<(input: ManagedJobInput) => Promise<void>>(MANAGED_JOB_WORKFLOW, {

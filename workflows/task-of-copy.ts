@@ -13,5 +13,6 @@ export function taskOfCopy(task: Task, number: number, taskId: string, tried: nu
   };
   const { budget: _budget, ...rest } = task;
   const secrets = Object.fromEntries(Object.entries(task.secrets).filter(([name]) => !Object.hasOwn(own, name)));
-  return { ...rest, envs: { ...task.envs, ...own }, secrets, autostop: null };
+  const group = part?.hosts === true ? { group: { pipeline: part.pipeline, task: part.index, copy: tried } } : {};
+  return { ...rest, envs: { ...task.envs, ...own }, secrets, autostop: null, ...group };
 }

@@ -6,7 +6,7 @@ import type { MachineWants } from '../../model/machine-wants.ts';
 import type { Instance, InstanceTypeOffer, Placement, PowerOff, ResourceRequest } from '../../model/machines.ts';
 import { styxHome } from '../../system/home.ts';
 import type { Capabilities, Cloud, CloudCheck, CreateRequest, InstanceFilter, OpenedTargets } from '../cloud.ts';
-import { type AwsOptions, CAPABILITIES, NO_TARGETS } from './capabilities.ts';
+import { type AwsOptions, CAPABILITIES, NO_GROUPS, NO_TARGETS } from './capabilities.ts';
 import { hasCredentials } from './credentials.ts';
 import type { Ec2 } from './ec2.ts';
 import { classify } from './errors.ts';
@@ -110,6 +110,10 @@ export class AwsCloud implements Cloud {
 
   async openTargets(): Promise<OpenedTargets> {
     throw new StyxError('invalid', NO_TARGETS);
+  }
+
+  async joinGroup(): Promise<Record<string, string>> {
+    throw new StyxError('invalid', NO_GROUPS);
   }
 
   async armPowerOff(place: Place, ids: readonly string[], action: PowerOff['action']): Promise<void> {

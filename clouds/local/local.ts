@@ -1,5 +1,6 @@
 /** The embedded cloud: instances are contained process trees with SSH servers of their own, on this machine. */
 import { execFile } from 'node:child_process';
+import { copyFileSync, existsSync, renameSync } from 'node:fs';
 import { hostname, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -29,6 +30,7 @@ import { probeRoot } from './root.ts';
 import { localSettings } from './settings.ts';
 import { mustMeet } from './wants.ts';
 
+const HOSTS = '/etc/hosts';
 const KEY = /^[\x21-\x7e]{1,64}$/;
 
 const MULTI_NODE =
@@ -62,6 +64,7 @@ export class LocalCloud implements Cloud {
       openPorts: true,
       storage: 'it has no buckets',
       absoluteTargets: await this.#absoluteTargets(),
+      groupHosts: await this.#groupHosts(),
       hostKeysKnown: true,
     };
   }
@@ -150,6 +153,21 @@ export class LocalCloud implements Cloud {
     return (await this.#ask({ op: 'open', ids, targets })) as OpenedTargets;
   }
 
+  /** All reach one another anyway. The machine's own names are the first in the file. */
+  async joinGroup(place: Place, ids: readonly string[]): Promise<Record<string, string>> {
+    const opened = await this.openTargets(place, ids, [HOSTS]);
+    return Object.fromEntries(
+      ids.map((id) => {
+        const path = opened[id]?.[HOSTS] ?? HOSTS;
+        if (!existsSync(path)) {
+          copyFileSync(HOSTS, `${path}.first`);
+          renameSync(`${path}.first`, path);
+        }
+        return [id, path];
+      }),
+    );
+  }
+
   async owned(installation: string): Promise<CloudResource[]> {
     const { vcpuHourlyCost } = localSettings(this.#paths.limits);
     const owned = (await this.#ask({ op: 'owned', installation })) as InstanceRecord[];
@@ -200,6 +218,10 @@ export class LocalCloud implements Cloud {
     this.#canOpen ??=
       probeContainment(this.#environment) === 'namespace' ? probeRoot(this.#paths.root) : Promise.resolve(NO_NAMESPACE);
     return this.#canOpen;
+  }
+
+  async #groupHosts(): Promise<true | string> {
+    return MULTI_NODE === true ? await this.#absoluteTargets() : MULTI_NODE;
   }
 
   #ask(request: HostRequest): Promise<unknown> {

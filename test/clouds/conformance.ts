@@ -188,6 +188,26 @@ export function conformance(name: string, makeCloud: () => Promise<CloudUnderTes
       );
     });
 
+    it('makes the file of host names one that can be written, with what was in it, however often, or says why it cannot', async () => {
+      const can = (await cloud.capabilities()).groupHosts;
+      const wanted = await request(1);
+      await cloud.create(wanted);
+      const [instance] = await reach(wanted, 'running');
+      const id = instance?.id ?? '';
+      const join = () => cloud.joinGroup(wanted.placement, [id], ['10.9.8.7']);
+      if (can !== true) {
+        expect(can).not.toBe('');
+        expect(await kindOf(join())).toBe('invalid');
+        return;
+      }
+      const path = (await join())[id] ?? '';
+      const run = async (command: string) => await world.run?.(instance as Instance, command);
+      expect(await run(`grep -c localhost ${path}`)).toMatch(/^[1-9]/);
+      await run(`echo 10.9.8.7 a-0.styx-conformance >> ${path}`);
+      expect(await join()).toEqual({ [id]: path });
+      expect(await run('getent hosts a-0.styx-conformance')).toMatch(/^10\.9\.8\.7/);
+    });
+
     it('lists by placement, by ids and by tags, and all of them must match', async () => {
       const [first, second] = [
         await request(1, { 'styx-test': 'a', x: '1' }),

@@ -50,12 +50,13 @@ export interface Case {
   readonly victim: Victim;
 }
 
-/** Of Ray, which a life has only where it can be installed: test/crash/ray.test.ts. Of schedules and notices: test/guarantees/office-hours and managed-notices. */
+/** Of Ray, which a life has only where it can be installed: test/crash/ray.test.ts. Of schedules, notices and host names: test/guarantees/office-hours, managed-notices and group-hosts. */
 const ELSEWHERE: readonly Activity[] = [
   'installRay',
   'startRay',
   'endRay',
   'commandCluster',
+  'putHosts',
   'receiversOf',
   'sendNotice',
 ];

@@ -108,6 +108,9 @@ export function simulatedCluster(): SimulatedCluster {
       async syncFiles({ job }) {
         note(`files ${job.jobId}`);
       },
+      async putHosts({ nodes, hosts }) {
+        note(`names ${hosts.version} on ${nodes.length}`);
+      },
       async startPhase({ run, job, phase }) {
         note(`${phase} ${job.jobId}`);
         return run.nodes.map(

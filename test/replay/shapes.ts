@@ -133,6 +133,27 @@ export const SHAPES: readonly Shape[] = [
     },
   },
   {
+    name: 'group',
+    workflows: /^(?:job|queue)\/|^cluster\/default\/job-/,
+    async run(world, name) {
+      const { jobs, pipelines } = world.styx;
+      const last = 'getent hosts b-0.$SKYPILOT_JOBGROUP_NAME; [ $STYX_JOB_TRY = 2 ] || sleep 100';
+      const tasks = [
+        `name: ${name}\nexecution: parallel\nprimary_tasks: [a]`,
+        `name: a\nrun: ${last}`,
+        'name: b\nrun: sleep 100',
+      ];
+      const written = parseSubmission(tasks.join('\n---\n'), { file: 'test.yaml' });
+      if (written.kind !== 'pipeline') throw new Error('not a pipeline');
+      const { id } = await pipelines.launch(written);
+      await pipelines.until(id, ({ tasks }) => (tasks.every(({ status }) => status === 'RUNNING') ? true : undefined));
+      const { copy } = await jobs.view(`${id}/0`);
+      const { nodes } = await world.styx.clusters.view(copy?.cluster ?? '', { budget: 60_000 });
+      await world.cloud.preempt(nodes[0]?.instanceId ?? '');
+      await pipelines.wait(id, { gone: true });
+    },
+  },
+  {
     name: 'launch-setup-run-down',
     async run(world, cluster) {
       const job = await launch(world, cluster, 'num_nodes: 2\nsetup: "true"\nrun: "true"\n');
