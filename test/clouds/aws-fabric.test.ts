@@ -55,6 +55,34 @@ describe.skipIf('reason' in python)('networks, reservations and what is lost on 
     expect(await lab.refusal(lab.cloud.create(request))).toMatch(/^not-found: /);
   });
 
+  test('machines of a repair are in the network of those that they join, near them, and come to nothing once their own group is gone', async () => {
+    const near = asked('infra: aws/us-east-1, instance_type: m5.large, network_tier: best', 'num_nodes: 3\n');
+    const first = await lab.prepared(near);
+    await lab.cloud.create(first);
+    const { key, attempt: _, numNodes: __, ...offer } = first.placement;
+    const prepared = async () => {
+      const placement = { ...lab.placement(offer), fills: [1], joins: key };
+      return await lab.cloud.prepare(placement, lab.authorizedKey, lab.tags, near.wants);
+    };
+    const request = await prepared();
+    const call = await lab.form(request);
+    const names = async (ids: string[]) => {
+      const { SecurityGroups = [] } = await lab.ec2.send(new DescribeSecurityGroupsCommand({ GroupIds: ids }));
+      return SecurityGroups.map(({ GroupName }) => GroupName).toSorted();
+    };
+    const groups = [...call].flatMap(([name, value]) => (/SecurityGroupId/.test(name) ? [value] : []));
+    expect(await names(groups)).toEqual([`styx-${key}`, `styx-${request.placement.key}`].toSorted());
+    expect(call.get('Placement.GroupName')).toBe(`styx-${key}`);
+    const late = await prepared();
+    await lab.endWhole(late.placement);
+    expect(await lab.refusal(lab.cloud.create(late))).toMatch(/^not-found: /);
+    // What they share goes last, whoever is asked first.
+    expect(await lab.cloud.terminate(first.placement, key)).not.toEqual([]);
+    await lab.endWhole(request.placement);
+    await lab.endWhole(first.placement);
+    expect(await lab.refusal(prepared())).toMatch(/^not-found: the security group/);
+  });
+
   test('machines without public addresses have an EFA interface on each card, and those without EFA are near each other all the same', async () => {
     lab.configure('aws: {use_internal_ips: true}\n');
     const call = await lab.form(
