@@ -11,6 +11,7 @@ import { inPlaceOrder } from '../model/place-order.ts';
 import { leftOf } from '../model/planned-offers.ts';
 import type { Timing } from '../model/timing.ts';
 import { loginKey } from '../nodes/keys.ts';
+import { Absence } from './absence.ts';
 import type { ActivityContext } from './context.ts';
 import { crashPoint } from './crash-points.ts';
 import type {
@@ -125,13 +126,17 @@ export function machineSteps(context: ActivityContext): MachineSteps {
       await whileHeartbeating(timing, async (signal) => {
         const cloud = await context.cloud(placement.cloud);
         const pause = backoff(timing.pollEvery);
+        const absence = new Absence(timing.unreachableAfter);
         for (;;) {
           const seen = await cloud.list(placement, { placementKey: placement.key });
           const running = seen.filter(({ state }) => state === 'running' || state === 'pending').map(({ id }) => id);
           if (running.length > 0) {
             await cloud.stop(placement, running);
             crashPoint('stopMachines.called');
-          } else if (seen.every(({ state }) => state === 'stopped' || state === 'terminated')) return;
+          } else if (seen.every(({ state }) => state === 'stopped' || state === 'terminated')) {
+            const isWhole = seen.length >= placement.numNodes;
+            if (isWhole || absence.believed(!isWhole)) return;
+          }
           signal.throwIfAborted();
           await pause();
         }

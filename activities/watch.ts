@@ -6,6 +6,7 @@ import type { MachineNotice } from '../model/machine-notices.ts';
 import type { NodeInfo } from '../model/machines.ts';
 import { METRICS, meterName } from '../model/metrics.ts';
 import type { AgentEvent, Node } from '../nodes/node.ts';
+import { Absence } from './absence.ts';
 import { nodeAddress } from './addresses.ts';
 import type { ActivityContext } from './context.ts';
 import { crashPoint } from './crash-points.ts';
@@ -36,12 +37,19 @@ function positionsFrom(details: unknown, input: WatchInput): number[] {
 
 type Gone = NonNullable<Observed['gone']>[number];
 
+interface Silence {
+  readonly since: number;
+  readonly reason: string;
+  /** From what the cloud answers about the node meanwhile. */
+  readonly absence: Absence;
+}
+
 class ClusterWatch {
   readonly positions: number[];
   private readonly context: ActivityContext;
   private readonly input: WatchInput;
   private readonly sessions: number[];
-  private readonly silent = new Map<number, { since: number; reason: string }>();
+  private readonly silent = new Map<number, Silence>();
   private readonly gone = new Map<number, Gone>();
   /** Nodes that were reached or given up since this attempt began; the first report waits for all, and always goes. */
   private readonly known = new Set<number>();
@@ -190,23 +198,22 @@ class ClusterWatch {
   /** Nothing is concluded from one failed contact: after a while it is shown, and the cloud is asked. */
   private async contactLost(info: NodeInfo, index: number, error: unknown): Promise<void> {
     const reason = error instanceof Error ? error.message : String(error);
-    const since = this.silent.get(index)?.since ?? Date.now();
-    this.silent.set(index, { since, reason });
-    await this.askCloud(info, index).catch(() => undefined);
-    if (this.gone.has(index) || Date.now() - since >= this.input.timing.unreachableAfter) this.known.add(index);
+    const { unreachableAfter } = this.input.timing;
+    const { since, absence } = this.silent.get(index) ?? { since: Date.now(), absence: new Absence(unreachableAfter) };
+    this.silent.set(index, { since, reason, absence });
+    await this.askCloud(info, index, absence).catch(() => undefined);
+    if (this.gone.has(index) || Date.now() - since >= unreachableAfter) this.known.add(index);
     this.report();
   }
 
-  private async askCloud(info: NodeInfo, index: number): Promise<void> {
-    const { timing } = this.input;
+  private async askCloud(info: NodeInfo, index: number, absence: Absence): Promise<void> {
     const placement =
       placementOf([this.input.placement, ...(this.input.added ?? [])], info.rank) ?? this.input.placement;
     const cloud = await this.context.cloud(placement.cloud);
     const [instance] = await cloud.list(placement, { ids: [info.instanceId] });
+    const isUnknown = absence.believed(instance === undefined);
     if (instance === undefined) {
-      // Absence is a question: asked again after a while before it is believed.
-      const silentFor = Date.now() - (this.silent.get(index)?.since ?? Date.now());
-      if (silentFor < timing.unreachableAfter) return;
+      if (!isUnknown) return;
       this.gone.set(index, { rank: info.rank, state: 'terminated', reason: 'the cloud does not know it any more' });
     } else if (instance.state === 'stopped' || instance.state === 'terminated') {
       this.gone.set(index, { rank: info.rank, state: instance.state, reason: instance.stateReason ?? instance.state });

@@ -2,11 +2,12 @@
  * Finds a place for machines: tries ranked placements until one stands. Each is recorded by the entity before its machines are asked
  * for, and retired before the next is tried.
  */
-import { isCancellation, sleep, workflowInfo } from '@temporalio/workflow';
+import { isCancellation, patched, sleep, workflowInfo } from '@temporalio/workflow';
 import type { OperationEnded } from '../model/commands.ts';
 import { ERROR_POLICIES, type Failure } from '../model/errors.ts';
 import { placementKey } from '../model/identity.ts';
 import type { Instance, InstanceTypeOffer, NodeInfo, Placement, ResourceRequest } from '../model/machines.ts';
+import { morePlaces } from '../model/more-places.ts';
 import { list, placementText, showDetails } from './details.ts';
 import { Failed, failureOf } from './failures.ts';
 import { placementFailedSignal, placementGoneSignal, placingSignal, progressSignal } from './messages.ts';
@@ -26,6 +27,8 @@ export interface Search {
   readonly choose?: (offers: readonly InstanceTypeOffer[]) => InstanceTypeOffer[];
 }
 
+/** Launches that are to be tried until they are up wait for credentials, and did not. */
+const WAITS = 'waits-for-credentials';
 /** A round of candidates is about 30 events each; continue as new long before history hurts. */
 const ROUNDS_PER_RUN = 10;
 
@@ -83,7 +86,9 @@ export async function findPlace(
     if (!input.retryUntilUp || !worthRepeating(result.failures)) throw new Failed(summary(search, result.failures));
     const { retryUntilUpFirst, retryUntilUpMax } = input.timing;
     const pause = Math.min(retryUntilUpMax, retryUntilUpFirst * 2 ** Math.min(round - 1, 20));
-    const waits = `round ${round} found no place; next in ${Math.round(pause / 1000)} s`;
+    const refused = result.failures.find(({ kind }) => kind === 'auth');
+    const why = refused === undefined ? '' : ` (${refused.message.slice(0, 300)})`;
+    const waits = `round ${round} found no place${why}; next in ${Math.round(pause / 1000)} s`;
     await progress(input, waits, 'all places once more', result.failures);
     await sleep(pause, { summary: `before round ${round + 1}` });
     if (round - input.round >= ROUNDS_PER_RUN || workflowInfo().continueAsNewSuggested) {
@@ -92,12 +97,24 @@ export async function findPlace(
   }
 }
 
-/** Nothing that was asked for can ever be had when every answer says that the request itself is wrong. */
+/** Nothing that was asked for can ever be had when every answer says that the request itself is wrong. Credentials come back. */
 function worthRepeating(failures: readonly Failure[]): boolean {
-  return failures.some(({ kind }) => kind !== 'invalid' && kind !== 'auth');
+  if (failures.some(({ kind }) => kind !== 'invalid' && kind !== 'auth')) return true;
+  return failures.some(({ kind }) => kind === 'auth') && patched(WAITS);
 }
 
-function summary({ numNodes }: Search, failures: readonly Failure[]): Failure {
+/** What is offered; or the failure of a round that begins without credentials, which may be there at the next. */
+async function offersFor(input: ProvisionInput, resources: ResourceRequest): Promise<InstanceTypeOffer[] | Failure> {
+  try {
+    return await step(input.timing, 'find places').plan({ resources });
+  } catch (error) {
+    const failure = failureOf(error);
+    if (isCancellation(error) || failure.kind !== 'auth' || !input.retryUntilUp || !patched(WAITS)) throw error;
+    return failure;
+  }
+}
+
+function summary({ numNodes, resources, part }: Search, failures: readonly Failure[]): Failure {
   const [first] = failures;
   if (first === undefined) {
     return {
@@ -106,9 +123,11 @@ function summary({ numNodes }: Search, failures: readonly Failure[]): Failure {
       hint: 'Run `styx check` to see which clouds are enabled, and ask for less or for another place.',
     };
   }
-  if (failures.length === 1) return first;
+  const isOpen = part === undefined && first.kind === 'capacity' && first.hint === undefined;
+  const next = isOpen ? { hint: morePlaces(resources) } : {};
+  if (failures.length === 1) return { ...first, ...next };
   const texts = [...new Set(failures.map((failure) => failure.message))];
-  return { ...first, message: `All ${failures.length} places failed: ${texts.join('; ').slice(0, 2_000)}` };
+  return { ...first, ...next, message: `All ${failures.length} places failed: ${texts.join('; ').slice(0, 2_000)}` };
 }
 
 async function tryRound(
@@ -116,10 +135,12 @@ async function tryRound(
   search: Search,
   firstAttempt: number,
 ): Promise<{ stands: Stands } | { failures: Failure[]; attempt: number }> {
-  const { cluster, timing } = input;
+  const { cluster } = input;
   showDetails('finding places', 'machines in the best of them');
   const { resources, numNodes, part = {}, choose = (all) => [...all] } = search;
-  const offers = choose(await step(timing, 'find places').plan({ resources }));
+  const found = await offersFor(input, resources);
+  if ('kind' in found) return { failures: [found], attempt: firstAttempt };
+  const offers = choose(found);
   const failures: Failure[] = [];
   const proofs: Promise<void>[] = [];
   const blocked = new Set<string>();

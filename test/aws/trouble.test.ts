@@ -20,10 +20,10 @@ describe.skipIf(lacks !== undefined)('a node on AWS', () => {
   });
 
   test.each([
-    ['behind a cut cable', 'cut', 'join'],
-    ['that is frozen', 'freeze', 'thaw'],
-  ])('%s is shown as not answering, and its job goes on and is told of when it is back', async (_, fault, mend) => {
-    const { story, machines } = aws;
+    ['behind a cut cable', ', also when one listing leaves it out', 'cut', 'join'],
+    ['that is frozen', '', 'freeze', 'thaw'],
+  ])('%s is shown as not answering%s; its job goes on and is told of when it is back', async (_, also, fault, mend) => {
+    const { story, machines, account } = aws;
     asked += 2;
     const run = 'num_nodes: 2\nrun: |\n  while [ ! -e ~/go ]; do sleep 0.1; done\n  echo went on\n';
     const job = await story.up(fault, aws.task(run));
@@ -35,6 +35,14 @@ describe.skipIf(lacks !== undefined)('a node on AWS', () => {
     expect(view.lost).toMatchObject([{ rank: 1, gone: false }]);
     expect(view.statusReason).toMatch(/^node 1: /);
     expect(view.jobs[0]?.status).toBe('RUNNING');
+    if (also !== '') {
+      const asks = account.proxy.count('DescribeInstances');
+      await account.order('hide', { [id]: 1 });
+      // It is silent for long enough: were one listing believed, nobody would ask again.
+      await until('EC2 is asked again', () => account.proxy.count('DescribeInstances') > asks + 1);
+      expect(await account.order('hidden')).toEqual({});
+      expect((await story.look(fault)).lost).toMatchObject([{ rank: 1, gone: false }]);
+    }
     await machines.order(mend, { id });
     await story.status(fault, 'UP');
     for (const { instanceId } of nodes) {

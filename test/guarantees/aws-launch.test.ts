@@ -3,6 +3,7 @@
  * shown is that what was asked for is there once, and that nothing is left of it.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { ClusterView } from '../../model/commands.ts';
 import { World } from '../harness/world.ts';
 import { Account, motoPython } from '../stand-ins/aws/account.ts';
 import { Story, until } from './story.ts';
@@ -53,16 +54,89 @@ describe.skipIf('reason' in python)('a launch on AWS', () => {
     expect((await account.ledger()).created).toEqual(created);
   });
 
-  test('says that there is no capacity when no zone has any, and leaves nothing', async () => {
+  test('goes on in another region when one has no capacity left', async () => {
+    await account.order('regions', { 'us-east-1': true, 'us-east-2': true });
+    const empty = Object.fromEntries([...'abcdef'].map((zone) => [`us-east-1${zone}`, 0]));
+    await account.order('capacity', { 'm5.large': empty });
+    await story.launch('elsewhere', TASK.replace('aws/us-east-1', 'aws'));
+    const instances = () => account.order('machines') as Promise<{ region: string; state: string }[]>;
+    const made = await until('machines are made', async () => {
+      const there = (await instances()).filter(({ state }) => state === 'pending');
+      return there.length > 0 ? there : null;
+    });
+    expect(made.map(({ region }) => region)).toEqual(['us-east-2', 'us-east-2']);
+    const { tries } = await story.look('elsewhere');
+    expect(tries.length).toBeGreaterThan(2);
+    for (const { region, failure } of tries) expect([region, failure.kind]).toEqual(['us-east-1', 'capacity']);
+    await story.down('elsewhere');
+    expect(await left()).toEqual(NOTHING);
+    await account.order('capacity');
+    await account.order('regions');
+  });
+
+  test('says where there was no capacity, and what would have to change, when no zone has any, and leaves nothing', async () => {
     await account.order('capacity', { '*': { '*': 0 } });
     const before = (await account.ledger()).created.length;
     const answer = await story.launch('nowhere', TASK);
     const end = await story.clusters.waitOperation('nowhere', answer);
-    expect(end.operation?.failure).toMatchObject({ kind: 'capacity' });
+    const { kind, message = '', hint } = end.operation?.failure ?? {};
+    expect(kind).toBe('capacity');
+    for (const zone of 'abcdf') expect(message).toContain(`(us-east-1${zone})`);
+    expect(hint).toBe(
+      'To have more places, name no region, or name sizes in place of the instance type, or ask for fewer than 2 nodes. ' +
+        'With --retry-until-up it is tried until there is room.',
+    );
     await until('no group is left', async () => (await account.ledger()).groups.length === 0);
     expect(await left()).toEqual(NOTHING);
     expect((await account.ledger()).created).toHaveLength(before);
     await account.order('capacity');
+  });
+
+  const EXPIRED = { error: 'ExpiredToken', message: 'The security token is expired' };
+
+  test.each([
+    ['at once', undefined],
+    ['when it asks for machines', 'RunInstances'],
+    ['when it looks at what it has made', 'DescribeInstances'],
+  ])(
+    'refused %s since credentials are expired says so, and leaves nothing when they are back',
+    async (when, action) => {
+      const name = `refused-${when.split(' ').at(-1)}`;
+      const before = (await account.ledger()).created.length;
+      account.proxy.faults = [{ ...(action === undefined ? {} : { action }), do: EXPIRED }];
+      const answer = await story.launch(name, TASK);
+      await story.view(name, 'was refused', ({ tries, operation }) => tries.length > 0 || operation === null);
+      // What was made stays the cluster's duty.
+      const made = action === 'DescribeInstances' ? 2 : 0;
+      expect((await account.ledger()).created.length - before).toBe(made);
+      account.renew('AKIARENEWED');
+      account.proxy.faults = [];
+      const { operation } = await story.clusters.waitOperation(name, answer);
+      expect(operation?.failure).toMatchObject({
+        kind: 'auth',
+        hint: expect.stringContaining('Renew the credentials'),
+      });
+      expect(operation?.failure?.message).toContain('The security token is expired');
+      await until('nothing is left', async () => (await account.ledger()).groups.length === 0);
+      expect(await left()).toEqual(NOTHING);
+      expect((await account.ledger()).created.length - before).toBe(made);
+    },
+  );
+
+  test('that is to be tried until it is up waits for expired credentials, says so, and goes on when they are back', async () => {
+    const before = (await account.ledger()).created.length;
+    account.proxy.faults = [{ do: EXPIRED }];
+    // A region that nothing is remembered of: not even its places can be asked for.
+    await story.launch('waits', TASK.replace('us-east-1', 'us-west-2'), { retryUntilUp: true });
+    const waits = (view: ClusterView) =>
+      /^round 2 found .*ExpiredToken.*; next in/.test(view.operation?.progress ?? '');
+    const { status, tries } = await story.view('waits', 'waits', waits);
+    expect([status, tries]).toEqual(['INIT', []]);
+    account.renew('AKIARENEWED');
+    account.proxy.faults = [];
+    await until('machines are made', async () => (await account.ledger()).created.length === before + 2);
+    await story.down('waits');
+    expect(await left()).toEqual(NOTHING);
   });
 
   test('whose credentials expire is taken down by itself when they are back', async () => {

@@ -4,6 +4,8 @@ idempotency tokens, quotas, and groups that cannot go while a machine is in them
   capacity {"m5.large": {"us-east-1a": 0}, "*": {"*": 5}}   how many more machines; answers as EC2 does, with HTTP 500
   timing   {"pending": 1, "stopping": 1, "ending": 1}        seconds that a state takes
   lag      {"seconds": 2}                                    for so long a new machine is in no listing
+  hide     {"i-…": 1}                                        so many listings leave a machine out
+  hidden   {}                                                how many still will
   quota    {"L-1216C47A": 8}                                 vCPUs, for Service Quotas and for RunInstances
   zones    {"m5.large": ["us-east-1b"]}                      the only zones that offer a type
   ledger   {}                                                all that there is and was
@@ -23,6 +25,7 @@ import time
 import urllib.parse
 
 import lacking
+import listing
 import moto.ec2.utils
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.ec2.exceptions import EC2ClientError
@@ -35,7 +38,6 @@ from werkzeug.serving import run_simple
 
 capacity, quotas, zones = {}, {}, {}
 timing = {"pending": 0.0, "stopping": 0.0, "ending": 0.0}
-lag = {"seconds": 0.0}
 tokens, ended = {}, set()
 lock = threading.RLock()
 created = []
@@ -136,7 +138,7 @@ def run_instances(self, image_id, count, user_data, security_group_names, **kwar
         reservation = original_run(self, image_id, count, user_data, security_group_names, **kwargs)
     for one in reservation.instances:
         one.phase = ("pending", 0, time.time() + timing["pending"])
-        one.listed_from = time.time() + lag["seconds"]
+        one.listed_from = time.time() + listing.lag["seconds"]
         created.append(one.id)
     return reservation
 
@@ -146,20 +148,6 @@ Backend.run_instances = run_instances
 
 def everything(backend):
     return [one for reservation in backend.reservations.values() for one in reservation.instances]
-
-
-# A new machine is not in listings at once.
-def lagging(name):
-    original = getattr(Backend, name)
-
-    def listed(self, *args, **kwargs):
-        found = original(self, *args, **kwargs)
-        return [one for one in found if all(getattr(i, "listed_from", 0) <= time.time() for i in one.instances)]
-
-    setattr(Backend, name, listed)
-
-
-lagging("describe_instances")
 
 
 # A group cannot go while a machine has it.
@@ -322,7 +310,8 @@ def update(table):
 ORDERS = {
     "capacity": replace(capacity), "quota": replace(quotas), "zones": replace(zones),
     "reservations": replace(lacking.reservations), "regions": replace(lacking.switched_on),
-    "timing": update(timing), "lag": update(lag), "ledger": ledger, "preempt": preempt,
+    "timing": update(timing), "lag": update(listing.lag), "ledger": ledger, "preempt": preempt,
+    "hide": update(listing.hidden), "hidden": lambda _: {one: left for one, left in listing.hidden.items() if left},
     "machines": machines, "powered-off": powered_off,
 }
 
