@@ -156,11 +156,16 @@ export class World extends LocalWorld {
     await this.server.kill9();
   }
 
+  /** The process that answers for the local cloud. */
+  async hostPid(): Promise<number> {
+    return ((await askHost(localPaths(this.home), { op: 'info' }, process.env)) as HostInfo).pid;
+  }
+
   async killHost(): Promise<void> {
-    const info = (await askHost(localPaths(this.home), { op: 'info' }, process.env)) as HostInfo;
+    const pid = await this.hostPid();
     this.kills += 1;
     try {
-      process.kill(info.pid, 'SIGKILL');
+      process.kill(pid, 'SIGKILL');
     } catch {
       // It ended by itself.
     }
