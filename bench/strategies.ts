@@ -1,6 +1,6 @@
 /** Strategies of recovery over traces of spot machines: what a job costs, whether it is late, how often it is moved. */
 import { DEADLINE_BACK_AFTER, DEFAULT_FALLBACK } from '../model/market.ts';
-import type { DeadlineRule } from '../model/uniform-progress.ts';
+import { type DeadlineRule, RESERVE } from '../model/uniform-progress.ts';
 import { add, type Report } from './report.ts';
 import { optimum } from './spot-optimum.ts';
 import { greedy, type Outcome, SPOT_ALONE, type Strategy, simulate, strategyOf, type Work } from './spot-simulation.ts';
@@ -44,10 +44,13 @@ function typesOf(path: string): { name: string; traces: ZoneTrace[] }[] {
 }
 
 function compare(report: Report, name: string, cases: readonly Case[], work: Work): void {
-  const rule: DeadlineRule = { ...work, checkpointEvery: 0, backAfter: DEADLINE_BACK_AFTER };
+  const even: DeadlineRule = { ...work, checkpointEvery: 0, backAfter: DEADLINE_BACK_AFTER };
+  const rule: DeadlineRule = { ...even, reserve: RESERVE };
   const all: Strategy[] = [
     strategyOf('deadline', { kind: 'deadline', rule }),
     { ...strategyOf('deadline, spot known at each tick', { kind: 'deadline', rule }), looksEvery: 0 },
+    // As the paper has it, where spot is known at each tick.
+    { ...strategyOf('Uniform Progress', { kind: 'deadline', rule: even }), looksEvery: 0 },
     greedy(rule),
     strategyOf('on_demand_fallback', { kind: 'fallback', rule: DEFAULT_FALLBACK }),
     SPOT_ALONE,

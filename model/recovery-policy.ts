@@ -2,6 +2,7 @@
 import { type CauseLimit, DEFAULT_RECOVERY, type RecoveryPolicy } from './job-recovery.ts';
 import { DEADLINE_BACK_AFTER, DEADLINE_OVERHEAD, DEFAULT_FALLBACK } from './market.ts';
 import type { JobRecovery, WrittenCause } from './spec/job-recovery.ts';
+import { RESERVE } from './uniform-progress.ts';
 
 /** null: the task says nothing. */
 export function recoveryPolicy(written: JobRecovery | null): RecoveryPolicy {
@@ -40,6 +41,7 @@ function deadlineOf(written: JobRecovery): Pick<RecoveryPolicy, 'deadline'> {
       overhead: overhead === null ? DEADLINE_OVERHEAD : overhead * 1_000,
       checkpointEvery: checkpointEvery === 'never' ? null : (checkpointEvery ?? 0) * 1_000,
       backAfter: backAfter === null ? DEADLINE_BACK_AFTER : backAfter * 1_000,
+      reserve: RESERVE,
     },
   };
 }

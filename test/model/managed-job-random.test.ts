@@ -245,7 +245,8 @@ describe('whatever happens, in whatever order', () => {
         seen.add(play.state.status);
         for (const what of play.seen) seen.add(what);
       });
-      holds(law, 200);
+      // The rarest end, FAILED_NO_RESOURCE, is in one of fifty plays.
+      holds(law, name === 'limits' ? 1_000 : 200);
       expect(seen).toContain('SUCCEEDED');
       const moves = name === 'deadline' || name === 'on_demand_fallback';
       if (moves) expect([...seen], 'all of it was played').toEqual(expect.arrayContaining(['spot', 'on-demand']));

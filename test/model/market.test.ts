@@ -6,7 +6,7 @@ import { greedy, type Strategy, simulate, strategyOf, type Work } from '../../be
 import { madeUpTraces } from '../../bench/spot-traces.ts';
 import { DEFAULT_FALLBACK, decideMarket, type MarketFacts } from '../../model/market.ts';
 import { parseJob } from '../../model/parse-task.ts';
-import type { DeadlineRule } from '../../model/uniform-progress.ts';
+import { type DeadlineRule, RESERVE } from '../../model/uniform-progress.ts';
 import { holds } from './holds.ts';
 
 const MINUTE = 60_000;
@@ -18,6 +18,7 @@ const RULE: DeadlineRule = {
   checkpointEvery: 0,
   backAfter: 20 * MINUTE,
 };
+const RESERVED: DeadlineRule = { ...RULE, reserve: RESERVE };
 const IDLE: MarketFacts = {
   now: 0,
   kept: 0,
@@ -29,8 +30,8 @@ const IDLE: MarketFacts = {
   failures: [],
 };
 
-function deadline(facts: Partial<MarketFacts>) {
-  return decideMarket({ kind: 'deadline', rule: RULE }, { ...IDLE, ...facts });
+function deadline(facts: Partial<MarketFacts>, rule = RULE) {
+  return decideMarket({ kind: 'deadline', rule }, { ...IDLE, ...facts });
 }
 
 describe('deadline', () => {
@@ -40,6 +41,22 @@ describe('deadline', () => {
     expect(ahead.want).toBe('wait');
     expect(deadline({ now: (ahead.until ?? 0) - 2, kept: 2 * HOUR + 10 * MINUTE, spot: 'missing' }).want).toBe('wait');
     expect(deadline({ now: ahead.until ?? 0, kept: 2 * HOUR + 10 * MINUTE, spot: 'missing' }).want).toBe('on-demand');
+  });
+
+  test('with a reserve it waits on, behind the line, until no more is to spare than changeovers may need', () => {
+    const spare = RESERVE * Math.sqrt(RULE.overhead * RULE.work);
+    const facts = { now: 5 * HOUR, kept: 2 * HOUR, spot: 'missing' } as const;
+    expect(deadline(facts).want).toBe('on-demand');
+    const { want, until } = deadline(facts, RESERVED);
+    expect(want).toBe('wait');
+    const slack = RULE.deadline - (until ?? 0) - (RULE.work - facts.kept);
+    expect(spare - slack).toBeGreaterThan(0);
+    expect(spare - slack).toBeLessThanOrEqual(2);
+    const spent = { ...facts, now: until ?? 0 };
+    expect(deadline(spent, RESERVED).want).toBe('on-demand');
+    // As time goes on there it makes good nothing, and the line alone would have it leave.
+    const there = { ...spent, now: spent.now + 4 * HOUR, kept: facts.kept + 4 * HOUR, present: 'on-demand' } as const;
+    expect(deadline({ ...there, advancing: true }, RESERVED).want).toBe('on-demand');
   });
 
   test('spot machines are kept until they are taken; on-demand ones until it is two changeovers ahead, or spot is there', () => {
@@ -73,17 +90,18 @@ describe('deadline', () => {
       fc.boolean(),
       fc.constantFrom(null, 'spot' as const, 'on-demand' as const),
       fc.constantFrom('there' as const, 'missing' as const, 'unknown' as const),
-      (now, kept, advancing, present, spot) => {
+      fc.constantFrom(RULE, RESERVED),
+      (now, kept, advancing, present, spot, rule) => {
         const facts = { now, kept, present, spot, advancing: advancing && present !== null };
-        const before = deadline(facts);
+        const before = deadline(facts, rule);
         if (before.until === null) return;
         expect(before.until).toBeGreaterThan(now);
         const gained = facts.advancing ? before.until - now : 0;
-        const after = deadline({ ...facts, now: before.until, kept: kept + gained });
+        const after = deadline({ ...facts, now: before.until, kept: kept + gained }, rule);
         if (after.want === before.want) expect(after.until ?? Number.POSITIVE_INFINITY).toBeGreaterThan(before.until);
       },
     );
-    holds(law, 1_000);
+    holds(law, 2_000);
   });
 });
 
@@ -123,7 +141,11 @@ describe('over traces', () => {
         const traces = madeUpTraces({ seed, zones, days: 2, there, missing });
         const job = work(hours);
         const rule: DeadlineRule = { ...RULE, ...job };
-        const strategies: Strategy[] = [strategyOf('deadline', { kind: 'deadline', rule }), greedy(rule)];
+        const strategies: Strategy[] = [
+          strategyOf('even', { kind: 'deadline', rule }),
+          strategyOf('deadline', { kind: 'deadline', rule: { ...rule, reserve: RESERVE } }),
+          greedy(rule),
+        ];
         const least = optimum(traces, job);
         for (const strategy of strategies) {
           const outcome = simulate(traces, job, strategy);
@@ -135,17 +157,22 @@ describe('over traces', () => {
     holds(law, 25);
   });
 
-  test('where spot is there half of the time it is cheaper than greedy', () => {
-    const all = Array.from({ length: 12 }, (_, seed) =>
-      madeUpTraces({ seed, zones: 1, days: 2, there: 2, missing: 2 }),
-    );
-    const job = work(10);
-    const rule: DeadlineRule = { ...RULE, ...job };
+  test.each([
+    ['half of the time, and the deadline is near', 2, 2, 10],
+    ['half of the time, and the deadline is far', 2, 2, 16],
+    ['a quarter of the time, and the deadline is far', 3, 9, 16],
+  ])('where spot is there %s, it is cheaper than greedy, and than without its reserve', (_, there, missing, hours) => {
+    const all = Array.from({ length: 24 }, (_, seed) => madeUpTraces({ seed, zones: 1, days: 2, there, missing }));
+    const job = work(hours);
+    const even: DeadlineRule = { ...RULE, ...job };
+    const rule: DeadlineRule = { ...even, reserve: RESERVE };
     const mean = (cost: (traces: ReturnType<typeof madeUpTraces>) => number) =>
       all.reduce((sum, traces) => sum + cost(traces), 0) / all.length;
     const ours = mean((traces) => simulate(traces, job, strategyOf('deadline', { kind: 'deadline', rule })).cost);
     const theirs = mean((traces) => simulate(traces, job, greedy(rule)).cost);
     expect(ours).toBeLessThan(theirs);
+    const papers = mean((traces) => simulate(traces, job, strategyOf('even', { kind: 'deadline', rule: even })).cost);
+    expect(ours).toBeLessThan(papers);
   });
 });
 
@@ -156,7 +183,7 @@ describe('job_recovery of a task', () => {
   test('has all of a strategy, with its defaults', () => {
     expect(read('{strategy: deadline, deadline: 36h, work: 24h}')).toMatchObject({
       strategy: 'deadline',
-      deadline: RULE,
+      deadline: RESERVED,
     });
     expect(
       read('{strategy: deadline, deadline: 36h, work: 24h, checkpoint_every: never}').deadline?.checkpointEvery,
