@@ -118,7 +118,7 @@ export function machineSteps(context: ActivityContext): MachineSteps {
 
     async openPorts({ placement, ports }: OpenPortsInput): Promise<void> {
       const cloud = await context.cloud(placement.cloud);
-      await cloud.openPorts(placement, placement.key, ports);
+      await cloud.setPorts(placement, placement.key, ports);
       crashPoint('openPorts.called');
     },
 

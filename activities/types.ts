@@ -312,7 +312,7 @@ export interface ActActivities {
    * for `unreachableAfter` neither listed nor known by its id. Heartbeats. @throws capacity
    */
   reviveMachines(input: ReviveInput): Promise<Revived>;
-  /** Lets anybody reach these ports of machines that stand; open ones stay open. @throws not-found when they are gone */
+  /** Lets anybody reach these ports of machines that stand, and no others. @throws not-found when they are gone */
   openPorts(input: OpenPortsInput): Promise<void>;
   /** Waits until all are stopped or gone. Heartbeats. @throws invalid for machines that cannot be stopped */
   stopMachines(input: PlacementInput): Promise<void>;

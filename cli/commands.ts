@@ -31,6 +31,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./commands/autostop.ts'),
   },
   {
+    name: 'ports',
+    summary: 'Open ports of a cluster to everybody, or close them',
+    load: () => import('./commands/ports.ts'),
+  },
+  {
     name: 'ssh',
     summary: 'Open a shell on a cluster, or run a command there',
     load: () => import('./commands/ssh.ts'),

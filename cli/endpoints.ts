@@ -17,7 +17,7 @@ export function endpointLines(cluster: Ported): string[] {
   const address = addressOf(cluster);
   if (cluster.ports.length === 0) {
     throw new StyxError('refused', `Cluster '${cluster.name}' has no ports that are open`, {
-      hint: 'Launch a task with `resources.ports` on it: they are opened on machines that stand, too.',
+      hint: `\`styx ports ${cluster.name} --open PORTS\` opens some; so does a launch of a task with \`resources.ports\` on it.`,
     });
   }
   const ports = portRanges(cluster.ports).flatMap(([from, to]) =>
@@ -36,7 +36,7 @@ export function endpointOf(cluster: Ported, written: string): string {
   if (closedPorts(cluster.ports, [written]).length > 0) {
     const open = cluster.ports.length === 0 ? 'none is' : `${cluster.ports.join(', ')} are`;
     throw new StyxError('refused', `Port ${port} of cluster '${cluster.name}' is not open: ${open}`, {
-      hint: `Launch a task with \`ports: ${port}\` on it.`,
+      hint: `\`styx ports ${cluster.name} --open ${port}\` opens it.`,
     });
   }
   return at(address, port);

@@ -192,6 +192,15 @@ export class Clusters {
     return await this.#command(name, 'autostop', { ...this.#base(options), rule }, options);
   }
 
+  /** Lets anybody reach ports of a cluster that stands, and nobody others; ranges such as `8000-8010`. @throws invalid, refused */
+  async ports(
+    name: string,
+    { open = [], close = [] }: { open?: readonly string[]; close?: readonly string[] },
+    options: CommandOptions = {},
+  ): Promise<CommandAnswer> {
+    return await this.#command(name, 'ports', { ...this.#base(options), open, close }, options);
+  }
+
   /** Brings Ray up on a cluster that stands, or with null ends it there. `view` tells how it goes. @throws refused when another one is there */
   async ray(name: string, ray: RayRequest | null, options: CommandOptions = {}): Promise<CommandAnswer> {
     return await this.#command(name, 'ray', { ...this.#base(options), ray }, options);

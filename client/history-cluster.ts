@@ -260,6 +260,8 @@ class ClusterTeller {
       const error = failure?.message ?? 'no reason was given';
       this.#stands ||= kind === 'stop';
       this.#say(at, 'operation-failed', `${kind} ${how}${text}: ${error}`, { ...all, error });
+    } else if (kind === 'ports') {
+      this.#say(at, 'ports', `its ports are as asked for${text}`, all);
     } else if (stands !== null) {
       const { placement, nodes } = stands;
       this.#silent = '';
@@ -310,7 +312,7 @@ class ClusterTeller {
     if (generation !== this.#generation) this.#renewed(generation, operation, index);
     this.#children.set(workflowId, { workflowId, type: started?.workflowType?.name ?? '', generation });
     const [kind] = what.split('-');
-    if (kind !== 'launch' && kind !== 'start' && kind !== 'stop' && kind !== 'down') return;
+    if (kind !== 'launch' && kind !== 'start' && kind !== 'stop' && kind !== 'down' && kind !== 'ports') return;
     if (what !== operation) {
       this.#say(at, 'by-itself', `what did its ${kind} closed without a word; another takes over`, { operation });
       return;
@@ -319,7 +321,7 @@ class ClusterTeller {
     if (kind === 'stop' || kind === 'down') this.#stands = false;
     if (this.#asked.has(operation)) return;
     const why = this.#whyItself(index, kind);
-    const doing = { stop: 'stops', down: 'ends', launch: 'launches', start: 'starts' }[kind];
+    const doing = { stop: 'stops', down: 'ends', launch: 'launches', start: 'starts', ports: 'changes ports' }[kind];
     this.#say(at, 'by-itself', `${doing} by itself${why === '' ? '' : `: ${why}`}`, { operation });
   }
 

@@ -6,6 +6,7 @@ import type {
   CommandKind,
   ExecCommand,
   LaunchCommand,
+  PortsCommand,
   RayCommand,
 } from '../model/commands.ts';
 import { budgetText } from '../model/cost-budget.ts';
@@ -56,6 +57,12 @@ export function commandText({ kind, payload, answer }: Asked): string {
     case 'autostop': {
       const { rule } = payload as AutostopCommand;
       return rule === null ? `${user} takes autostop back${note}` : `${user} sets ${ruleText(rule)}${note}`;
+    }
+    case 'ports': {
+      const { open, close } = payload as PortsCommand;
+      const parts = [...(open.length === 0 ? [] : [`opens ports ${open.join(', ')}`])];
+      if (close.length > 0) parts.push(`closes ports ${close.join(', ')}`);
+      return `${user} ${parts.join(' and ')}${note}`;
     }
     case 'ray': {
       const { ray } = payload as RayCommand;

@@ -20,6 +20,7 @@ export type HistoryKind =
   | 'down'
   | 'autostop'
   | 'ray'
+  | 'ports'
   /** A placement is tried, did not do, is proved gone. */
   | 'placing'
   | 'placement-failed'

@@ -140,11 +140,11 @@ export interface Cloud {
   ): Promise<Readonly<Record<string, string>>>;
 
   /**
-   * Lets anybody reach these ports of all machines of a placement (ranges as `wants.ports` has them); what is open stays so. Those of
-   * `wants` are open from the start.
-   * @throws not-found when the placement is gone
+   * Lets anybody reach these ports, and besides that of SSH no others, of all machines of a placement and of those that join it (ranges
+   * as `wants.ports` has them, which are open from the start). A port that stays open is not closed meanwhile.
+   * @throws not-found when the placement is gone, and ports with it
    */
-  openPorts(place: Pick<Placement, 'region' | 'zone'>, placementKey: string, ports: readonly string[]): Promise<void>;
+  setPorts(place: Pick<Placement, 'region' | 'zone'>, placementKey: string, ports: readonly string[]): Promise<void>;
 
   /** Everything in this account that carries an installation's tag and is not gone, of whatever kind and wherever. @throws auth, throttled, transient */
   owned(installation: string): Promise<CloudResource[]>;

@@ -21,6 +21,7 @@ export const WHILE_RUNNING: Readonly<Record<OperationKind, Readonly<Record<Comma
     down: 'preempt',
     autostop: 'act',
     ray: 'act',
+    ports: 'queue',
   },
   start: {
     launch: 'queue',
@@ -31,6 +32,7 @@ export const WHILE_RUNNING: Readonly<Record<OperationKind, Readonly<Record<Comma
     down: 'preempt',
     autostop: 'act',
     ray: 'act',
+    ports: 'queue',
   },
   stop: {
     launch: 'queue',
@@ -41,6 +43,7 @@ export const WHILE_RUNNING: Readonly<Record<OperationKind, Readonly<Record<Comma
     down: 'preempt',
     autostop: 'refuse',
     ray: 'refuse',
+    ports: 'refuse',
   },
   down: {
     launch: 'queue',
@@ -51,6 +54,18 @@ export const WHILE_RUNNING: Readonly<Record<OperationKind, Readonly<Record<Comma
     down: 'join',
     autostop: 'refuse',
     ray: 'refuse',
+    ports: 'refuse',
+  },
+  ports: {
+    launch: 'queue',
+    exec: 'act',
+    cancel: 'act',
+    stop: 'preempt',
+    start: 'queue',
+    down: 'preempt',
+    autostop: 'act',
+    ray: 'act',
+    ports: 'queue',
   },
 };
 
@@ -64,6 +79,7 @@ export const WHEN_IDLE: Readonly<Record<ClusterStatus, Readonly<Record<CommandKi
     down: 'refuse',
     autostop: 'refuse',
     ray: 'refuse',
+    ports: 'refuse',
   },
   INIT: {
     launch: 'act',
@@ -74,6 +90,7 @@ export const WHEN_IDLE: Readonly<Record<ClusterStatus, Readonly<Record<CommandKi
     down: 'act',
     autostop: 'act',
     ray: 'refuse',
+    ports: 'refuse',
   },
   UP: {
     launch: 'act',
@@ -84,6 +101,7 @@ export const WHEN_IDLE: Readonly<Record<ClusterStatus, Readonly<Record<CommandKi
     down: 'act',
     autostop: 'act',
     ray: 'act',
+    ports: 'act',
   },
   UNHEALTHY: {
     launch: 'act',
@@ -94,6 +112,7 @@ export const WHEN_IDLE: Readonly<Record<ClusterStatus, Readonly<Record<CommandKi
     down: 'act',
     autostop: 'act',
     ray: 'act',
+    ports: 'act',
   },
   STOPPED: {
     launch: 'act',
@@ -104,6 +123,7 @@ export const WHEN_IDLE: Readonly<Record<ClusterStatus, Readonly<Record<CommandKi
     down: 'act',
     autostop: 'refuse',
     ray: 'refuse',
+    ports: 'refuse',
   },
   TERMINATED: {
     launch: 'act',
@@ -114,6 +134,7 @@ export const WHEN_IDLE: Readonly<Record<ClusterStatus, Readonly<Record<CommandKi
     down: 'refuse',
     autostop: 'refuse',
     ray: 'refuse',
+    ports: 'refuse',
   },
 };
 
@@ -144,6 +165,7 @@ const DOING: Readonly<Record<OperationKind, string>> = {
   start: 'being started',
   stop: 'being stopped',
   down: 'being taken down',
+  ports: 'having its ports changed',
 };
 
 /** Why a command is refused, with what to do instead. */

@@ -29,6 +29,14 @@ export type Effect =
       readonly mode: 'stop' | 'terminate';
       readonly placements: readonly Placement[];
     }
+  | {
+      readonly type: 'startPorts';
+      readonly opId: string;
+      readonly child: number;
+      readonly placement: Placement;
+      /** All that shall be open. */
+      readonly ports: readonly string[];
+    }
   | { readonly type: 'abortOperation'; readonly kind: OperationKind; readonly opId: string; readonly child: number }
   | {
       readonly type: 'startWatch';

@@ -26,6 +26,9 @@ export function operationEnded(draft: Draft, ended: Omit<OperationEnded, 'genera
     case 'down':
       downEnded(draft, operation, ended);
       break;
+    case 'ports':
+      portsEnded(draft, operation, ended);
+      break;
     default:
       assertNever(operation.kind);
   }
@@ -84,6 +87,16 @@ function bringUpEnded(draft: Draft, operation: Operation, ended: Omit<OperationE
   } else if (status === 'STOPPED') {
     undoStart(draft);
   }
+}
+
+/** Where it failed some may be open already; what is recorded is what was, and the next change or start sets them all. */
+function portsEnded(draft: Draft, operation: Operation, ended: Omit<OperationEnded, 'generation'>): void {
+  finish(draft, operation, ended.outcome, ended.failure);
+  const { spec } = draft.state;
+  if (spec === null) return;
+  const ports = (ended.outcome === 'succeeded' ? operation.ports : draft.state.ports) ?? [];
+  const { resources } = spec;
+  draft.set({ ports, spec: { ...spec, resources: { ...resources, wants: { ...resources.wants, ports } } } });
 }
 
 /** A start that failed may have left machines running: they are stopped again, and nothing that the user had is ended. */
@@ -184,7 +197,7 @@ export function operationCrashed(draft: Draft): void {
   const operation = draft.state.operation;
   if (operation === null) return;
   const message = `The workflow of ${operation.id} was ended from outside.`;
-  if (operation.kind === 'launch' || operation.kind === 'start') {
+  if (operation.kind === 'launch' || operation.kind === 'start' || operation.kind === 'ports') {
     operationEnded(draft, {
       opId: operation.id,
       child: operation.child,

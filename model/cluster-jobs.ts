@@ -1,5 +1,5 @@
 /** The jobs' part of a cluster's transitions: queueing, placing, following and ending them. */
-import type { NewJob } from './cluster.ts';
+import { machinesChange, type NewJob } from './cluster.ts';
 import type { Draft } from './cluster-draft.ts';
 import { interruptedRanks } from './cluster-notices.ts';
 import { generation } from './cluster-state.ts';
@@ -126,8 +126,8 @@ function nodesForQueue(draft: Draft) {
 }
 
 function canSchedule(draft: Draft): boolean {
-  const { status, operation } = draft.state;
-  return operation === null && (status === 'UP' || status === 'UNHEALTHY');
+  const { status } = draft.state;
+  return !machinesChange(draft.state) && (status === 'UP' || status === 'UNHEALTHY');
 }
 
 /** Others pass it: what it waits for is no room. */

@@ -1,4 +1,5 @@
 /** What is seen of a cluster's machines from outside, and what follows for it. */
+import { machinesChange } from './cluster.ts';
 import type { Draft } from './cluster-draft.ts';
 import { end } from './cluster-ending.ts';
 import { abandonJobs, jobProgressed } from './cluster-jobs.ts';
@@ -19,7 +20,7 @@ export function observed(draft: Draft, event: Observed): void {
     });
   }
   if (event.progress !== undefined) jobProgressed(draft, event.progress);
-  if (draft.state.operation !== null) return;
+  if (machinesChange(draft.state)) return;
   if (event.notices !== undefined) heardNotices(draft, event.notices);
   if (event.unreachable !== undefined) {
     const gone = draft.state.lost.filter((node) => node.gone);
@@ -30,7 +31,7 @@ export function observed(draft: Draft, event: Observed): void {
     draft.set({ lost: [...gone, ...silent] });
   }
   if (event.gone !== undefined && event.gone.length > 0) nodesGone(draft, event.gone, event.at);
-  if (draft.state.operation !== null || (draft.state.status !== 'UP' && draft.state.status !== 'UNHEALTHY')) return;
+  if (machinesChange(draft.state) || (draft.state.status !== 'UP' && draft.state.status !== 'UNHEALTHY')) return;
   const [first] = draft.state.lost;
   const reason = first === undefined ? interruption(draft.state) : `node ${first.rank}: ${first.reason}`;
   draft.status(reason === null ? 'UP' : 'UNHEALTHY', reason ?? '');

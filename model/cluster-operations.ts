@@ -6,7 +6,7 @@ import { abandonJobs, submitJob } from './cluster-jobs.ts';
 import { leaveRay, rayProblem, wantRay } from './cluster-ray.ts';
 import { standingPlacements } from './cluster-repair.ts';
 import { assertNever, type Failure } from './errors.ts';
-import { closedPorts, joinPorts } from './machine-wants.ts';
+import { closedPorts, joinPorts, withoutPorts } from './machine-wants.ts';
 
 export function newOperationId(draft: Draft, kind: OperationKind): string {
   const number = draft.state.nextOperation;
@@ -18,7 +18,7 @@ export function begin(
   draft: Draft,
   kind: OperationKind,
   opId: string,
-  options: { auto?: boolean; why?: string | undefined; retryUntilUp?: boolean; progress: string },
+  options: Pick<Operation, 'progress' | 'ports'> & { auto?: boolean; why?: string | undefined; retryUntilUp?: boolean },
 ): void {
   const operation: Operation = {
     id: opId,
@@ -34,6 +34,7 @@ export function begin(
     child: 1,
     aborting: false,
     retryUntilUp: options.retryUntilUp ?? false,
+    ...(options.ports === undefined ? {} : { ports: options.ports }),
   };
   draft.set({ operation });
 }
@@ -265,6 +266,19 @@ export function actDown(draft: Draft, down: Extract<Waiting, { kind: 'down' }>):
   if (draft.state.operation !== null) retire(draft, draft.state.operation);
 }
 
+function actPorts(draft: Draft, asked: Extract<Waiting, { kind: 'ports' }>): void {
+  const { status, placement, name } = draft.state;
+  if (placement === null || (status !== 'UP' && status !== 'UNHEALTHY')) {
+    const message = `Cluster '${name}' does not stand any more.`;
+    finishAtOnce(draft, 'ports', asked.opId, 'failed', { kind: 'refused', message });
+    return;
+  }
+  const wanted = withoutPorts(joinPorts(draft.state.ports ?? [], asked.open), asked.close);
+  const progress = wanted.length === 0 ? 'closing all ports' : `opening ports ${wanted.join(', ')} and no others`;
+  begin(draft, 'ports', asked.opId, { ports: wanted, progress });
+  draft.effect({ type: 'startPorts', opId: asked.opId, child: 1, placement, ports: wanted });
+}
+
 function actNow(draft: Draft, waiting: Waiting): void {
   switch (waiting.kind) {
     case 'launch':
@@ -275,6 +289,8 @@ function actNow(draft: Draft, waiting: Waiting): void {
       return actStop(draft, waiting);
     case 'down':
       return actDown(draft, waiting);
+    case 'ports':
+      return actPorts(draft, waiting);
     default:
       assertNever(waiting);
   }

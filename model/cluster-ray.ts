@@ -1,4 +1,5 @@
 /** Ray's part of a cluster's transitions: wanted, started when the machines stand, followed, ended. */
+import { machinesChange } from './cluster.ts';
 import type { Draft } from './cluster-draft.ts';
 import { abandonJobs } from './cluster-jobs.ts';
 import { generation } from './cluster-state.ts';
@@ -43,9 +44,9 @@ export function wantRay(draft: Draft, asked: RayRequest): void {
 
 /** Where it is wanted, nobody sees to it, and there are machines. */
 export function startRay(draft: Draft): void {
-  const { ray, nodes, status, operation, placement } = draft.state;
+  const { ray, nodes, status, placement } = draft.state;
   if (ray == null || !ray.wanted || ray.child !== null || ray.status !== 'WAITING') return;
-  if (operation !== null || placement === null || (status !== 'UP' && status !== 'UNHEALTHY')) return;
+  if (machinesChange(draft.state) || placement === null || (status !== 'UP' && status !== 'UNHEALTHY')) return;
   const child = (draft.state.rays ?? 0) + 1;
   draft.set({ rays: child });
   setRay(draft, { child, status: 'STARTING', reason: 'installing', address: null, dashboardPort: null });
@@ -113,7 +114,7 @@ export function rayEnded(draft: Draft, child: number, failure: Failure | null): 
 export function rayCrashed(draft: Draft): void {
   const { ray, nodes } = draft.state;
   if (ray?.child == null) return;
-  if (ray.wanted || draft.state.operation !== null || nodes.length === 0) return rayEnded(draft, ray.child, null);
+  if (ray.wanted || machinesChange(draft.state) || nodes.length === 0) return rayEnded(draft, ray.child, null);
   const child = (draft.state.rays ?? 0) + 1;
   draft.set({ rays: child });
   setRay(draft, { child });

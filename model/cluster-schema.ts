@@ -121,7 +121,7 @@ const spec = z.object({
 });
 const operation = z.object({
   id: z.string(),
-  kind: z.enum(['launch', 'start', 'stop', 'down']),
+  kind: z.enum(['launch', 'start', 'stop', 'down', 'ports']),
   since: z.number(),
   endedAt: z.number().nullable(),
   outcome: z.enum(['succeeded', 'failed', 'aborted']).nullable(),
@@ -133,6 +133,7 @@ const operation = z.object({
   child: z.number(),
   aborting: z.boolean(),
   retryUntilUp: z.boolean(),
+  ports: z.array(z.string()).exactOptional(),
 });
 const opId = z.string();
 const waiting = z.discriminatedUnion('kind', [
@@ -151,6 +152,7 @@ const waiting = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('start'), opId, retryUntilUp: z.boolean() }),
   z.object({ kind: z.literal('stop'), opId, auto: z.boolean(), why: z.string().exactOptional() }),
   z.object({ kind: z.literal('down'), opId, auto: z.boolean(), why: z.string().exactOptional() }),
+  z.object({ kind: z.literal('ports'), opId, open: z.array(z.string()), close: z.array(z.string()) }),
 ]);
 const job = z.object({
   id: z.number(),

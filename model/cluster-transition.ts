@@ -34,6 +34,7 @@ import type {
 } from './commands.ts';
 import { assertNever, type Failure } from './errors.ts';
 import { isTerminalJob } from './job.ts';
+import { wantedPorts } from './machine-wants.ts';
 import type { RayRequest } from './ray.ts';
 import type { AutostopRule } from './task.ts';
 import { filesProblem } from './task-files.ts';
@@ -197,6 +198,12 @@ function applyTo(draft: Draft, command: Command): Partial<CommandAnswer> {
     case 'autostop':
       changeAutostop(draft, command.payload.rule);
       return {};
+    case 'ports': {
+      const { open, close } = command.payload;
+      const opId = newOperationId(draft, 'ports');
+      enqueue(draft, { kind: 'ports', opId, open: wantedPorts(open), close: wantedPorts(close) });
+      return { operationId: opId };
+    }
     case 'ray': {
       const { ray } = command.payload;
       if (ray !== null) wantRay(draft, ray);

@@ -31,8 +31,8 @@ export const DISPLAY_STATUSES = [
 ] as const;
 export type DisplayStatus = (typeof DISPLAY_STATUSES)[number];
 
-/** An operation changes what machines there are; at most one runs at a time. A start of an UNHEALTHY cluster repairs it. */
-export type OperationKind = 'launch' | 'start' | 'stop' | 'down';
+/** An operation changes what machines there are, or who reaches them; at most one runs at a time. A start of an UNHEALTHY cluster repairs it. */
+export type OperationKind = 'launch' | 'start' | 'stop' | 'down' | 'ports';
 
 export interface Operation {
   readonly id: string;
@@ -55,6 +55,8 @@ export interface Operation {
   /** Asked to end early; what comes after it waits for its last word. */
   readonly aborting: boolean;
   readonly retryUntilUp: boolean;
+  /** Of `ports`: all that shall be open. */
+  readonly ports?: readonly string[];
 }
 
 /** One placement that a launch tried and gave up. */
@@ -86,7 +88,13 @@ export type Waiting =
     }
   | { readonly kind: 'start'; readonly opId: string; readonly retryUntilUp: boolean }
   | { readonly kind: 'stop'; readonly opId: string; readonly auto: boolean; readonly why?: string }
-  | { readonly kind: 'down'; readonly opId: string; readonly auto: boolean; readonly why?: string };
+  | { readonly kind: 'down'; readonly opId: string; readonly auto: boolean; readonly why?: string }
+  | {
+      readonly kind: 'ports';
+      readonly opId: string;
+      readonly open: readonly string[];
+      readonly close: readonly string[];
+    };
 
 /** A job that another workflow gave to a cluster of a pool; it is remembered until that one leaves. */
 export interface Guest {
@@ -209,6 +217,11 @@ export interface ClusterState {
   readonly requests: readonly RememberedRequest[];
   /** Absent: there never was one. */
   readonly guests?: readonly Guest[];
+}
+
+/** Nothing is certain of its machines meanwhile: what is seen of them is left to a later look, and nothing is begun on them. */
+export function machinesChange({ operation }: Pick<ClusterState, 'operation'>): boolean {
+  return operation !== null && operation.kind !== 'ports';
 }
 
 export function displayStatus(state: Pick<ClusterState, 'status' | 'operation'>): DisplayStatus {

@@ -27,6 +27,7 @@ export const UPDATES = {
   down: 'down',
   autostop: 'autostop',
   ray: 'ray',
+  ports: 'ports',
 } as const;
 export type CommandKind = keyof typeof UPDATES;
 
@@ -80,6 +81,13 @@ export interface RayCommand extends CommandBase {
   readonly ray: RayRequest | null;
 }
 
+/** Opens ports of a cluster that stands to everybody, and closes others. What is in both is closed. */
+export interface PortsCommand extends CommandBase {
+  /** Ranges, as `MachineWants` has them. */
+  readonly open: readonly string[];
+  readonly close: readonly string[];
+}
+
 export interface CommandPayloads {
   readonly launch: LaunchCommand;
   readonly exec: ExecCommand;
@@ -89,6 +97,7 @@ export interface CommandPayloads {
   readonly down: DownCommand;
   readonly autostop: AutostopCommand;
   readonly ray: RayCommand;
+  readonly ports: PortsCommand;
 }
 
 /** `files`: the snapshots that jobs need which have no workflow of their own yet. `claims`: see Claims. `report`: what an owner is told. */

@@ -67,9 +67,26 @@ export function portRanges(ports: readonly string[]): PortRange[] {
   });
 }
 
+/** What somebody wrote, such as `80,443`, as sorted ranges that do not touch. @throws FieldError for what are no ports */
+export function wantedPorts(written: readonly string[]): readonly string[] {
+  return joined([...written]) ?? [];
+}
+
 /** Both, as sorted ranges that do not touch. */
 export function joinPorts(some: readonly string[], others: readonly string[]): readonly string[] {
-  return joined([...some, ...others]) ?? [];
+  return wantedPorts([...some, ...others]);
+}
+
+/** What is left of `some`, as sorted ranges that do not touch. */
+export function withoutPorts(some: readonly string[], closed: readonly string[]): readonly string[] {
+  let left = portRanges(some);
+  for (const [from, to] of portRanges(closed)) {
+    left = left.flatMap(([first, last]): PortRange[] => [
+      ...(first < from ? [[first, Math.min(last, from - 1)] as const] : []),
+      ...(last > to ? [[Math.max(first, to + 1), last] as const] : []),
+    ]);
+  }
+  return wantedPorts(left.map(([from, to]) => `${from}-${to}`));
 }
 
 /** Those of `wanted` that are not all among `open`. */

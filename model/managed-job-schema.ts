@@ -19,7 +19,7 @@ const report = z.object({
   generation: z.string(),
   status: z.enum(CLUSTER_STATUSES),
   reason: z.string(),
-  operation: z.enum(['launch', 'start', 'stop', 'down']).nullable(),
+  operation: z.enum(['launch', 'start', 'stop', 'down', 'ports']).nullable(),
   launch: z.object({ outcome: z.enum(['succeeded', 'failed', 'aborted']), failure: failure.nullable() }).nullable(),
   tried: z.number(),
   job: z

@@ -23,6 +23,7 @@ import {
   runJobSignal,
 } from './messages.ts';
 import { tell } from './parent.ts';
+import type { PortsInput } from './ports.ts';
 import type { ProvisionInput } from './provision.ts';
 import type { RayInput } from './ray.ts';
 import type { ReapInput } from './reap.ts';
@@ -151,6 +152,12 @@ export class EffectCarrier {
           retireInput,
           `${mode} the machines of ${name}`,
         );
+      }
+      case 'startPorts': {
+        const { opId, child: number, placement, ports } = effect;
+        const portsInput: PortsInput = { version: 1, cluster, opId, child: number, placement, ports, timing };
+        const summary = `change the ports of ${name}`;
+        return await this.start('ports', operationChild(clusterId, gen, opId, number), portsInput, summary);
       }
       case 'abortOperation':
         await this.tell(operationChild(clusterId, gen, effect.opId, effect.child), abortSignal);

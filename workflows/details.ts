@@ -20,6 +20,11 @@ export function list(title: string, items: readonly string[]): string[] {
   return items.length === 0 ? [] : [`${title}\n${items.map((item) => `- ${item}`).join('\n')}`];
 }
 
+/** What an end of it has made so. */
+export function openText(ports: readonly string[]): string {
+  return ports.length === 0 ? 'open no port' : `open ports ${ports.join(', ')} and no others`;
+}
+
 export function placementText({ numNodes, instanceType, cloud, region, zone }: Placement): string {
   return `${numNodes}x ${instanceType} in ${cloud}/${region}/${zone}`;
 }

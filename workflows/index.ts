@@ -7,6 +7,7 @@ export { managedJob } from './managed-job.ts';
 export { officeHours } from './office-hours.ts';
 export { pipeline } from './pipeline.ts';
 export { pool } from './pool.ts';
+export { ports } from './ports.ts';
 export { provision } from './provision.ts';
 export { queue } from './queue.ts';
 export { ray } from './ray.ts';

@@ -72,6 +72,7 @@ export const commandUpdates = {
   down: defineUpdate<CommandAnswer, [CommandPayloads['down']]>(UPDATES.down),
   autostop: defineUpdate<CommandAnswer, [CommandPayloads['autostop']]>(UPDATES.autostop),
   ray: defineUpdate<CommandAnswer, [CommandPayloads['ray']]>(UPDATES.ray),
+  ports: defineUpdate<CommandAnswer, [CommandPayloads['ports']]>(UPDATES.ports),
 } as const;
 
 export const viewQuery = defineQuery<ClusterView>(QUERIES.view);

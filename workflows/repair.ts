@@ -5,7 +5,7 @@
 import type { LostMachine } from '../activities/types.ts';
 import { offersBeside, repairRequest, type Standing } from '../model/cluster-repair.ts';
 import type { NodeInfo, Placement } from '../model/machines.ts';
-import { placementText, showDetails } from './details.ts';
+import { openText, placementText, showDetails } from './details.ts';
 import { Failed } from './failures.ts';
 import { bootstrapped, findPlace, progress, type Search, type Stands } from './placing.ts';
 import type { ProvisionInput } from './provision.ts';
@@ -19,8 +19,8 @@ export async function repair(input: ProvisionInput, standing: Standing): ReturnT
   const starting = longStep(timing, `start ${input.numNodes} machines of ${cluster.name}`, timing.createBudget);
   const { instances, lost } = await starting.reviveMachines({ cluster, placements, nodes, timing });
   if (lost.length === nodes.length) throw new Failed(allGone(lost));
-  const ports = resources.wants?.ports ?? [];
-  if (ports.length > 0) await step(timing, `open ports ${ports.join(', ')}`).openPorts({ cluster, placement, ports });
+  const ports = resources.wants?.ports;
+  if (ports !== undefined) await step(timing, openText(ports)).openPorts({ cluster, placement, ports });
   const left = await Promise.all(
     placements.map(async (one, index) => {
       const there = instances[index] ?? [];

@@ -33,6 +33,7 @@ export interface Calls {
   'ec2:DescribeVolumes': [Ec2.DescribeVolumesRequest, Ec2.DescribeVolumesResult];
   'ec2:DescribeVpcs': [Ec2.DescribeVpcsRequest, Ec2.DescribeVpcsResult];
   'ec2:ModifyInstanceAttribute': [Ec2.ModifyInstanceAttributeRequest, object];
+  'ec2:RevokeSecurityGroupIngress': [Ec2.RevokeSecurityGroupIngressRequest, Ec2.RevokeSecurityGroupIngressResult];
   'ec2:RunInstances': [Ec2.RunInstancesRequest, Ec2.Reservation];
   'ec2:StartInstances': [Ec2.StartInstancesRequest, Ec2.StartInstancesResult];
   'ec2:StopInstances': [Ec2.StopInstancesRequest, Ec2.StopInstancesResult];
@@ -70,6 +71,7 @@ export const ACTIONS: Readonly<Record<Action, Reach>> = {
   'ec2:DescribeVolumes': 'read',
   'ec2:DescribeVpcs': 'read',
   'ec2:ModifyInstanceAttribute': 'own',
+  'ec2:RevokeSecurityGroupIngress': 'own',
   'ec2:RunInstances': 'make',
   'ec2:StartInstances': 'own',
   'ec2:StopInstances': 'own',

@@ -91,8 +91,8 @@ export class AwsCloud implements Cloud {
     return await (await this.#loaded()).terminate(place, placementKey);
   }
 
-  async openPorts(place: Place, placementKey: string, ports: readonly string[]): Promise<void> {
-    await (await this.#loaded()).openPorts(place, placementKey, ports);
+  async setPorts(place: Place, placementKey: string, ports: readonly string[]): Promise<void> {
+    await (await this.#loaded()).setPorts(place, placementKey, ports);
   }
 
   async owned(installation: string): Promise<CloudResource[]> {

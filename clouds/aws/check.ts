@@ -28,6 +28,10 @@ const DRY: { readonly [A in Action]?: Calls[A][0] } = {
   'ec2:DescribeSubnets': {},
   'ec2:DescribeVolumes': {},
   'ec2:DescribeVpcs': {},
+  'ec2:RevokeSecurityGroupIngress': {
+    GroupId: NO_GROUP,
+    IpPermissions: [{ IpProtocol: 'tcp', FromPort: 22, ToPort: 22 }],
+  },
   'ec2:RunInstances': { MinCount: 1, MaxCount: 1, ImageId: 'ami-00000000000000000', InstanceType: 't3.micro' },
   'ec2:StartInstances': { InstanceIds: [NO_INSTANCE] },
   'ec2:StopInstances': { InstanceIds: [NO_INSTANCE] },

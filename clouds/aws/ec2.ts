@@ -24,7 +24,7 @@ import { type Image, Images } from './images.ts';
 import { describeInstances, filtersOf, type Resolved, resolvedOf, runRequest, tagList, viewOf } from './instances.ts';
 import { mustBeTags } from './labels.ts';
 import { Looks } from './looks.ts';
-import { causeCode, ensureGroup, findSubnet, groupName, groupOf, openPorts } from './network.ts';
+import { causeCode, ensureGroup, findSubnet, groupName, groupOf, setPorts } from './network.ts';
 import { Offers, pricesOf, shapeOf } from './offers.ts';
 import { ownedIn, removeOwned } from './owned.ts';
 import { Quotas } from './quotas.ts';
@@ -104,8 +104,9 @@ export class Ec2 {
     }
     const fabric = wants.networkTier === 'best' ? await fabricOf(this.#api, region, instanceType) : null;
     // Made here and not by `create`: a create call that comes after the end of its placement must not find one.
-    const group = await ensureGroup(this.#api, region, subnet.vpc, key, tagList(tags, key), wants.ports ?? []);
-    // Beside its own, since a late create call is to fail when that is gone.
+    const open = joins === undefined ? (wants.ports ?? []) : [];
+    const group = await ensureGroup(this.#api, region, subnet.vpc, key, tagList(tags, key), open);
+    // Beside its own, since a late create call is to fail when that is gone. Ports are open in this one alone, where they are closed.
     const joined = joins === undefined ? null : (await groupOf(this.#api, region, joins)).GroupId;
     const placementGroup = fabric?.near === true ? await this.#nearGroup(placement, tags) : null;
     const cards = fabric?.efa ?? 0;
@@ -140,8 +141,8 @@ export class Ec2 {
     return numNodes > 1 ? await ensurePlacementGroup(this.#api, region, key, tagList(tags, key)) : null;
   }
 
-  async openPorts({ region }: Place, placementKey: string, ports: readonly string[]): Promise<void> {
-    await openPorts(this.#api, region, placementKey, ports);
+  async setPorts({ region }: Place, placementKey: string, ports: readonly string[]): Promise<void> {
+    await setPorts(this.#api, region, placementKey, ports);
   }
 
   async create(request: CreateRequest): Promise<Instance[]> {

@@ -7,6 +7,9 @@ import type { Api } from './api.ts';
 import { codeOf } from './errors.ts';
 import type { Settings } from './settings.ts';
 
+const SSH_PORT = '22';
+const ANYWHERE = { v4: '0.0.0.0/0', v6: '::/0' };
+
 export interface Subnet {
   readonly vpc: string;
   readonly id: string;
@@ -83,7 +86,7 @@ export async function ensureGroup(
 ): Promise<string> {
   const id = await made(api, region, vpc, placementKey, tags);
   await allow(api, region, id, [
-    fromAnywhere('22'),
+    fromAnywhere(SSH_PORT),
     { IpProtocol: '-1', UserIdGroupPairs: [{ GroupId: id }] },
     ...ports.map(fromAnywhere),
   ]);
@@ -105,20 +108,49 @@ export async function groupOf(
   );
 }
 
-/** @throws not-found when the placement has no group any more */
-export async function openPorts(
+/** Rules for everybody in the placement's group are these and that of SSH afterwards. @throws not-found when it has no group any more */
+export async function setPorts(
   api: Api,
   region: string,
   placementKey: string,
   ports: readonly string[],
 ): Promise<void> {
-  const group = await groupOf(api, region, placementKey);
-  const open = new Set((group.IpPermissions ?? []).map(({ FromPort, ToPort }) => `${FromPort}-${ToPort}`));
-  const wanted = ports.filter((text) => {
-    const [[from, to] = [0, 0]] = portRanges([text]);
-    return !open.has(`${from}-${to}`);
-  });
-  await allow(api, region, group.GroupId, wanted.map(fromAnywhere));
+  const { GroupId, IpPermissions = [] } = await groupOf(api, region, placementKey);
+  const rules = IpPermissions.flatMap((rule) => forEverybody(rule) ?? []);
+  const open = new Set(rules.map(rangeOf));
+  const wanted = ports.map(fromAnywhere);
+  await allow(
+    api,
+    region,
+    GroupId,
+    wanted.filter((rule) => !open.has(rangeOf(rule))),
+  );
+  const stays = new Set([fromAnywhere(SSH_PORT), ...wanted].map(rangeOf));
+  for (const rule of rules.filter((one) => !stays.has(rangeOf(one)))) {
+    const revoked = api.call(region, 'ec2:RevokeSecurityGroupIngress', { GroupId, IpPermissions: [rule] });
+    await revoked.catch((error: unknown) => {
+      if (causeCode(error) !== 'InvalidPermission.NotFound') throw error;
+    });
+  }
+}
+
+/** What of a rule lets everybody in by TCP; null when it does not. */
+function forEverybody({
+  IpProtocol,
+  FromPort,
+  ToPort,
+  IpRanges = [],
+  Ipv6Ranges = [],
+}: IpPermission): IpPermission | null {
+  const v4 = IpRanges.filter(({ CidrIp }) => CidrIp === ANYWHERE.v4).map(({ CidrIp }) => ({ CidrIp }));
+  const v6 = Ipv6Ranges.filter(({ CidrIpv6 }) => CidrIpv6 === ANYWHERE.v6).map(({ CidrIpv6 }) => ({ CidrIpv6 }));
+  if (IpProtocol !== 'tcp' || v4.length + v6.length === 0) return null;
+  const ranges = { ...(v4.length === 0 ? {} : { IpRanges: v4 }), ...(v6.length === 0 ? {} : { Ipv6Ranges: v6 }) };
+  return { IpProtocol, FromPort, ToPort, ...ranges };
+}
+
+function rangeOf({ FromPort, ToPort }: IpPermission): string {
+  return `${FromPort}-${ToPort}`;
 }
 
 function fromAnywhere(ports: string): IpPermission {
@@ -127,8 +159,8 @@ function fromAnywhere(ports: string): IpPermission {
     IpProtocol: 'tcp',
     FromPort,
     ToPort,
-    IpRanges: [{ CidrIp: '0.0.0.0/0' }],
-    Ipv6Ranges: [{ CidrIpv6: '::/0' }],
+    IpRanges: [{ CidrIp: ANYWHERE.v4 }],
+    Ipv6Ranges: [{ CidrIpv6: ANYWHERE.v6 }],
   };
 }
 

@@ -145,7 +145,7 @@ export class LocalCloud implements Cloud {
     return [];
   }
 
-  async openPorts(): Promise<void> {
+  async setPorts(): Promise<void> {
     // An instance has the network of this machine: what listens there is reached by whoever reaches it.
   }
 

@@ -1,5 +1,9 @@
 /** What a task asks of machines of AWS besides their size, as it comes to EC2: image, disk, tags, ports, instance profile. */
-import { DescribeImagesCommand, DescribeSecurityGroupsCommand } from '@aws-sdk/client-ec2';
+import {
+  AuthorizeSecurityGroupIngressCommand,
+  DescribeImagesCommand,
+  DescribeSecurityGroupsCommand,
+} from '@aws-sdk/client-ec2';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { AwsCloud } from '../../clouds/aws/aws.ts';
 import type { CreateRequest } from '../../clouds/cloud.ts';
@@ -22,14 +26,15 @@ let account: Account;
 let cloud: AwsCloud;
 const images: Record<string, string> = {};
 
+async function groupOf({ placement }: CreateRequest) {
+  const Filters = [{ Name: 'group-name', Values: [`styx-${placement.key}`] }];
+  return (await lab.ec2.send(new DescribeSecurityGroupsCommand({ Filters }))).SecurityGroups?.[0];
+}
+
 /** What the group of a placement lets in from anywhere. */
-async function openPorts({ placement }: CreateRequest): Promise<string[]> {
-  const { SecurityGroups } = await lab.ec2.send(
-    new DescribeSecurityGroupsCommand({ Filters: [{ Name: 'group-name', Values: [`styx-${placement.key}`] }] }),
-  );
-  const rules = (SecurityGroups?.[0]?.IpPermissions ?? []).filter(
-    ({ IpRanges }) => IpRanges?.[0]?.CidrIp === '0.0.0.0/0',
-  );
+async function openPorts(request: CreateRequest): Promise<string[]> {
+  const all = (await groupOf(request))?.IpPermissions ?? [];
+  const rules = all.filter(({ IpRanges }) => IpRanges?.[0]?.CidrIp === '0.0.0.0/0');
   return rules.map(({ FromPort, ToPort }) => (FromPort === ToPort ? `${FromPort}` : `${FromPort}-${ToPort}`)).sort();
 }
 
@@ -159,20 +164,32 @@ describe.skipIf('reason' in python)('what a task asks of machines of AWS', () =>
     }
   });
 
-  test('only the ports that are asked for are open, and more are opened on machines that stand', async () => {
+  test('only the ports that are asked for are open, and others are opened and closed on machines that stand', async () => {
     expect(await openPorts(await lab.prepared(asked(SMALL)))).toEqual(['22']);
     const request = await lab.prepared(asked(`${SMALL}, ports: [8080, 9000-9010]`));
     expect(await openPorts(request)).toEqual(['22', '8080', '9000-9010']);
     await cloud.create(request);
     const { placement } = request;
     account.proxy.faults = [{ action: 'AuthorizeSecurityGroupIngress', times: 1, do: 'drop-after' }];
-    await Promise.all([1, 2].map(() => cloud.openPorts(placement, placement.key, ['8080', '9000-9010', '50051'])));
+    await Promise.all([1, 2].map(() => cloud.setPorts(placement, placement.key, ['8080', '9000-9010', '50051'])));
     expect(await openPorts(request)).toEqual(['22', '50051', '8080', '9000-9010']);
     account.proxy.log.length = 0;
-    await cloud.openPorts(placement, placement.key, ['8080', '50051']);
+    await cloud.setPorts(placement, placement.key, ['8080', '50051']);
     expect(account.proxy.count('AuthorizeSecurityGroupIngress')).toBe(0);
+    expect(await openPorts(request)).toEqual(['22', '50051', '8080']);
+    const mine = { IpProtocol: 'tcp', FromPort: 5432, ToPort: 5432, IpRanges: [{ CidrIp: '203.0.113.0/24' }] };
+    const GroupId = (await groupOf(request))?.GroupId;
+    await lab.ec2.send(new AuthorizeSecurityGroupIngressCommand({ GroupId, IpPermissions: [mine] }));
+    account.proxy.faults = [{ action: 'RevokeSecurityGroupIngress', times: 1, do: 'drop-after' }];
+    await Promise.all([1, 2].map(() => cloud.setPorts(placement, placement.key, [])));
+    expect(await openPorts(request)).toEqual(['22']);
+    const rules = ((await groupOf(request))?.IpPermissions ?? []).map(
+      ({ IpProtocol, FromPort }) => `${IpProtocol} ${FromPort ?? ''}`,
+    );
+    // Its nodes reach each other, and what somebody let in from elsewhere comes in.
+    expect(rules.toSorted()).toEqual(['-1 ', 'tcp 22', 'tcp 5432']);
     await lab.endWhole(placement);
-    expect(await lab.refusal(cloud.openPorts(placement, placement.key, ['1']))).toMatch(/^not-found: /);
+    expect(await lab.refusal(cloud.setPorts(placement, placement.key, ['1']))).toMatch(/^not-found: /);
   });
 
   test('machines get the instance profile that the configuration names for their cluster, and the user of their image', async () => {

@@ -152,7 +152,7 @@ export function conformance(name: string, makeCloud: () => Promise<CloudUnderTes
       }
     });
 
-    it('opens ports of machines that stand, once however often, and meets labels and ports from the start or says why not', async () => {
+    it('opens and closes ports of machines that stand, once however often, and meets labels and ports from the start or says why not', async () => {
       const can = (await cloud.capabilities()).openPorts;
       if (can !== true) {
         expect(can).not.toBe('');
@@ -162,9 +162,11 @@ export function conformance(name: string, makeCloud: () => Promise<CloudUnderTes
       await cloud.create(wanted);
       await reach(wanted, 'running');
       const { placement } = wanted;
-      const open = () => cloud.openPorts(placement, placement.key, ['8000-8010', '9000']);
+      const open = () => cloud.setPorts(placement, placement.key, ['8000-8010', '9000']);
       await Promise.all([open(), open()]);
       await open();
+      await Promise.all([1, 2].map(() => cloud.setPorts(placement, placement.key, ['8005'])));
+      await cloud.setPorts(placement, placement.key, []);
       expect(await cloud.list(placement, { tags: { team: 'core' } })).toHaveLength(2);
     });
 

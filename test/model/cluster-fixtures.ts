@@ -90,6 +90,8 @@ export interface Asked {
   readonly spec?: Partial<ClusterSpec>;
   readonly jobs?: readonly number[] | null;
   readonly ray?: RayRequest | null;
+  readonly open?: readonly string[];
+  readonly close?: readonly string[];
 }
 
 export const ANY_RAY: RayRequest = { version: null, extras: [], headResources: null, restartHead: null };
@@ -117,6 +119,8 @@ export function aCommand(kind: CommandKind, asked: Asked = {}): Command {
       return { kind, payload: { ...base(), retryUntilUp, ...rule } };
     case 'autostop':
       return { kind, payload: { ...base(), rule: autostop === undefined ? RULE : autostop } };
+    case 'ports':
+      return { kind, payload: { ...base(), open: asked.open ?? ['8080'], close: asked.close ?? [] } };
     case 'ray':
       return { kind, payload: { ...base(), ray: asked.ray === undefined ? ANY_RAY : asked.ray } };
     default:

@@ -5,7 +5,7 @@ import type { ClusterState } from '../../model/cluster.ts';
 import { budgetToActOn } from '../../model/cluster-budget.ts';
 import { hourlyOf, standingPlacements } from '../../model/cluster-repair.ts';
 import { parseClusterState } from '../../model/cluster-schema.ts';
-import { generation } from '../../model/cluster-state.ts';
+import { allNodesGone, generation } from '../../model/cluster-state.ts';
 import { applyCommand, type Command } from '../../model/cluster-transition.ts';
 import { isTerminalJob, type JobRow } from '../../model/job.ts';
 import { ANY_RAY, aCommand, NODE_CPUS } from './cluster-fixtures.ts';
@@ -26,9 +26,12 @@ function lawful(world: World, before: ClusterState): void {
   machinesAreKnown(world);
   jobsAreLawful(state, before, world);
   rayIsLawful(state, before, world);
+  portsAreSo(world);
   const ending = state.operation?.kind === 'stop' || state.operation?.kind === 'down';
   expect(state.watch !== null && !state.watch.stopping).toBe(stands(state) && !ending);
-  expect(state.cost.since !== null || ending).toBe(stands(state) || ending);
+  // Of one whose ports change, a stop or a down comes next then.
+  const allGone = state.operation?.kind === 'ports' && state.operation.aborting && allNodesGone(state);
+  expect(state.cost.since !== null || ending || allGone).toBe(stands(state) || ending);
   expect(parseClusterState(JSON.parse(JSON.stringify(state)))).toEqual(state);
   expect(state.operations.length).toBeLessThanOrEqual(REMEMBERED_OPERATIONS);
   expect(state.tries.length).toBeLessThanOrEqual(REMEMBERED_TRIES);
@@ -83,6 +86,14 @@ function jobsAreLawful(state: ClusterState, before: ClusterState, world: World):
   }
 }
 
+/** What is open is what the view says, once a change of it or a start has succeeded last. */
+function portsAreSo({ state, opened }: World): void {
+  const [before, last] = state.operations.slice(-2);
+  const changed = state.operations.at(-1)?.kind === 'ports' || (before?.kind === 'stop' && last?.kind === 'start');
+  if (!changed || state.operations.at(-1)?.outcome !== 'succeeded' || !idle(state) || !stands(state)) return;
+  expect(opened.get(state.placement?.key ?? '')).toEqual(state.ports ?? []);
+}
+
 function rayIsLawful(state: ClusterState, before: ClusterState, world: World): void {
   const here = `${generation(state)}/`;
   const seeing = world
@@ -101,6 +112,7 @@ const anyBudget = fc.record({
   maxDuration: fc.integer({ min: 1, max: 60 }),
   onExceed: fc.constantFrom('stop' as const, 'down' as const, 'notify' as const),
 });
+const somePorts = fc.subarray(['80', '8000-8010', '8005-8020', '65535']);
 const anyCommand = fc.oneof(
   fc.record({
     kind: fc.constant('launch' as const),
@@ -116,6 +128,7 @@ const anyCommand = fc.oneof(
   }),
   fc.record({ kind: fc.constantFrom('cancel' as const, 'stop' as const, 'start' as const, 'down' as const) }),
   fc.record({ kind: fc.constant('autostop' as const), down: fc.boolean() }),
+  fc.record({ kind: fc.constant('ports' as const), open: somePorts, close: somePorts }),
   fc.record({ kind: fc.constant('ray' as const), ray: fc.constantFrom(ANY_RAY, null) }),
 );
 const anyAct = fc.oneof(
@@ -141,8 +154,9 @@ function toCommand(asked: typeof anyCommand extends fc.Arbitrary<infer T> ? T : 
       return aCommand('ray', { ray: asked.ray });
     case 'autostop':
       return aCommand('autostop', { autostop: { idleMinutes: 5, down: asked.down, waitFor: 'jobs' } });
+    case 'ports':
     case 'launch':
-      return aCommand('launch', asked);
+      return aCommand(asked.kind, asked);
     default:
       return aCommand(asked.kind);
   }
@@ -268,8 +282,8 @@ describe('whatever happens, in whatever order', () => {
     });
     holds(law, 200);
     // What is rare is looked for longer, lest chance fails the test.
-    for (let more = 0; more < 40 && seen.size + spentBudgets.size < 7; more++) holds(law, 50);
-    expect(seen).toEqual(new Set(['launch', 'start', 'stop', 'down']));
+    for (let more = 0; more < 40 && seen.size + spentBudgets.size < 8; more++) holds(law, 50);
+    expect(seen).toEqual(new Set(['launch', 'start', 'stop', 'down', 'ports']));
     expect(spentBudgets).toEqual(new Set(['stop', 'down', 'notify']));
   });
 

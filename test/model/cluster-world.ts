@@ -2,7 +2,7 @@
  * A cluster's surroundings as its state machine sees them: the children that its effects start, the machines they make, and mail
  * from both that comes late, twice, or from what was given up long ago. Every choice is `choose`'s.
  */
-import type { ClusterState } from '../../model/cluster.ts';
+import { type ClusterState, machinesChange } from '../../model/cluster.ts';
 import type { QueuedEffect } from '../../model/cluster-effects.ts';
 import { ranksOf, type Standing } from '../../model/cluster-repair.ts';
 import { generation, newCluster } from '../../model/cluster-state.ts';
@@ -36,7 +36,7 @@ type Send = (event: ClusterEvent) => void;
 /** A running child workflow: each `step` does one thing, unless its last message is still on its way. */
 interface Child {
   readonly id: string;
-  readonly kind: 'provision' | 'retire' | 'watch' | 'ray' | 'job';
+  readonly kind: 'provision' | 'retire' | 'ports' | 'watch' | 'ray' | 'job';
   readonly duty: boolean;
   told: QueuedEffect[];
   outbox: ClusterEvent[];
@@ -58,6 +58,8 @@ export class World {
   trouble = true;
   readonly startedJobs = new Set<number>();
   readonly placedJobs = new Set<number>();
+  /** What is open, by the placement that the cluster was launched on. */
+  readonly opened = new Map<string, readonly string[]>();
   /** Repairs that made machines. */
   repaired = 0;
   private readonly choose: Choose;
@@ -168,6 +170,7 @@ export class World {
       });
     if (effect.type === 'startProvision') return made('provision', this.provision(effect, child, send));
     if (effect.type === 'startRetire') return made('retire', this.retire(effect, child, send));
+    if (effect.type === 'startPorts') return made('ports', this.ports(effect, child, send));
     if (effect.type === 'startWatch') return made('watch', this.watch(effect, child, send));
     if (effect.type === 'startRay') return made('ray', this.ray(effect, child, send));
     if (effect.type === 'startJob') return made('job', this.job(effect, child, send));
@@ -195,6 +198,8 @@ export class World {
     }
     if (standing !== undefined && !aborted()) {
       if (survivors.length === 0) return send({ ...ended, outcome: 'failed', failure, stands: null });
+      const { wants } = effect.resources;
+      if (wants?.ports !== undefined) this.opened.set(standing.placement.key, wants.ports);
       if (lost.length === 0) {
         return send({ ...ended, outcome: 'succeeded', failure: null, stands: { ...standing, nodes: survivors } });
       }
@@ -210,6 +215,7 @@ export class World {
       if (aborted()) break;
       const made: Made = { placement, nodes: nodesOf(placement).map(() => 'terminated'), ending: false };
       this.made.set(placement.key, made);
+      this.opened.set(placement.key, effect.resources.wants?.ports ?? []);
       let failed = false;
       for (let index = 0; index < numNodes && !aborted() && !failed; index++) {
         failed = this.maybe(6);
@@ -283,10 +289,24 @@ export class World {
     send({ ...ended, outcome: 'succeeded', failure: null });
   }
 
+  private *ports(effect: Extract<QueuedEffect, { type: 'startPorts' }>, child: Child, send: Send) {
+    const { generation: gen, opId, placement, ports } = effect;
+    const ended = { type: 'operationEnded', generation: gen, opId, child: effect.child, stands: null } as const;
+    const failed = { kind: 'internal', message: 'no answer' } as const;
+    yield;
+    if (child.told.length > 0) return send({ ...ended, outcome: 'aborted', failure: failed });
+    if (!this.maybe(5)) this.opened.set(placement.key, ports);
+    else return send({ ...ended, outcome: 'failed', failure: failed });
+    yield;
+    // Done, and what comes first is the abort.
+    if (child.told.length > 0) return send({ ...ended, outcome: 'aborted', failure: failed });
+    send({ ...ended, outcome: 'succeeded', failure: null });
+  }
+
   /** What the watch has not told yet of nodes that stopped or vanished. */
   private news() {
-    const { placement, added = [], lost, status, operation } = this.state;
-    if (placement === null || operation !== null || (status !== 'UP' && status !== 'UNHEALTHY')) return null;
+    const { placement, added = [], lost, status } = this.state;
+    if (placement === null || machinesChange(this.state) || (status !== 'UP' && status !== 'UNHEALTHY')) return null;
     const gone = this.machinesOf({ placement, added }).flatMap(({ rank, machine: { made, index } }) => {
       const state = made.nodes[index] ?? 'terminated';
       return state === 'running' ? [] : [{ rank, state, reason: 'its cloud' }];
@@ -403,6 +423,7 @@ function target(effect: QueuedEffect): string {
   switch (effect.type) {
     case 'startProvision':
     case 'startRetire':
+    case 'startPorts':
     case 'abortOperation':
       return `${effect.opId}.${effect.child}`;
     case 'startWatch':

@@ -8,6 +8,7 @@ import {
   joinPorts,
   type MachineWants,
   portRanges,
+  withoutPorts,
 } from '../../model/machine-wants.ts';
 import { ANY_MACHINE } from '../../model/machines.ts';
 import { parseTask } from '../../model/parse-task.ts';
@@ -27,6 +28,17 @@ test('joined ports are those of both, and none of them is closed', () => {
       expect([...numbers(all)].sort()).toEqual([...numbers([...some, ...others])].sort());
       expect(closedPorts(all, [...some, ...others])).toEqual([]);
       expect(joinPorts(all, some)).toEqual(all);
+    }),
+  );
+});
+
+test('what is left without some ports is all the others, as sorted ranges that do not touch', () => {
+  fc.assert(
+    fc.property(ranges, ranges, (some, closed) => {
+      const gone = numbers(closed);
+      const left = withoutPorts(some, closed);
+      expect([...numbers(left)].sort()).toEqual([...numbers(some)].filter((port) => !gone.has(port)).sort());
+      expect(joinPorts(left, [])).toEqual(left);
     }),
   );
 });

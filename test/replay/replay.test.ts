@@ -54,6 +54,7 @@ describe('recorded histories', () => {
       'officeHours',
       'pipeline',
       'pool',
+      'ports',
       'provision',
       'queue',
       'ray',

@@ -286,6 +286,18 @@ export const SHAPES: readonly Shape[] = [
     },
   },
   {
+    name: 'ports',
+    async run(world, cluster) {
+      const { clusters } = world.styx;
+      await launch(world, cluster, 'resources: {cpus: 1, ports: 8080}\n');
+      await clusters.waitOperation(cluster, await clusters.ports(cluster, { open: ['9000'], close: ['8080'] }));
+      await clusters.waitOperation(cluster, await clusters.ports(cluster, { close: ['9000'] }));
+      await clusters.waitOperation(cluster, await clusters.stop(cluster));
+      await clusters.waitOperation(cluster, await clusters.start(cluster));
+      await down(world, cluster);
+    },
+  },
+  {
     name: 'office-hours',
     workflows: /^hours\//,
     async run(world, cluster) {
