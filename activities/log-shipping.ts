@@ -3,7 +3,7 @@
  * at once: what stands at an offset is the same for all.
  */
 import { log } from '@temporalio/activity';
-import { LogDirectory } from '../data/log-directory.ts';
+import { openLogStore } from '../clouds/log-store.ts';
 import type { LogName, LogPosition, LogStore } from '../data/log-store.ts';
 import { StyxError } from '../model/errors.ts';
 import { jobKey } from '../model/identity.ts';
@@ -11,7 +11,6 @@ import type { NodeInfo } from '../model/machines.ts';
 import type { Timing } from '../model/timing.ts';
 import type { LogChunk, Node } from '../nodes/node.ts';
 import { loadConfig } from '../system/config.ts';
-import { logsDirectory } from '../system/home.ts';
 import { Masker } from '../system/masking.ts';
 import { openSecrets } from '../system/secret-box.ts';
 import { nodeAddress } from './addresses.ts';
@@ -34,12 +33,10 @@ export interface LogSource {
 const PACE_MS = 2_000;
 /** What a mark may be behind; so much is sent again by whoever goes on. */
 const MARK_BYTES = 256 * 1024;
-const MB = 1_000_000;
 
 /** As the configuration of the worker says now. */
 export async function logStore({ styxHome: home }: Pick<ActivityContext, 'styxHome'>): Promise<LogStore> {
-  const { config } = await loadConfig({ home, project: null });
-  return new LogDirectory(logsDirectory(home, config.jobLogsDirectory), config.jobLogsMaxMb * MB);
+  return await openLogStore(home, (await loadConfig({ home, project: null })).config);
 }
 
 export interface ShipOptions {

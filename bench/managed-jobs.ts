@@ -7,7 +7,7 @@ import { closeSync, constants, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect, type Styx } from '../client/index.ts';
-import type { JobSummary } from '../client/jobs.ts';
+import type { JobSummary } from '../client/job-lists.ts';
 import { LocalCloud } from '../clouds/local/local.ts';
 import { mapLimited } from '../model/map-limited.ts';
 import { parseJob } from '../model/parse-task.ts';

@@ -1,6 +1,5 @@
 /** Where programs begin: `const styx = await connect()`. */
 import { userInfo } from 'node:os';
-import { LogDirectory } from '../data/log-directory.ts';
 import type { Collected } from '../data/store.ts';
 import { type Config, DEFAULT_CONFIG } from '../model/config/values.ts';
 import { StyxError } from '../model/errors.ts';
@@ -10,7 +9,7 @@ import type { SweepReport } from '../model/sweep.ts';
 import { NORMAL, TEST, type Timing } from '../model/timing.ts';
 import type { NodePool } from '../nodes/node.ts';
 import { loadConfig } from '../system/config.ts';
-import { logsDirectory, styxHome } from '../system/home.ts';
+import { styxHome } from '../system/home.ts';
 import { proxyCommand } from '../system/proxy-command.ts';
 import { installationSecret } from '../system/secret.ts';
 import { connectConfig, startsWorkers } from '../workers/connection.ts';
@@ -124,9 +123,9 @@ export async function connect(options: ConnectOptions = {}): Promise<Styx> {
   }
   /** Where the worker keeps them: its configuration is that of the data directory, and of no project. */
   const logStore = async () => {
-    const { jobLogsDirectory, jobLogsMaxMb } =
-      options.config === undefined ? (await loadConfig({ home, project: null })).config : config;
-    return new LogDirectory(logsDirectory(home, jobLogsDirectory), jobLogsMaxMb * 1_000_000);
+    const said = options.config === undefined ? (await loadConfig({ home, project: null })).config : config;
+    const { openLogStore } = await import('../clouds/log-store.ts');
+    return await openLogStore(home, said);
   };
   return {
     home,

@@ -7,7 +7,8 @@ import type { Overlap, ScheduleRules } from '../model/schedule-rules.ts';
 import { jobScheduleId, scheduledId, scheduledJobsId } from '../model/scheduled.ts';
 import { zoneAndUtc } from '../model/time-zone.ts';
 import type { CommandOptions } from './clusters.ts';
-import { type JobRequest, type JobSummary, type Jobs, startOf } from './jobs.ts';
+import type { JobSummary } from './job-lists.ts';
+import { type JobRequest, type Jobs, startOf } from './jobs.ts';
 import type { Link } from './link.ts';
 import {
   type Action,

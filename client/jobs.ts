@@ -1,9 +1,7 @@
 /** Managed jobs: submitted, listed, looked at, waited for and cancelled. A submission is carried out once, however often it is sent. */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { WorkflowExecutionInfo } from '@temporalio/client';
 import { FILES_MEMO, MEMO_KEY, QUERIES, SEARCH } from '../model/commands.ts';
-import { foreignReason } from '../model/envelope.ts';
 import { StyxError } from '../model/errors.ts';
 import { type QueueView, queueId } from '../model/job-queue.ts';
 import { DEFAULT_RECOVERY, type RecoveryPolicy } from '../model/job-recovery.ts';
@@ -16,16 +14,12 @@ import {
   type ManagedJobAnswer,
   type ManagedJobCommand,
   type ManagedJobInput,
-  type ManagedJobMemo,
   type ManagedJobView,
-  type ManagedStatus,
   managedJobId,
   requestIdProblem,
 } from '../model/managed-job.ts';
 import { newManagedJob } from '../model/managed-job-transition.ts';
 import { managedJobMemo } from '../model/managed-job-view.ts';
-import { PIPELINE_KIND, taskOf } from '../model/pipeline.ts';
-import type { PipelineMemo } from '../model/pipeline-view.ts';
 import { CLUSTER_QUEUE } from '../model/queues.ts';
 import type { WrittenTask } from '../model/task.ts';
 import { manifestsOf } from '../model/task-files.ts';
@@ -36,6 +30,7 @@ import type { CommandOptions } from './clusters.ts';
 import { isNotFound, isUnanswered, toStyxError } from './errors.ts';
 import { followUntil, glanceAt, LOOK_MS } from './followed.ts';
 import { type ManagedHistory, managedHistory } from './history-managed.ts';
+import { type JobListOptions, JobLists, type JobSummary, summaryOf } from './job-lists.ts';
 import type { Link } from './link.ts';
 import { didYouMean } from './names.ts';
 import { Pools } from './pools.ts';
@@ -51,24 +46,6 @@ export interface JobRequest {
   readonly pool?: string;
   /** Default: EAGER_NEXT_REGION, and no restarts on errors. */
   readonly recovery?: RecoveryPolicy;
-}
-
-/** A job as lists know it. */
-export interface JobSummary extends ManagedJobMemo, Partial<Pick<PipelineMemo, 'tasks' | 'primary'>> {
-  /** Its workflow. */
-  readonly id: string;
-  readonly workspace: string;
-}
-
-export interface JobListOptions {
-  /** Only those that have not ended. Default false. */
-  readonly skipFinished?: boolean;
-  readonly statuses?: readonly ManagedStatus[];
-  readonly user?: string;
-  /** Those that this schedule started; an id of Temporal's. */
-  readonly schedule?: string;
-  /** The newest; default: all. */
-  readonly limit?: number;
 }
 
 /** Plain JSON, so that it can be the answer of an activity. */
@@ -106,9 +83,11 @@ const BACKOFF = 1.15;
 
 export class Jobs {
   readonly #context: JobsContext;
+  readonly #lists: JobLists;
 
   constructor(context: JobsContext) {
     this.#context = context;
+    this.#lists = new JobLists(context);
   }
 
   get workspace(): string {
@@ -171,10 +150,10 @@ export class Jobs {
     const text = String(job);
     if (text.startsWith('job/')) return text;
     const isNumber = /^\d+$/.test(text);
-    const found = await this.#list(
+    const found = await this.#lists.where(
       isNumber ? `${SEARCH.number} = ${text}` : `${SEARCH.name} = '${text.replaceAll("'", "''")}'`,
     );
-    const [newest] = found.flatMap((info) => whole(info) ?? []).toSorted((x, y) => y.submittedAt - x.submittedAt);
+    const [newest] = found.toSorted((x, y) => y.submittedAt - x.submittedAt);
     if (newest !== undefined) return newest.id;
     if (!isNumber && requestIdProblem(text) === null) {
       const id = managedJobId(this.workspace, text);
@@ -287,19 +266,9 @@ export class Jobs {
     }
   }
 
-  /** The newest first, without a worker; ended ones too while the server keeps them. */
+  /** The newest first, by number and without a worker; ended ones too while the server keeps them. */
   async list(options: JobListOptions = {}): Promise<JobSummary[]> {
-    const { skipFinished = false, statuses = [], user, schedule, limit = Number.POSITIVE_INFINITY } = options;
-    const parts = [
-      ...(statuses.length === 0 ? [] : [`${SEARCH.status} IN (${statuses.map((status) => `'${status}'`).join(', ')})`]),
-      ...(user === undefined ? [] : [`${SEARCH.user} = '${user.replaceAll("'", "''")}'`]),
-      ...(schedule === undefined ? [] : [`TemporalScheduledById = '${schedule}'`]),
-    ];
-    const found = (await this.#list(...parts)).flatMap((info) => whole(info) ?? []);
-    return found
-      .filter(({ status }) => !skipFinished || !isManagedEnd(status))
-      .toSorted((a, b) => b.submittedAt - a.submittedAt || (b.number ?? 0) - (a.number ?? 0))
-      .slice(0, limit);
+    return await this.#lists.list(options);
   }
 
   /** Its life, from events of its workflow and of its clusters; without a worker. @throws not-found, transient */
@@ -324,23 +293,6 @@ export class Jobs {
       throw failure;
     }
   }
-
-  async #list(...conditions: string[]): Promise<WorkflowExecutionInfo[]> {
-    const kinds = `${SEARCH.kind} IN ('${JOB_KIND}', '${PIPELINE_KIND}')`;
-    const query = [kinds, `${SEARCH.workspace} = '${this.workspace}'`, ...conditions].join(' AND ');
-    return await this.#context.link.read(async (workflow) => {
-      const found: WorkflowExecutionInfo[] = [];
-      for await (const info of workflow.list({ query, pageSize: 1_000 })) {
-        if (info.status.name !== 'CONTINUED_AS_NEW') found.push(info);
-      }
-      return found;
-    });
-  }
-}
-
-/** Of a job by itself, or of a pipeline: not of a task of one. */
-function whole(info: Pick<WorkflowExecutionInfo, 'workflowId' | 'memo' | 'startTime'>): JobSummary | null {
-  return taskOf(info.workflowId) === null ? summaryOf(info) : null;
 }
 
 /** What its start says besides, so that a list shows it before a worker has seen it. */
@@ -362,14 +314,4 @@ export function startOf(input: ManagedJobInput) {
     },
     staticSummary: `Managed job ${task.name ?? ''}`.trim(),
   };
-}
-
-export function summaryOf(info: Pick<WorkflowExecutionInfo, 'workflowId' | 'memo' | 'startTime'>): JobSummary | null {
-  const memo = info.memo?.[MEMO_KEY] as ManagedJobMemo | undefined;
-  const [kind, workspace] = info.workflowId.split('/');
-  if (kind !== 'job' || workspace === undefined) return null;
-  if (memo === undefined || memo === null || foreignReason(memo) !== null) return null;
-  // A schedule gives all its jobs the same memo; each writes its own once a worker has it.
-  const submittedAt = memo.submittedAt || info.startTime.getTime();
-  return { ...memo, submittedAt, id: info.workflowId, workspace };
 }

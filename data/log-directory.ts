@@ -7,36 +7,38 @@ import { createReadStream } from 'node:fs';
 import { mkdir, open, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readJson, writeAtomically } from '../system/home.ts';
+import {
+  logsAmong,
+  markName,
+  mostPieces,
+  type Piece,
+  parsePiece,
+  pieceName,
+  positionAt,
+  readMark,
+  surplus,
+} from './log-pieces.ts';
 import type { KeptJobLogs, KeptPiece, LogName, LogPosition, LogStore } from './log-store.ts';
 
 /** Bytes of a piece. Names of files count on it. */
 export const PIECE_BYTES = 1024 * 1024;
-/** Of a log that is too long this part of what may be kept is its beginning; the rest, its end. */
-const HEAD = 0.25;
-const FILE = /^(\d+)-(setup|run)\.(\d{15})\.log$/;
-
-function fileName({ rank, phase }: LogName, start: number): string {
-  return `${rank}-${phase}.${String(start).padStart(15, '0')}.log`;
-}
 
 export class LogDirectory implements LogStore {
   readonly #root: string;
-  readonly #pieces: number;
+  readonly #most: number;
 
   /** @param maxBytes most that is kept of one log; at least two pieces are */
   constructor(root: string, maxBytes: number) {
     this.#root = root;
-    this.#pieces = Math.max(2, Math.floor(maxBytes / PIECE_BYTES));
+    this.#most = mostPieces(maxBytes, PIECE_BYTES);
   }
 
   async end(name: LogName, masked: boolean): Promise<LogPosition> {
     const last = (await this.#starts(name)).at(-1);
     if (last === undefined) return { raw: 0, kept: 0 };
     const end = last + (await stat(this.#file(name, last))).size;
-    if (!masked) return { raw: end, kept: end };
-    const mark = markIn(readJson(this.#mark(name)));
-    // Without one, and where a power failure took away more than the mark: from the beginning.
-    return mark !== null && mark.kept <= end ? mark : { raw: 0, kept: 0 };
+    // A power failure may have taken away more than the mark.
+    return positionAt(end, masked, masked ? readMark(readJson(this.#mark(name))) : null);
   }
 
   async append(name: LogName, at: number, data: Buffer): Promise<void> {
@@ -81,12 +83,7 @@ export class LogDirectory implements LogStore {
   }
 
   async logsOf(folder: string): Promise<LogName[]> {
-    const found = new Map<string, LogName>();
-    for (const [, rank, phase] of await this.#files(folder)) {
-      found.set(`${rank}-${phase}`, { folder, rank: Number(rank), phase: phase as LogName['phase'] });
-    }
-    const order = ({ rank, phase }: LogName) => rank * 2 + (phase === 'setup' ? 0 : 1);
-    return [...found.values()].toSorted((a, b) => order(a) - order(b));
+    return logsAmong(folder, await this.#files(folder));
   }
 
   async *jobs(): AsyncGenerator<KeptJobLogs, void, void> {
@@ -142,29 +139,25 @@ export class LogDirectory implements LogStore {
   }
 
   async #leaveOut(name: LogName): Promise<void> {
-    const starts = await this.#starts(name);
-    const head = Math.max(1, Math.floor(this.#pieces * HEAD));
-    for (const start of starts.slice(head, starts.length - (this.#pieces - head))) {
+    for (const start of surplus(await this.#starts(name), this.#most))
       await rm(this.#file(name, start), { force: true });
-    }
   }
 
   async #starts({ folder, rank, phase }: LogName): Promise<number[]> {
-    const own = (await this.#files(folder)).filter(([, r, p]) => Number(r) === rank && p === phase);
-    return own.map(([, , , start]) => Number(start)).toSorted((a, b) => a - b);
+    const own = (await this.#files(folder)).filter((piece) => piece.rank === rank && piece.phase === phase);
+    return own.map(({ start }) => start).toSorted((a, b) => a - b);
   }
 
-  async #files(folder: string): Promise<RegExpExecArray[]> {
-    const files = await filesOf(join(this.#root, folder));
-    return files.map((file) => FILE.exec(file)).filter((found) => found !== null);
+  async #files(folder: string): Promise<Piece[]> {
+    return (await filesOf(join(this.#root, folder))).map(parsePiece).filter((piece) => piece !== null);
   }
 
   #file(name: LogName, start: number): string {
-    return join(this.#root, name.folder, fileName(name, start));
+    return join(this.#root, name.folder, pieceName(name, start));
   }
 
-  #mark({ folder, rank, phase }: LogName): string {
-    return join(this.#root, folder, `${rank}-${phase}.at`);
+  #mark(name: LogName): string {
+    return join(this.#root, name.folder, markName(name));
   }
 }
 
@@ -176,10 +169,4 @@ async function filesOf(directory: string): Promise<string[]> {
     if (code === 'ENOENT' || code === 'ENOTDIR') return [];
     throw error;
   }
-}
-
-function markIn(value: unknown): LogPosition | null {
-  if (typeof value !== 'object' || value === null || !('raw' in value) || !('kept' in value)) return null;
-  const { raw, kept } = value;
-  return Number.isInteger(raw) && Number.isInteger(kept) ? { raw: raw as number, kept: kept as number } : null;
 }

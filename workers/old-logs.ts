@@ -1,17 +1,17 @@
 /** Removes output of managed jobs that nobody is meant to read any more. */
 import type { WorkflowClient } from '@temporalio/client';
-import { LogDirectory } from '../data/log-directory.ts';
+import { openLogStore } from '../clouds/log-store.ts';
 import type { LogStore } from '../data/log-store.ts';
 import { jobLogsOf, MANAGED_JOB_WORKFLOW, REMEMBERED_COPIES } from '../model/managed-job.ts';
 import { loadConfig } from '../system/config.ts';
-import { logsDirectory } from '../system/home.ts';
 
 const DAY_MS = 24 * 60 * 60_000;
 
 /** As the configuration of the data directory says. @throws what the server answers: then nothing is removed */
 export async function removeOldLogs(workflow: WorkflowClient, home: string, now = Date.now()): Promise<number> {
-  const { jobLogsDirectory, jobLogsKeep, jobLogsMaxMb } = (await loadConfig({ home, project: null })).config;
-  const store = new LogDirectory(logsDirectory(home, jobLogsDirectory), jobLogsMaxMb * 1_000_000);
+  const { config } = await loadConfig({ home, project: null });
+  const { jobLogsKeep } = config;
+  const store = await openLogStore(home, config);
   // First who runs: one that ends meanwhile keeps its output until the next time.
   const running = new Set<string>();
   const query = `WorkflowType = '${MANAGED_JOB_WORKFLOW}' AND ExecutionStatus = 'Running'`;

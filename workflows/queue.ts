@@ -33,11 +33,15 @@ export interface QueueInput {
   readonly timing: Timing;
   /** JobQueueState of the run before, checked by its schema. */
   readonly state?: unknown;
+  /** What the run before had heard and not taken in. */
+  readonly inbox?: readonly QueueTold[];
 }
 
 const LOOKED_AT = 200;
 /** Signals to jobs that are under way at a time: the server lets a workflow have 2,000 of them, and fails its task for one more. */
 const PORTION = 400;
+/** Characters of what a run hands on to the next as JSON; the server takes 2 MiB, sealed and in base64. */
+const CARRIED = 1_000_000;
 
 export async function queue(input: QueueInput): Promise<void> {
   await new Queue(input).run();
@@ -46,7 +50,7 @@ export async function queue(input: QueueInput): Promise<void> {
 class Queue {
   private readonly input: QueueInput;
   private state: JobQueueState;
-  private readonly inbox: QueueTold[] = [];
+  private readonly inbox: QueueTold[];
   private readonly alarm = new Alarm('look again: what is due in the queue');
   private lookAt: number;
   /** Where the next look at live jobs begins. */
@@ -55,6 +59,7 @@ class Queue {
   constructor(input: QueueInput) {
     this.input = input;
     this.state = input.state === undefined ? newJobQueue(input.limits) : parseJobQueue(input.state);
+    this.inbox = [...(input.inbox ?? [])];
     this.lookAt = Date.now() + input.timing.describeOpsEvery;
   }
 
@@ -70,12 +75,13 @@ class Queue {
     for (;;) {
       await this.takeIn();
       if (wantsMore(this.state)) await this.refill();
-      if (this.inbox.length > 0) continue;
+      if (this.inbox.length > 0) {
+        if (this.mayCarry()) await this.continueAsNew();
+        continue;
+      }
       const { waiting, live } = this.state;
       setCurrentDetails(`${live.length} jobs hold a slot, ${waiting.length}${this.state.more ? '+' : ''} wait`);
-      if (this.mustContinueAsNew()) {
-        await continueAsNew<typeof queue>({ ...this.input, limits: this.state.limits, state: this.state });
-      }
+      if (this.mustContinueAsNew()) await this.continueAsNew();
       if (live.length > 0) this.alarm.set(this.lookAt);
       await condition(() => this.inbox.length > 0 || this.alarm.rung);
       this.alarm.rung = false;
@@ -157,6 +163,22 @@ class Queue {
 
   private mustContinueAsNew(): boolean {
     return isHistoryFull(this.input.timing) && allHandlersFinished();
+  }
+
+  /** Thousands of jobs that come and go without a pause leave no moment at which all is taken in. */
+  private mayCarry(): boolean {
+    const fits = () => JSON.stringify([this.state, this.inbox]).length <= CARRIED;
+    return this.mustContinueAsNew() && fits() && patched('queue-inbox-carried');
+  }
+
+  private async continueAsNew(): Promise<void> {
+    const { state, inbox } = this;
+    await continueAsNew<typeof queue>({
+      ...this.input,
+      limits: state.limits,
+      state,
+      ...(inbox.length === 0 ? {} : { inbox }),
+    });
   }
 }
 

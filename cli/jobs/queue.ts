@@ -1,5 +1,5 @@
 /** `styx jobs queue`: the jobs as lists know them, and who waits for whom. */
-import type { JobSummary } from '../../client/jobs.ts';
+import type { JobSummary } from '../../client/job-lists.ts';
 import { formatDuration } from '../../model/duration.ts';
 import { assertNever, StyxError } from '../../model/errors.ts';
 import { barrierFor, hourlyOf, type QueueView } from '../../model/job-queue.ts';

@@ -1,8 +1,9 @@
 /** `styx jobs schedule`: managed jobs at given times. */
 import { lastChecks } from '../../client/checks.ts';
 import { onAllowedClouds, onEnabledClouds } from '../../client/clouds.ts';
+import type { JobSummary } from '../../client/job-lists.ts';
 import type { JobScheduleView } from '../../client/job-schedules.ts';
-import type { JobRequest, JobSummary } from '../../client/jobs.ts';
+import type { JobRequest } from '../../client/jobs.ts';
 import { StyxError } from '../../model/errors.ts';
 import { resourcesText } from '../../model/resources-text.ts';
 import {

@@ -1,5 +1,5 @@
 /** The tasks of a pipeline as `styx jobs queue` lists them: those that have begun as they say themselves, the others as the pipeline does. */
-import type { JobSummary } from '../../client/jobs.ts';
+import type { JobSummary } from '../../client/job-lists.ts';
 import { taskOf } from '../../model/pipeline.ts';
 
 export interface TaskRow extends JobSummary {

@@ -3,6 +3,7 @@
 import { isMap } from '../spec/field.ts';
 import { cloudSections } from './clouds.ts';
 import { TAKEN, takenKeys } from './fields.ts';
+import { jobLogPlace } from './job-logs.ts';
 import { isCarriedOut } from './keys.ts';
 import type { ConfigLayer } from './layers.ts';
 import { mergeLayers, plainMerged, type Setting, settingsOf } from './merge.ts';
@@ -17,7 +18,7 @@ export interface ResolvedConfig {
   readonly warning: string | null;
 }
 
-/** From the lowest layer to the highest. */
+/** From the lowest layer to the highest. @throws ConfigError where layers that are right by themselves do not fit together */
 export function resolveConfig(layers: readonly ConfigLayer[]): ResolvedConfig {
   const merged = mergeLayers(layers);
   const settings = settingsOf(merged);
@@ -27,7 +28,6 @@ export function resolveConfig(layers: readonly ConfigLayer[]): ResolvedConfig {
     const value = settings.find(({ path }) => path.join('.') === `jobs.${key}`)?.value;
     return typeof value === 'number' ? value : undefined;
   };
-  const logs = settings.find(({ path }) => path.join('.') === 'jobs.logs.directory')?.value;
   const config: Config = {
     allowedClouds: given.allowed_clouds ?? DEFAULT_CONFIG.allowedClouds,
     workspace: given.active_workspace ?? DEFAULT_CONFIG.workspace,
@@ -44,7 +44,7 @@ export function resolveConfig(layers: readonly ConfigLayer[]): ResolvedConfig {
     maxLaunchingPerUser: jobs('max_launching_per_user') ?? DEFAULT_CONFIG.maxLaunchingPerUser,
     maxRunningPerUser: jobs('max_running_per_user') ?? DEFAULT_CONFIG.maxRunningPerUser,
     maxHourlyCost: jobs('max_hourly_cost') ?? DEFAULT_CONFIG.maxHourlyCost,
-    jobLogsDirectory: typeof logs === 'string' ? logs : DEFAULT_CONFIG.jobLogsDirectory,
+    ...jobLogPlace(settings),
     jobLogsKeep: jobs('logs.keep') ?? DEFAULT_CONFIG.jobLogsKeep,
     notifications: notificationRules(given.notifications),
     jobLogsMaxMb: jobs('logs.max_mb') ?? DEFAULT_CONFIG.jobLogsMaxMb,

@@ -9,6 +9,7 @@ import { budgetField } from '../spec/styx-fields.ts';
 import { amountField, flagField, text as textOf, wholeField, wordField } from '../spec/values.ts';
 import { cloudSections } from './clouds.ts';
 import { flag, free, keys, named, number, said, section, text, textOrTexts, texts, whole } from './forms.ts';
+import { jobLogFields } from './job-logs.ts';
 import { notifications } from './notifications.ts';
 
 /** SkyPilot lists stores of files among the clouds. */
@@ -143,22 +144,7 @@ export const configFile = section({
         }),
         'when a job counts as lost',
       ),
-      logs: doc(
-        section({
-          directory: doc(
-            text,
-            'where the worker keeps them and `styx jobs logs` reads them, from the data directory on',
-            '`job-logs`',
-          ),
-          keep: doc(wholeField(0), "days after a job's last word until its output is removed; 0: never", '30'),
-          max_mb: doc(
-            wholeField(2),
-            'most that is kept of each rank and phase of a try, in MB; of more than that, the middle is left out',
-            '100',
-          ),
-        }),
-        'Styx alone: the output of jobs',
-      ),
+      logs: doc(jobLogFields, 'Styx alone: the output of jobs'),
     }),
     'managed jobs',
   ),

@@ -24,6 +24,8 @@ export const CARRIED_OUT: Readonly<Record<string, unknown>> = {
   'jobs.max_launching': DEFAULT_CONFIG.maxLaunchingJobs,
   'jobs.max_running': DEFAULT_CONFIG.maxRunningJobs,
   'jobs.logs.directory': DEFAULT_CONFIG.jobLogsDirectory,
+  'jobs.logs.store': DEFAULT_CONFIG.jobLogsStore,
+  'jobs.logs.endpoint': DEFAULT_CONFIG.jobLogsEndpoint,
   'jobs.logs.keep': DEFAULT_CONFIG.jobLogsKeep,
   'jobs.logs.max_mb': DEFAULT_CONFIG.jobLogsMaxMb,
   notifications: null,

@@ -27,6 +27,9 @@ export interface Config {
   readonly maxRunningJobs: number;
   /** Where the output of managed jobs is kept; null: in the data directory. */
   readonly jobLogsDirectory: string | null;
+  /** Or in this bucket (model/bucket-url.ts), on this server; null: in none, on AWS's. */
+  readonly jobLogsStore: string | null;
+  readonly jobLogsEndpoint: string | null;
   /** Days after a managed job's last word until its output is removed; 0: never. */
   readonly jobLogsKeep: number;
   /** Most that is kept of the output of one rank and phase of a try, in MB. */
@@ -54,6 +57,8 @@ export const DEFAULT_CONFIG: Config = {
   maxLaunchingJobs: 16,
   maxRunningJobs: 2_000,
   jobLogsDirectory: null,
+  jobLogsStore: null,
+  jobLogsEndpoint: null,
   jobLogsKeep: 30,
   jobLogsMaxMb: 100,
   notifications: [],

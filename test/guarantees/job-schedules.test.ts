@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { JobSummary } from '../../client/jobs.ts';
+import type { JobSummary } from '../../client/job-lists.ts';
 import { isManagedEnd } from '../../model/managed-job.ts';
 import { scheduleRules } from '../../model/schedule-rules.ts';
 import { World } from '../harness/world.ts';

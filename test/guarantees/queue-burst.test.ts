@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { QUEUE_SIGNALS, QUEUE_WORKFLOW, type QueueTold, type QueueView, queueId } from '../../model/job-queue.ts';
 import { mapLimited } from '../../model/map-limited.ts';
 import { CLUSTER_QUEUE } from '../../model/queues.ts';
-import { TEST } from '../../model/timing.ts';
+import { TEST, type Timing } from '../../model/timing.ts';
 import type { QueueInput } from '../../workflows/queue.ts';
 import { sealedTemporalClient } from '../harness/client.ts';
 import { World } from '../harness/world.ts';
@@ -27,33 +27,52 @@ afterAll(async () => {
   await world.end();
 });
 
-test(`a queue takes in ${BURST} jobs that came while no worker was there`, { timeout: 180_000 }, async () => {
+/** Answered or not, they wait for it: none of these jobs is there to be told, so that each is let in and taken out again. */
+async function burst(workspace: string, timing: Timing): Promise<number[]> {
   await world.killWorker();
-  const workspace = 'burst';
-  const input: QueueInput = { version: 1, workspace, limits: { launching: 1, running: 1 }, timing: TEST };
+  const input: QueueInput = { version: 1, workspace, limits: { launching: 1, running: 1 }, timing };
+  const workflowId = queueId(workspace);
   const queue = await client.workflow.start<(input: QueueInput) => Promise<void>>(QUEUE_WORKFLOW, {
-    workflowId: queueId(workspace),
+    workflowId,
     taskQueue: CLUSTER_QUEUE,
     args: [input],
   });
-  const told = (index: number): QueueTold => {
-    return { id: `job-${index}`, number: null, priority: 0, phase: 'waiting', user: 'tester', hourly: 0 };
+  const told = (index: number, user = 'tester'): QueueTold => {
+    return { id: `job-${index}`, number: null, priority: 0, phase: 'waiting', user, hourly: 0 };
   };
-  await mapLimited(
-    Array.from({ length: BURST }, (_, index) => index),
-    32,
-    async (index) => await queue.signal(QUEUE_SIGNALS.tell, told(index)),
-  );
+  const indexes = Array.from({ length: BURST }, (_, index) => index);
+  const latest = client.workflow.getHandle(workflowId);
+  await mapLimited(indexes, 32, async (index) => await latest.signal(QUEUE_SIGNALS.tell, told(index)));
+  await latest.signal(QUEUE_SIGNALS.tell, told(BURST, 'last'));
   await world.startWorker();
-  // None of these jobs is there to be told, so that each is let in and taken out again.
-  const view = await until(
+  await until(
     'all were answered',
     async () => {
-      const now = await queue.query<QueueView>('view').catch(() => null);
-      return now !== null && now.users.length > 0 && now.waiting.length === 0 && now.live.length === 0 ? now : null;
+      const now = await latest.query<QueueView>('view').catch(() => null);
+      return now?.users.includes('last') === true && now.waiting.length === 0 && now.live.length === 0;
     },
     150_000,
   );
-  expect(view.users).toEqual(['tester']);
-  await queue.terminate('the test is over');
+  await latest.terminate('the test is over');
+  await expect(queue.result()).rejects.toThrow();
+  // The lists of the server follow in a moment.
+  return await until('its runs are listed as closed', async () => {
+    const lengths: number[] = [];
+    for await (const { status, historyLength } of client.workflow.list({ query: `WorkflowId = '${workflowId}'` })) {
+      if (status.name === 'RUNNING') return null;
+      lengths.push(historyLength);
+    }
+    return lengths;
+  });
+}
+
+test(`a queue takes in ${BURST} jobs that came while no worker was there`, { timeout: 180_000 }, async () => {
+  expect(await burst(`burst-${Date.now()}`, { ...TEST, historyEvents: 50_000 })).not.toEqual([]);
+});
+
+test('a queue whose history is full hands what it has not taken in to its next run', { timeout: 180_000 }, async () => {
+  const runs = await burst(`carried-${Date.now()}`, TEST);
+  expect(runs.length).toBeGreaterThan(2);
+  // The first has an event of each signal; each has at most what a portion or two of answers make.
+  expect(Math.max(...runs)).toBeLessThan(BURST + 2_000);
 });

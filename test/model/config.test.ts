@@ -117,6 +117,8 @@ describe('layers', () => {
       maxLaunchingJobs: 16,
       maxRunningJobs: 2_000,
       jobLogsDirectory: null,
+      jobLogsStore: null,
+      jobLogsEndpoint: null,
       jobLogsKeep: 30,
       jobLogsMaxMb: 100,
       notifications: [],

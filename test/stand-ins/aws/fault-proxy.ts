@@ -94,7 +94,9 @@ export class FaultProxy {
       return send(response, await this.#forward(request, body));
     }
     const { error, message = error, status = 400, headers = {} } = fault;
-    const xml = `<Response><Errors><Error><Code>${error}</Code><Message>${message}</Message></Error></Errors><RequestID>0</RequestID></Response>`;
+    const told = `<Error><Code>${error}</Code><Message>${message}</Message></Error>`;
+    const isS3 = action === request.method;
+    const xml = isS3 ? told : `<Response><Errors>${told}</Errors><RequestID>0</RequestID></Response>`;
     const json = JSON.stringify({ __type: error, message });
     const isJson = request.headers['x-amz-target'] !== undefined;
     const type = isJson ? 'application/x-amz-json-1.1' : 'text/xml';
@@ -128,7 +130,9 @@ export class FaultProxy {
 function actionOf(request: IncomingMessage, body: Buffer): string {
   const target = request.headers['x-amz-target'];
   if (typeof target === 'string') return target.split('.').at(-1) ?? '';
-  return new URLSearchParams(body.toString('latin1')).get('Action') ?? '';
+  // Of S3: `PUT`.
+  const named = new URLSearchParams(body.toString('latin1')).get('Action');
+  return named ?? request.method ?? '';
 }
 
 async function bytesOf(stream: IncomingMessage): Promise<Buffer> {

@@ -32,6 +32,7 @@ from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models import ec2_backends
 from moto.ec2.models import elastic_network_interfaces, instance_types, instances
 from moto.servicequotas.models import ServiceQuotasBackend
+from moto.s3.responses import S3Response
 from moto.server import DomainDispatcherApplication, create_backend_app
 from moto.ssm.models import SimpleSystemManagerBackend
 from werkzeug.serving import run_simple
@@ -41,6 +42,18 @@ timing = {"pending": 0.0, "stopping": 0.0, "ending": 0.0}
 tokens, ended = {}, set()
 lock = threading.RLock()
 created = []
+
+
+put_object = S3Response.put_object
+
+
+# The condition of a write and the write are one step.
+def put_conditionally(self):
+    with lock:
+        return put_object(self)
+
+
+S3Response.put_object = put_conditionally
 
 
 class Refusal(EC2ClientError):
