@@ -230,11 +230,6 @@ export class Jobs {
   }
 
   async #command(kind: keyof typeof MANAGED_UPDATES, id: string, options: CommandOptions): Promise<ManagedJobAnswer> {
-    if (kind !== 'cancel' && (await this.summary(id))?.tasks !== undefined) {
-      throw new StyxError('refused', `a pipeline cannot be ${kind}d yet`, {
-        hint: 'Cancel it, and go on from where it was by `styx jobs retry`.',
-      });
-    }
     const requestId = options.requestId ?? randomUUID();
     const payload: ManagedJobCommand = { requestId, user: this.#context.user };
     const send = (deadline: number) =>

@@ -72,6 +72,12 @@ export function withNodes(state: GroupState, nodes: GroupNodes): GroupState {
   return { ...state, nodes: state.nodes.map((one, task) => (task === nodes.task ? nodes : one)) };
 }
 
+/** All machines of tasks that have not ended are to be made anew. */
+export function forgetNodes(state: GroupState, tasks: readonly Pick<TaskState, 'status'>[]): GroupState {
+  const ended = (task: number) => isManagedEnd(tasks[task]?.status ?? 'PENDING');
+  return { ...state, nodes: state.nodes.map((nodes, task) => (ended(task) ? nodes : null)) };
+}
+
 /**
  * What is told now, when every task that has not ended has said where its machines are and this is not what was told last; null otherwise.
  * Tasks that ended have no names: their addresses may be another machine's by then.

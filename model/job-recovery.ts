@@ -112,3 +112,10 @@ export function pauseAfter(
   if (inARow <= 0) return 0;
   return Math.min(Math.max(timing.retryUntilUpMax, first), first * 2 ** Math.min(inARow - 1, 20));
 }
+
+/** ms before the next copy, after `inARow` short ones; with a backoff of its own each end is followed by one. */
+export function restartPause(timing: Timing, limit: CauseLimit | undefined, inARow: number): number {
+  const backoff = limit?.backoff ?? null;
+  if (backoff === null) return pauseAfter(inARow - 1, timing);
+  return pauseAfter(Math.max(1, inARow), timing, backoff);
+}

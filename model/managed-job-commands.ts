@@ -3,7 +3,7 @@ import { isTerminalJob } from './job.ts';
 import { isManagedEnd } from './managed-job.ts';
 import type { JobDraft } from './managed-job-draft.ts';
 import { endGently } from './managed-job-steps.ts';
-import { hasLeft, isPooled } from './pooled-job.ts';
+import { askPool, hasLeft, isPooled, stopAsking } from './pooled-job.ts';
 
 const REMEMBERED_REQUESTS = 20;
 
@@ -29,19 +29,17 @@ export function cancel(draft: JobDraft, requestId: string, user: string): void {
   endCopy(draft, `cancelled by ${user}`);
 }
 
-/**
- * Its copy gets its SIGTERM and goes, and then it holds no slot. What has ended, or is about to, is left alone, and so is a job in a pool,
- * which has no machines of its own to give back.
- */
+/** Its copy gets its SIGTERM and goes, and then it holds no slot, or no worker of its pool. What has ended, or is about to, is left alone. */
 export function pause(draft: JobDraft, requestId: string, user: string): void {
   const { outcome, paused, copy, pauses } = draft.state;
-  if (!isNew(draft, requestId) || outcome !== null || paused !== null || isPooled(draft)) return;
+  if (!isNew(draft, requestId) || outcome !== null || paused !== null) return;
   const why = `paused by ${user}`;
   draft.tell(why);
   draft.set({ paused: user, nextAt: null, pauses: pauses + (copy?.stood === true ? 1 : 0) });
   draft.status('PENDING', why);
-  if (copy === null) draft.queue('parked');
-  else endCopy(draft, why);
+  if (copy !== null) return endCopy(draft, why);
+  draft.queue('parked');
+  if (isPooled(draft)) stopAsking(draft);
 }
 
 /** It waits for its turn again; while its last copy still goes it keeps the slot that it has. */
@@ -51,8 +49,10 @@ export function resume(draft: JobDraft, requestId: string, user: string): void {
   draft.tell(`resumed by ${user}`);
   draft.set({ paused: null });
   draft.status('PENDING');
-  if (copy === null) draft.queue('waiting');
-  else draft.set({ nextAt: draft.now });
+  if (copy !== null) return draft.set({ nextAt: draft.now });
+  if (!isPooled(draft)) return draft.queue('waiting');
+  // Else when it has its number.
+  if (draft.state.number !== null) askPool(draft);
 }
 
 /** With its SIGTERM where its job runs; one that is over already goes on as it does. */
@@ -61,6 +61,8 @@ function endCopy(draft: JobDraft, why: string): void {
   if (copy === null) return;
   draft.copy({ why: why.slice(0, 200) });
   if (copy.phase !== 'live') return;
+  // It was not lost, whatever the one before it was.
+  draft.set({ cause: null });
   const job = copy.report?.job ?? null;
   const over = !copy.stood || job === null || isTerminalJob(job.status);
   endGently(draft, isPooled(draft) ? hasLeft(draft) : over);

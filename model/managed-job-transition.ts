@@ -6,12 +6,12 @@ import { assertNever, type Failure } from './errors.ts';
 import { isTerminalJob } from './job.ts';
 import type { NoticeReceiver } from './job-notices.ts';
 import {
-  type CauseLimit,
   type LossCause,
   marketRule,
   pauseAfter,
   rememberRegion,
   restartOnError,
+  restartPause,
   SHORT_RUN_MS,
   VANISHED_IN_A_ROW,
 } from './job-recovery.ts';
@@ -111,15 +111,7 @@ function apply(draft: JobDraft, event: ManagedJobEvent): void {
     case 'refused':
       return conclude(draft, 'FAILED_PRECHECKS', failureText(event.failure));
     case 'queued':
-      if (draft.state.number === null) draft.set({ number: event.number });
-      if (event.admitted && draft.state.paused !== null) draft.effect({ type: 'tellQueue', phase: 'parked' });
-      if (copy !== null || draft.state.outcome !== null || draft.state.queue !== 'waiting') return;
-      if (isPooled(draft)) askPool(draft);
-      else if (event.admitted) {
-        draft.set({ queue: 'launching' });
-        proceed(draft);
-      }
-      return;
+      return queued(draft, event);
     case 'cancel':
       return cancel(draft, event.requestId, event.user);
     case 'pause':
@@ -167,6 +159,20 @@ function apply(draft: JobDraft, event: ManagedJobEvent): void {
       return due(draft);
     default:
       assertNever(event);
+  }
+}
+
+function queued(draft: JobDraft, { number, admitted }: Extract<ManagedJobEvent, { type: 'queued' }>): void {
+  const { copy, outcome, paused, queue, number: known } = draft.state;
+  if (known === null) draft.set({ number });
+  if (admitted && paused !== null) draft.effect({ type: 'tellQueue', phase: 'parked' });
+  if (copy !== null || outcome !== null) return;
+  if (isPooled(draft)) {
+    // One that was paused and resumed before it had its number has not asked yet.
+    if (queue === 'waiting' || (known === null && awaitsPool(draft))) askPool(draft);
+  } else if (admitted && queue === 'waiting') {
+    draft.set({ queue: 'launching' });
+    proceed(draft);
   }
 }
 
@@ -316,7 +322,7 @@ function lose(draft: JobDraft, cause: LossCause, why: string, logs: boolean): vo
   const { causes } = draft.rules.recovery;
   const preemptions = draft.state.preemptions + (preempted && copy.stood ? 1 : 0);
   const pause = restartPause(
-    draft,
+    draft.rules.timing,
     preempted ? causes?.preemption : cause === 'error' ? causes?.error : undefined,
     inARow,
   );
@@ -338,13 +344,6 @@ function lose(draft: JobDraft, cause: LossCause, why: string, logs: boolean): vo
   draft.status(copy.stood ? 'RECOVERING' : draft.state.status, why);
   if (logs && copy.stood) collect(draft);
   else endCluster(draft);
-}
-
-/** ms before the next copy, after `inARow` short ones; with a backoff of its own each end is followed by one. */
-function restartPause({ rules }: JobDraft, limit: CauseLimit | undefined, inARow: number): number {
-  const backoff = limit?.backoff ?? null;
-  if (backoff === null) return pauseAfter(inARow - 1, rules.timing);
-  return pauseAfter(Math.max(1, inARow), rules.timing, backoff);
 }
 
 /** The machines of the present copy are proved gone. */

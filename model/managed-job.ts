@@ -250,6 +250,21 @@ export interface ManagedJobAnswer {
   readonly note: string | null;
 }
 
+type Paused = Pick<ManagedJobState, 'status' | 'paused' | 'requests'>;
+
+/** What a pause or a resume came to. */
+export function pauseAnswer(
+  type: 'pause' | 'resume',
+  requestId: string,
+  before: Paused,
+  { status, paused }: Paused,
+): ManagedJobAnswer {
+  const changed = (before.paused === null) !== (paused === null);
+  if (before.requests.includes(requestId) || changed) return { status, note: null };
+  if (before.paused !== null) return { status, note: 'It is paused already.' };
+  return { status, note: type === 'resume' ? 'It is not paused.' : `It is ${status} already.` };
+}
+
 /** All that is known of a job; what the query `view` answers. */
 export interface ManagedJobView extends Omit<ManagedJobState, 'version' | 'requests' | 'lostRegions' | 'notices'> {
   readonly id: string;

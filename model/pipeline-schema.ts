@@ -36,6 +36,8 @@ const pipelineState = z.object({
   startedAt: time,
   endedAt: time,
   cancelledBy: z.string().nullable(),
+  // Absent in states from before there were pauses.
+  paused: z.string().nullable().default(null),
   tasks: z.array(task),
   dueAt: z.array(time),
   group: group.exactOptional(),

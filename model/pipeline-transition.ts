@@ -16,6 +16,8 @@ import {
   type TaskReport,
   type TaskState,
 } from './pipeline.ts';
+import { PipelineDraft, REASON_CHARS } from './pipeline-draft.ts';
+import { pause, pausedBy, resume } from './pipeline-pause.ts';
 
 export type PipelineEvent =
   /** The queue's word. */
@@ -25,14 +27,9 @@ export type PipelineEvent =
   | { readonly type: 'nodes'; readonly nodes: GroupNodes }
   /** Its workflow closed without a word. */
   | { readonly type: 'taskLost'; readonly task: number }
-  | { readonly type: 'cancel'; readonly requestId: string; readonly user: string }
+  | { readonly type: 'cancel' | 'pause' | 'resume'; readonly requestId: string; readonly user: string }
   /** The moment that `pipelineDueAt` named has come. */
   | { readonly type: 'due' };
-
-const REMEMBERED_EVENTS = 200;
-const EVENT_CHARS = 240;
-const REASON_CHARS = 500;
-const REMEMBERED_CANCELS = 20;
 
 const NEW_TASK: TaskState = {
   status: 'PENDING',
@@ -66,6 +63,7 @@ export function newPipeline({
     startedAt: null,
     endedAt: null,
     cancelledBy: null,
+    paused: null,
     tasks: tasks.map((_, index) => {
       const outputs = known.get(index);
       if (outputs === undefined) return NEW_TASK;
@@ -89,7 +87,7 @@ export function applyPipeline(
   rules: PipelineRules,
   now: number,
 ): { state: PipelineState; effects: PipelineEffect[] } {
-  const draft = new Draft(state, rules, now);
+  const draft = new PipelineDraft(state, rules, now);
   apply(draft, event);
   settle(draft);
   return { state: draft.state, effects: draft.effects };
@@ -105,51 +103,7 @@ function mayBeEnded(task: TaskState | undefined): boolean {
   return task !== undefined && !task.cancelled && !isManagedEnd(task.status);
 }
 
-class Draft {
-  state: PipelineState;
-  readonly effects: PipelineEffect[] = [];
-  readonly rules: PipelineRules;
-  readonly now: number;
-
-  constructor(state: PipelineState, rules: PipelineRules, now: number) {
-    this.state = state;
-    this.rules = rules;
-    this.now = now;
-  }
-
-  set(change: Partial<PipelineState>): void {
-    this.state = { ...this.state, ...change };
-  }
-
-  tell(text: string): void {
-    const event = { at: this.now, text: text.length <= EVENT_CHARS ? text : `${text.slice(0, EVENT_CHARS - 1)}…` };
-    this.set({ events: [...this.state.events, event].slice(-REMEMBERED_EVENTS) });
-  }
-
-  effect(effect: PipelineEffect): void {
-    this.effects.push(effect);
-  }
-
-  task(index: number, change: Partial<TaskState>): void {
-    const before = this.state.tasks[index];
-    if (before === undefined) return;
-    const after = { ...before, ...change };
-    this.set({ tasks: this.state.tasks.map((task, one) => (one === index ? after : task)) });
-    if (after.status === before.status) return;
-    this.tell(`${this.name(index)} ${after.status}${after.reason === '' ? '' : `: ${after.reason}`}`);
-  }
-
-  /** Ends a task that has no workflow. */
-  never(index: number, status: ManagedStatus, reason: string): void {
-    this.task(index, { status, reason: reason.slice(0, REASON_CHARS), phase: 'over', endedAt: this.now });
-  }
-
-  name(index: number): string {
-    return this.rules.tasks[index]?.name ?? String(index);
-  }
-}
-
-function apply(draft: Draft, event: PipelineEvent): void {
+function apply(draft: PipelineDraft, event: PipelineEvent): void {
   const { state } = draft;
   switch (event.type) {
     case 'numbered':
@@ -169,6 +123,10 @@ function apply(draft: Draft, event: PipelineEvent): void {
     }
     case 'cancel':
       return cancel(draft, event.requestId, event.user);
+    case 'pause':
+      return pause(draft, event.requestId, event.user);
+    case 'resume':
+      return resume(draft, event.requestId, event.user);
     case 'due':
       for (const [index, at] of state.dueAt.entries()) {
         if (at !== null && draft.now >= at) endTask(draft, index, 'pipeline', 'all that the group waits for has ended');
@@ -179,7 +137,7 @@ function apply(draft: Draft, event: PipelineEvent): void {
   }
 }
 
-function onReport(draft: Draft, report: TaskReport): void {
+function onReport(draft: PipelineDraft, report: TaskReport): void {
   const task = draft.state.tasks[report.task];
   if (task?.phase !== 'started') return;
   const { status, startedAt, endedAt, recoveries, outputs, over, cost } = report;
@@ -197,18 +155,16 @@ function onReport(draft: Draft, report: TaskReport): void {
   });
 }
 
-function cancel(draft: Draft, requestId: string, user: string): void {
-  const { requests, status, cancelledBy } = draft.state;
-  if (requests.includes(requestId)) return;
-  draft.set({ requests: [...requests, requestId].slice(-REMEMBERED_CANCELS) });
-  if (isManagedEnd(status) || cancelledBy !== null) return;
+function cancel(draft: PipelineDraft, requestId: string, user: string): void {
+  const { status, cancelledBy } = draft.state;
+  if (!draft.isNew(requestId) || isManagedEnd(status) || cancelledBy !== null) return;
   draft.tell(`cancelled by ${user}`);
-  draft.set({ cancelledBy: user });
+  draft.set({ cancelledBy: user, paused: null });
   for (const index of draft.state.tasks.keys()) endTask(draft, index, user, '');
 }
 
 /** One that has not ended. */
-function endTask(draft: Draft, index: number, user: string, reason: string): void {
+function endTask(draft: PipelineDraft, index: number, user: string, reason: string): void {
   const task = draft.state.tasks[index];
   if (task === undefined || !mayBeEnded(task)) return;
   if (task.phase === 'waiting') return draft.never(index, 'CANCELLED', reason);
@@ -217,7 +173,7 @@ function endTask(draft: Draft, index: number, user: string, reason: string): voi
 }
 
 /** What follows, until nothing more does. */
-function settle(draft: Draft): void {
+function settle(draft: PipelineDraft): void {
   for (let before: readonly TaskState[] | null = null; before !== draft.state.tasks; ) {
     before = draft.state.tasks;
     for (const index of before.keys()) follow(draft, index);
@@ -227,7 +183,7 @@ function settle(draft: Draft): void {
   whole(draft);
 }
 
-function tellNames(draft: Draft): void {
+function tellNames(draft: PipelineDraft): void {
   const { group, tasks } = draft.state;
   const next = group === undefined ? null : namesToTell(group, tasks);
   if (next === null) return;
@@ -237,7 +193,7 @@ function tellNames(draft: Draft): void {
 }
 
 /** A task that has no workflow yet: may it start, or can it never? */
-function follow(draft: Draft, index: number): void {
+function follow(draft: PipelineDraft, index: number): void {
   const { state, rules } = draft;
   const task = state.tasks[index];
   const rule = rules.tasks[index];
@@ -252,7 +208,7 @@ function follow(draft: Draft, index: number): void {
     }
     ready = false;
   }
-  if (!ready || state.number === null) return;
+  if (!ready || state.number === null || state.paused !== null) return;
   const missing = rule.needs.find(({ task: from, key }) => {
     const other = state.tasks[from];
     // What failed and may have failed left nothing.
@@ -267,7 +223,7 @@ function follow(draft: Draft, index: number): void {
 }
 
 /** When all that a group waits for has ended, the rest of it has some time; none when something failed. */
-function endGroup(draft: Draft): void {
+function endGroup(draft: PipelineDraft): void {
   const { tasks, dueAt, cancelledBy } = draft.state;
   const rules = draft.rules.tasks;
   if (cancelledBy !== null || rules.every(({ endsAfter }) => endsAfter === null)) return;
@@ -281,7 +237,7 @@ function endGroup(draft: Draft): void {
 }
 
 /** How the whole stands. */
-function whole(draft: Draft): void {
+function whole(draft: PipelineDraft): void {
   const { state, rules, now } = draft;
   const { status, reason } = wholeStatus(state, rules);
   const begun = state.tasks.flatMap(({ startedAt }) => startedAt ?? []);
@@ -293,7 +249,7 @@ function whole(draft: Draft): void {
   // An end is the last word.
   if (isManagedEnd(state.status)) return;
   draft.set({ status, reason, statusSince: now });
-  if (isManagedEnd(status)) draft.set({ endedAt: now });
+  if (isManagedEnd(status)) draft.set({ endedAt: now, paused: null });
   draft.tell(reason === '' ? status : `${status}: ${reason}`);
 }
 
@@ -301,7 +257,7 @@ function whole(draft: Draft): void {
 const FURTHEST: readonly ManagedStatus[] = ['RUNNING', 'RECOVERING', 'STARTING'];
 
 function wholeStatus(
-  { tasks, cancelledBy }: PipelineState,
+  { tasks, cancelledBy, paused }: PipelineState,
   { tasks: rules }: PipelineRules,
 ): Pick<PipelineState, 'status' | 'reason'> {
   const live = tasks.filter(({ status }) => !isManagedEnd(status));
@@ -315,6 +271,7 @@ function wholeStatus(
   if (live.length > 0) {
     const reason = failed === undefined ? '' : named(failed);
     if (cancelledBy !== null) return { status: 'CANCELLING', reason };
+    if (paused !== null) return { status: 'PENDING', reason: pausedBy(paused) };
     const status = FURTHEST.find((one) => live.some((task) => task.status === one));
     // Between two tasks it goes on all the same.
     const between = tasks.some((task) => task.phase !== 'waiting' && !task.kept) ? 'STARTING' : 'PENDING';

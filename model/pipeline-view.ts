@@ -74,7 +74,7 @@ export function pipelineMemo(input: PipelineInput, state: PipelineState): Pipeli
     cluster: null,
     infra: null,
     queue: isPipelineOver(state) ? 'ended' : 'running',
-    paused: false,
+    paused: state.paused !== null,
     cost: Math.round(costOf(state) * 1e4) / 1e4,
     tasks: tasks.map(({ name }, index): TaskLine => [clip(name, NAME_CHARS), state.tasks[index]?.status ?? 'PENDING']),
     ...(primary.length === tasks.length ? {} : { primary }),

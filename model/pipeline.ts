@@ -133,13 +133,15 @@ export interface PipelineState {
   readonly startedAt: number | null;
   readonly endedAt: number | null;
   readonly cancelledBy: string | null;
+  /** Who paused it; null: nobody. */
+  readonly paused: string | null;
   readonly tasks: readonly TaskState[];
   /** Of a group: when what it does not wait for has been ended, or will be; by task, null: not decided. */
   readonly dueAt: readonly (number | null)[];
   /** Of a group whose machines have names. */
   readonly group?: GroupState;
   readonly events: readonly JobEvent[];
-  /** Ids of the last cancels. */
+  /** Ids of the last commands. */
   readonly requests: readonly string[];
 }
 
@@ -152,12 +154,24 @@ export type PipelineEffect =
   | { readonly type: 'askNumber' }
   | { readonly type: 'startTask'; readonly task: number }
   | { readonly type: 'cancelTask'; readonly task: number; readonly user: string }
+  | {
+      readonly type: 'pauseTask' | 'resumeTask';
+      readonly task: number;
+      /** Of the command to the pipeline. */
+      readonly requestId: string;
+      readonly user: string;
+    }
   /** Tells the job of a task the names of its group. */
   | { readonly type: 'tellHosts'; readonly task: number };
 
 export const PIPELINE_QUERIES = { view: 'view', submission: 'submission' } as const;
 /** To a pipeline from its tasks, and to a task from its pipeline. */
-export const TASK_SIGNALS = { report: 'taskReport', cancel: 'cancelTask' } as const;
+export const TASK_SIGNALS = {
+  report: 'taskReport',
+  cancel: 'cancelTask',
+  pause: 'pauseTask',
+  resume: 'resumeTask',
+} as const;
 /** To the pipeline of a group from the jobs of its tasks, and back. */
 export const GROUP_SIGNALS = { nodes: 'groupNodes', hosts: 'groupHosts' } as const;
 

@@ -17,8 +17,16 @@ export function askPool(draft: JobDraft): void {
 
 /** Does it wait for the pool's word? */
 export function awaitsPool({ state, rules }: Pick<JobDraft, 'state' | 'rules'>): boolean {
-  const { copy, outcome, nextAt, number } = state;
-  return rules.pool !== undefined && copy === null && outcome === null && nextAt === null && number !== null;
+  const { copy, outcome, paused, nextAt, number } = state;
+  const next = copy === null && outcome === null && paused === null && nextAt === null;
+  return rules.pool !== undefined && next && number !== null;
+}
+
+/** It is paused while it has no worker. What the pool may have said meanwhile was about a copy that never comes. */
+export function stopAsking(draft: JobDraft): void {
+  const copy = draft.state.copies + 1;
+  draft.set({ copies: copy });
+  draft.effect({ type: 'leavePool', copy, lost: false });
 }
 
 /** The pool is not there: it may be applied again. */

@@ -26,6 +26,7 @@ import {
   type ManagedJobInput,
   type ManagedJobResult,
   type ManagedJobState,
+  pauseAnswer,
 } from '../model/managed-job.ts';
 import type { JobEffect } from '../model/managed-job-draft.ts';
 import { parseManagedJobState } from '../model/managed-job-schema.ts';
@@ -57,9 +58,11 @@ import {
   clusterReportSignal,
   managedJobQuery,
   pauseManagedJob,
+  pauseTaskSignal,
   poolPlacedSignal,
   queueAnswerSignal,
   resumeManagedJob,
+  resumeTaskSignal,
   submittedJobQuery,
   taskReportSignal,
 } from './messages.ts';
@@ -183,6 +186,8 @@ class ManagedJob {
     setHandler(managedJobQuery, () => managedJobView(this.input, this.state, Date.now()));
     setHandler(submittedJobQuery, () => submitted(this.input));
     setHandler(cancelTaskSignal, ({ requestId, user }) => this.apply({ type: 'cancel', requestId, user }));
+    setHandler(pauseTaskSignal, (command) => this.apply({ type: 'pause', ...command }));
+    setHandler(resumeTaskSignal, (command) => this.apply({ type: 'resume', ...command }));
     setHandler(clusterReportSignal, (report) => {
       this.lookAt = Date.now() + this.input.timing.describeOpsEvery;
       this.apply({ type: 'report', report });
@@ -205,14 +210,9 @@ class ManagedJob {
 
   /** Answers what became of it, or why nothing had to be done. */
   private asked(type: 'pause' | 'resume', { requestId, user }: ManagedJobCommand): ManagedJobAnswer {
-    const { requests, paused } = this.state;
+    const before = this.state;
     this.apply({ type, requestId, user });
-    const { status, paused: now } = this.state;
-    if (requests.includes(requestId) || (paused === null) !== (now === null)) return { status, note: null };
-    if (paused !== null) return { status, note: 'It is paused already.' };
-    if (type === 'resume') return { status, note: 'It is not paused.' };
-    const pooled = this.input.pool !== undefined && this.state.outcome === null;
-    return { status, note: pooled ? 'A job in a pool cannot be paused.' : `It is ${status} already.` };
+    return pauseAnswer(type, requestId, before, this.state);
   }
 
   /** Tells the pipeline how its task stands, when that has changed. Nobody's task ends. */

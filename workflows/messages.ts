@@ -131,6 +131,8 @@ export const submittedPipelineQuery = defineQuery<PipelineInput>(PIPELINE_QUERIE
 /** To a pipeline, from its tasks; and back. */
 export const taskReportSignal = defineSignal<[TaskReport]>(TASK_SIGNALS.report);
 export const cancelTaskSignal = defineSignal<[ManagedJobCommand]>(TASK_SIGNALS.cancel);
+export const pauseTaskSignal = defineSignal<[ManagedJobCommand]>(TASK_SIGNALS.pause);
+export const resumeTaskSignal = defineSignal<[ManagedJobCommand]>(TASK_SIGNALS.resume);
 /** To the pipeline of a group, from the jobs of its tasks; and back. */
 export const groupNodesSignal = defineSignal<[GroupNodes]>(GROUP_SIGNALS.nodes);
 export const groupHostsSignal = defineSignal<[GroupHosts]>(GROUP_SIGNALS.hosts);

@@ -18,7 +18,14 @@ import {
 import { FILES_MEMO, MEMO_KEY, SEARCH } from '../model/commands.ts';
 import { assertNever } from '../model/errors.ts';
 import { type GroupNodes, groupHosts } from '../model/group-hosts.ts';
-import { MANAGED_JOB_WORKFLOW, type ManagedJobInput, managedJobId } from '../model/managed-job.ts';
+import {
+  MANAGED_JOB_WORKFLOW,
+  type ManagedJobAnswer,
+  type ManagedJobCommand,
+  type ManagedJobInput,
+  managedJobId,
+  pauseAnswer,
+} from '../model/managed-job.ts';
 import {
   PIPELINE_KIND,
   type PipelineEffect,
@@ -46,8 +53,12 @@ import {
   cancelTaskSignal,
   groupHostsSignal,
   groupNodesSignal,
+  pauseManagedJob,
+  pauseTaskSignal,
   pipelineQuery,
   queueAnswerSignal,
+  resumeManagedJob,
+  resumeTaskSignal,
   submittedPipelineQuery,
   taskReportSignal,
 } from './messages.ts';
@@ -98,12 +109,21 @@ class Pipeline {
     setHandler(queueAnswerSignal, ({ number }) => this.apply({ type: 'numbered', number }));
     setHandler(taskReportSignal, (report: TaskReport) => this.apply({ type: 'report', report }));
     setHandler(groupNodesSignal, (nodes: GroupNodes) => this.apply({ type: 'nodes', nodes }));
+    setHandler(pauseManagedJob, (command) => this.asked('pause', command));
+    setHandler(resumeManagedJob, (command) => this.asked('resume', command));
     setHandler(cancelManagedJob, ({ requestId, user }) => {
       const before = this.state.status;
       this.apply({ type: 'cancel', requestId, user });
       const { status, cancelledBy } = this.state;
       return { status, note: cancelledBy === null ? `It is ${before} already.` : null };
     });
+  }
+
+  /** Answers what became of it, or why nothing had to be done. */
+  private asked(type: 'pause' | 'resume', { requestId, user }: ManagedJobCommand): ManagedJobAnswer {
+    const before = this.state;
+    this.apply({ type, requestId, user });
+    return pauseAnswer(type, requestId, before, this.state);
   }
 
   private apply(event: PipelineEvent): void {
@@ -123,6 +143,13 @@ class Pipeline {
         const requestId = `pipeline-${effect.task}`;
         const reached = await tell(this.taskId(effect.task), cancelTaskSignal, { requestId, user: effect.user });
         if (!reached) this.lookAt = Date.now();
+        return;
+      }
+      case 'pauseTask':
+      case 'resumeTask': {
+        const { requestId, user } = effect;
+        const signal = effect.type === 'pauseTask' ? pauseTaskSignal : resumeTaskSignal;
+        if (!(await tell(this.taskId(effect.task), signal, { requestId, user }))) this.lookAt = Date.now();
         return;
       }
       case 'tellHosts':

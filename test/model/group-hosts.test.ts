@@ -46,6 +46,21 @@ class Group {
 }
 
 describe('the names of a group', () => {
+  test('are told anew after a pause only when all that has not ended has new machines', () => {
+    const group = new Group();
+    for (const task of [0, 1, 2]) group.stands(task);
+    group.apply({ type: 'pause', requestId: 'p', user: 'u' });
+    group.is(2, 'SUCCEEDED');
+    group.apply({ type: 'resume', requestId: 'r', user: 'u' });
+    expect([group.stands(0, 2), group.stands(1, 2)]).toEqual([[], [0, 1]]);
+    expect(group.told.get('job-0-2')?.hosts.map(([address, name]) => `${address} ${name}`)).toEqual([
+      '10.0.2.0 a-0.g',
+      '10.0.2.1 a-1.g',
+      '10.1.2.0 b-0.g',
+      '10.1.2.1 b-1.g',
+    ]);
+  });
+
   test('are told to all at once, when the last task has said where its machines are', () => {
     const group = new Group();
     expect([group.stands(2), group.stands(0), group.stands(0)]).toEqual([[], [], []]);

@@ -54,8 +54,9 @@ class Play {
   state: PipelineState;
   now = 1_000;
   /** Tasks whose workflows live. */
-  readonly live = new Map<number, { cancelled: boolean; ended: ManagedStatus | null }>();
+  readonly live = new Map<number, { cancelled: boolean; paused: boolean; ended: ManagedStatus | null }>();
   readonly started: number[] = [];
+  private requests = 0;
 
   constructor(rules: readonly TaskRules[]) {
     this.rules = rules;
@@ -74,6 +75,11 @@ class Play {
         const live = this.live.get(effect.task);
         expect(live, 'only what was started is told to end').toBeDefined();
         if (live !== undefined) live.cancelled = true;
+      } else if (effect.type === 'pauseTask' || effect.type === 'resumeTask') {
+        const live = this.live.get(effect.task);
+        expect(live, 'only what was started is paused').toBeDefined();
+        expect(isManagedEnd(before.tasks[effect.task]?.status ?? 'PENDING')).toBe(false);
+        if (live !== undefined) live.paused = effect.type === 'pauseTask';
       } else if (effect.type === 'startTask') {
         const { task } = effect;
         expect(this.started, 'a task is started once').not.toContain(task);
@@ -85,9 +91,9 @@ class Play {
           const status = live === undefined ? other.status : (live.ended ?? 'PENDING');
           expect(lets(rule, { ...other, status })).toBe(true);
         }
-        expect(before.cancelledBy).toBeNull();
+        expect([before.cancelledBy, state.paused]).toEqual([null, null]);
         this.started.push(task);
-        this.live.set(task, { cancelled: false, ended: null });
+        this.live.set(task, { cancelled: false, paused: false, ended: null });
       }
     }
   }
@@ -126,15 +132,23 @@ class Play {
         live.ended ??= live.cancelled ? 'CANCELLED' : 'FAILED';
         this.apply({ type: 'taskLost', task });
       }
-    } else {
+    } else if (choice === 6) this.command('pause');
+    else if (choice === 7) this.command('resume');
+    else {
       this.now += 60_000;
       this.apply({ type: 'due' });
     }
   }
 
+  command(type: 'pause' | 'resume'): void {
+    this.requests += 1;
+    this.apply({ type, requestId: `r${this.requests}`, user: 'u' });
+  }
+
   /** Everything that is under way comes to its end. */
   rest(status: ManagedStatus = 'SUCCEEDED'): void {
     this.apply({ type: 'numbered', number: 7 });
+    this.command('resume');
     for (let turn = 0; turn < 40 && !isPipelineOver(this.state); turn++) {
       for (const [task, { cancelled, ended }] of [...this.live]) {
         const waits = this.rules[task]?.endsAfter !== null && !cancelled && ended === null;
@@ -152,7 +166,7 @@ class Play {
   }
 }
 
-const acts = fc.array(fc.tuple(fc.nat(5), fc.nat(100)), { maxLength: 50 });
+const acts = fc.array(fc.tuple(fc.nat(7), fc.nat(100)), { maxLength: 50 });
 
 describe('whatever happens, in whatever order', () => {
   test('a task starts after all that it depends on and once, and left alone the whole ends with nothing left', () => {
@@ -183,6 +197,43 @@ describe('whatever happens, in whatever order', () => {
       if (!isManagedEnd(status)) expect(play.started.length).toBe(started);
     });
     holds(law, 300);
+  });
+});
+
+describe('a pause at any moment', () => {
+  test('starts nothing more, and pauses all that has begun and not ended; resumed, these go on and the whole ends', () => {
+    const law = fc.property(graph, acts, acts, (rules, before, after) => {
+      const play = new Play(rules);
+      for (const [choice, pick] of before) play.step(choice, pick);
+      if (isManagedEnd(play.state.status)) return;
+      play.command('pause');
+      const begun = play.started.length;
+      const known = (index: number) => play.state.tasks[index]?.status ?? 'PENDING';
+      for (const [index, { paused }] of play.live) if (!isManagedEnd(known(index))) expect(paused).toBe(true);
+      expect([play.state.status, play.state.reason]).toEqual(['PENDING', 'paused by u']);
+      for (const [choice, pick] of after) if (choice !== 7) play.step(choice, pick);
+      expect(play.started.length).toBe(begun);
+      if (isManagedEnd(play.state.status)) expect(play.state.paused).toBeNull();
+      else expect([play.state.status, play.state.paused]).toEqual(['PENDING', 'u']);
+      play.command('resume');
+      for (const [index, { paused }] of play.live) if (!isManagedEnd(known(index))) expect(paused).toBe(false);
+      play.rest();
+      expect(isPipelineOver(play.state)).toBe(true);
+    });
+    holds(law, 300);
+  });
+
+  test('a command that comes twice is carried out once, and a cancel of what is paused ends it', () => {
+    const play = new Play([{ name: 'a', after: [], continueOnFailure: false, needs: [], endsAfter: null }]);
+    play.apply({ type: 'numbered', number: 1 });
+    play.apply({ type: 'pause', requestId: 'p', user: 'u' });
+    play.apply({ type: 'resume', requestId: 'r', user: 'u' });
+    play.apply({ type: 'pause', requestId: 'p', user: 'u' });
+    expect(play.state.paused).toBeNull();
+    play.command('pause');
+    play.apply({ type: 'cancel', requestId: 'c', user: 'u' });
+    expect(play.state).toMatchObject({ status: 'CANCELLING', paused: null });
+    expect(play.live.get(0)?.cancelled).toBe(true);
   });
 });
 

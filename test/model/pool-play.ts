@@ -1,7 +1,6 @@
 /** A pool, its jobs and made-up clusters that say what real ones would: without Temporal, with the laws that hold after every step. */
 import { expect } from 'vitest';
-import { DEFAULT_RECOVERY } from '../../model/job-recovery.ts';
-import { isManagedEnd, type JobRules, type ManagedJobState } from '../../model/managed-job.ts';
+import { isManagedEnd, type ManagedJobState } from '../../model/managed-job.ts';
 import type { JobEffect } from '../../model/managed-job-draft.ts';
 import { parseManagedJobState } from '../../model/managed-job-schema.ts';
 import {
@@ -18,16 +17,10 @@ import { parsePoolState } from '../../model/pool-schema.ts';
 import { applyPoolChange, isPoolOver, newPool, type PoolChange, poolDueAt } from '../../model/pool-transition.ts';
 import { awaitsPool } from '../../model/pooled-job.ts';
 import { TEST } from '../../model/timing.ts';
-import { type MadeUpCluster, PLACE, SIZE, TASK } from './pool-fixtures.ts';
+import { baseReport, jobRules, type MadeUpCluster, type MadeUpJob, SIZE, TASK } from './pool-fixtures.ts';
 
 const RULES: PoolRules = { life: 'life', fenceAfter: 1_000, timing: TEST };
 const JOBS = 5;
-
-interface MadeUpJob {
-  state: ManagedJobState;
-  readonly rules: JobRules;
-  open: boolean;
-}
 
 /** Messages arrive at once or later, in the order in which they were sent. */
 export class PoolPlay {
@@ -39,6 +32,7 @@ export class PoolPlay {
   readonly clusters = new Map<string, MadeUpCluster>();
   readonly jobs = new Map<string, MadeUpJob>();
   private readonly mail: (() => void)[] = [];
+  private requests = 0;
 
   constructor(size: PoolSize) {
     this.size = size;
@@ -56,16 +50,8 @@ export class PoolPlay {
 
   private submit(n: number): void {
     const id = `job/w/${n}`;
-    const rules: JobRules = {
-      workflowId: id,
-      numNodes: 1,
-      pool: 'p',
-      recovery: { ...DEFAULT_RECOVERY, maxRestartsOnErrors: 1 },
-      fenceAfter: 1_000,
-      timing: TEST,
-    };
-    this.jobs.set(id, { state: newManagedJob(0), rules, open: true });
-    this.tellJob(id, { type: 'queued', number: n, admitted: false });
+    this.jobs.set(id, { state: newManagedJob(0), rules: jobRules(id), open: true });
+    this.post(() => this.tellJob(id, { type: 'queued', number: n, admitted: false }));
   }
 
   change(change: PoolChange): void {
@@ -77,12 +63,6 @@ export class PoolPlay {
     this.lawsOfPool();
     for (const effect of effects) this.carryOut(effect);
     if (isPoolOver(state)) this.over = true;
-  }
-
-  private lawOfSize(): void {
-    const { workers, current } = this.pool;
-    const there = workers.filter(({ phase }) => phase === 'starting' || phase === 'ready');
-    expect(there.length).toBeLessThanOrEqual(current.size.max);
   }
 
   private lawsOfPool(): void {
@@ -107,7 +87,9 @@ export class PoolPlay {
     switch (effect.type) {
       case 'startWorker':
         expect(this.clusters.has(effect.cluster)).toBe(false);
-        this.lawOfSize();
+        expect(
+          this.pool.workers.filter(({ phase }) => phase === 'starting' || phase === 'ready').length,
+        ).toBeLessThanOrEqual(this.pool.current.size.max);
         this.clusters.set(effect.cluster, {
           state: 'launching',
           silentSince: null,
@@ -208,33 +190,31 @@ export class PoolPlay {
     this.mail.push(deliver);
   }
 
-  /** Nothing is on its way, and no job waits for anything. */
-  get quiet(): boolean {
-    return this.mail.length === 0 && [...this.jobs.values()].every(({ open }) => !open);
+  /** Nothing is on its way, and no job waits for anything; `but`: but for one that is paused. */
+  quiet(but = ''): boolean {
+    return this.mail.length === 0 && [...this.jobs].every(([id, { open }]) => id === but || !open);
+  }
+
+  /** By somebody who did not ask before. */
+  private asked() {
+    this.requests += 1;
+    return { requestId: `r${this.requests}`, user: 'u' };
+  }
+
+  stateOf(id: string): ManagedJobState {
+    const job = this.jobs.get(id);
+    if (job === undefined) throw new Error(`no job ${id}`);
+    return job.state;
+  }
+
+  /** Workers that stand. */
+  up(): string[] {
+    return [...this.clusters].filter(([, { state }]) => state === 'up').map(([name]) => name);
   }
 
   /** Delivers up to so many words. */
   deliver(count: number): void {
     for (let n = 0; n < count; n++) this.mail.shift()?.();
-  }
-
-  private baseOf(name: string): Omit<ClusterReport, 'copy' | 'job' | 'launch'> {
-    const cluster = this.clusters.get(name);
-    const state = cluster?.state ?? 'gone';
-    return {
-      cluster: name,
-      generation: 'g',
-      status: state === 'gone' ? 'TERMINATED' : state === 'launching' ? 'INIT' : 'UP',
-      reason: '',
-      operation: state === 'ending' ? 'down' : state === 'launching' ? 'launch' : null,
-      tried: 1,
-      gone: cluster?.lost ?? false,
-      silentSince: cluster?.silentSince ?? null,
-      place: PLACE,
-      cost: 0,
-      hourly: 0,
-      at: this.now,
-    };
   }
 
   /** What a cluster tells its pool. */
@@ -245,7 +225,13 @@ export class PoolPlay {
       : state === 'launching'
         ? null
         : ({ outcome: 'succeeded', failure: null } as const);
-    const report: ClusterReport = { ...this.baseOf(name), copy: 1, launch, job: null, size: SIZE };
+    const report: ClusterReport = {
+      ...baseReport(name, this.clusters.get(name), this.now),
+      copy: 1,
+      launch,
+      job: null,
+      size: SIZE,
+    };
     this.post(() => this.change({ type: 'report', report }));
   }
 
@@ -254,7 +240,7 @@ export class PoolPlay {
     const cluster = this.clusters.get(name);
     const known = cluster?.guests.get(id);
     const report: ClusterReport = {
-      ...this.baseOf(name),
+      ...baseReport(name, this.clusters.get(name), this.now),
       copy,
       launch:
         refused === null
@@ -299,7 +285,7 @@ export class PoolPlay {
     for (const [id, { copy }] of cluster.guests) this.tellJob(id, { type: 'clusterLost', copy });
   }
 
-  private goes(name: string): void {
+  goes(name: string): void {
     const cluster = this.clusters.get(name);
     if (cluster === undefined || cluster.state === 'gone' || cluster.state === 'silenced') return;
     this.ended(name);
@@ -368,6 +354,8 @@ export class PoolPlay {
       () => this.silenced(up),
       () => this.deliver(20),
       () => this.deliver(20),
+      () => this.tellJob(id, { type: 'pause', ...this.asked() }),
+      () => this.tellJob(id, { type: 'resume', ...this.asked() }),
     ];
     steps[choice % steps.length]?.();
     this.deliver(pick % 3);
@@ -387,6 +375,14 @@ export class PoolPlay {
 
   /** All that is under way ends well. */
   rest(done: () => boolean): void {
+    for (const [id, { state }] of this.jobs) {
+      if (state.paused !== null) this.tellJob(id, { type: 'resume', ...this.asked() });
+    }
+    this.settle(done);
+  }
+
+  /** The same, but for what is paused. */
+  settle(done: () => boolean): void {
     for (let turn = 0; turn < 200 && !done(); turn++) {
       this.deliver(200);
       for (let pick = 0; pick < 4; pick++) this.stands(0);

@@ -13,7 +13,7 @@ const SIZES: fc.Arbitrary<PoolSize> = fc
     upAfter: fc.constantFrom(0, 500),
   })
   .map(({ min, more, ...rest }) => ({ min, max: Math.max(1, min + more), downAfter: 1_000, ...rest }));
-const acts = fc.array(fc.tuple(fc.nat(16), fc.nat(11)), { maxLength: 80 });
+const acts = fc.array(fc.tuple(fc.nat(18), fc.nat(11)), { maxLength: 80 });
 
 test('nothing of a job ever runs on two workers, there are never more workers than the pool may have, and all jobs end', () => {
   const seen = new Set<string>();
@@ -36,7 +36,7 @@ test('left alone it comes back to as many workers as it has at least, all of the
     const play = new PoolPlay({ ...size, threshold: 1 });
     for (const [choice, pick] of given) play.step(choice, pick);
     const settled = () => {
-      if (!play.quiet) return false;
+      if (!play.quiet()) return false;
       const { current, workers: now, waiting } = play.pool;
       const ready = now.filter(({ phase }) => phase === 'ready');
       return (
@@ -67,4 +67,64 @@ test('taken down at any moment it ends with no worker and no job, and makes no w
     expect([...play.clusters.values()].filter(({ state }) => state !== 'gone')).toEqual([]);
   });
   holds(law, 150);
+});
+
+test('a job that is paused at any moment keeps no worker and no place, and resumed it goes on', () => {
+  const seen = new Set<string>();
+  const law = fc.property(SIZES, acts, fc.nat(4), (size, before, pick) => {
+    const play = new PoolPlay({ ...size, threshold: 1 });
+    for (const [choice, code] of before) play.step(choice, code);
+    const id = `job/w/${pick + 1}`;
+    const state = () => play.stateOf(id);
+    if (state().outcome !== null) return;
+    play.tellJob(id, { type: 'pause', requestId: 'paused', user: 'u' });
+    const { copies } = state();
+    for (const one of play.jobs.keys()) {
+      if (one !== id) play.tellJob(one, { type: 'resume', requestId: 'others', user: 'u' });
+    }
+    play.settle(() => play.quiet(id) && state().copy === null);
+    const { status, outcome, paused, queue } = state();
+    seen.add(outcome?.status ?? 'paused');
+    if (outcome !== null) return expect(outcome.status).toBe('SUCCEEDED');
+    expect([status, paused, queue, state().copies]).toEqual(['PENDING', 'u', 'parked', copies]);
+    const { workers, waiting } = play.pool;
+    expect([play.quiet(id), ...waiting, ...workers.flatMap(({ jobs }) => jobs)]).toEqual([true]);
+    play.rest(() => !play.jobs.get(id)?.open);
+    expect(state().status).toBe('SUCCEEDED');
+  });
+  holds(law, 200);
+  expect(seen).toContain('paused');
+});
+
+test('the worker of a job that is paused stays, also where the job had lost another one before', () => {
+  const play = new PoolPlay({ min: 2, max: 2, threshold: 1, upAfter: 0, downAfter: 1_000 });
+  const stand = () => {
+    for (let turn = 0; turn < 4; turn++) {
+      play.step(0, 0);
+      play.deliver(50);
+    }
+  };
+  stand();
+  const [lost = ''] = play.up();
+  play.goes(lost);
+  stand();
+  const recovered = [...play.jobs.keys()].find((id) => play.stateOf(id).cause === 'machines' && play.stateOf(id).copy);
+  const worker = play.stateOf(recovered ?? '').copy?.cluster ?? '';
+  play.tellJob(recovered ?? '', { type: 'pause', requestId: 'paused', user: 'u' });
+  play.deliver(100);
+  expect(play.stateOf(recovered ?? '')).toMatchObject({ status: 'PENDING', copy: null, recoveries: 1, pauses: 1 });
+  expect(play.up()).toContain(worker);
+  expect(play.pool.events.map(({ text }) => text).join('\n')).not.toContain('was lost on it');
+});
+
+test("a pool's word from before a pause is not taken for its answer to the question after it", () => {
+  const play = new PoolPlay({ min: 1, max: 1, threshold: 1, upAfter: 0, downAfter: 1_000 });
+  play.deliver(50);
+  const id = 'job/w/1';
+  play.tellJob(id, { type: 'pause', requestId: 'p', user: 'u' });
+  play.tellJob(id, { type: 'resume', requestId: 'r', user: 'u' });
+  play.tellJob(id, { type: 'placed', copy: 1, cluster: 'before' });
+  expect(play.stateOf(id).copy).toBe(null);
+  play.tellJob(id, { type: 'placed', copy: 2, cluster: 'after' });
+  expect(play.stateOf(id).copy).toMatchObject({ number: 2, cluster: 'after', try: 1 });
 });

@@ -133,6 +133,37 @@ export const SHAPES: readonly Shape[] = [
     },
   },
   {
+    name: 'paused-pipeline',
+    workflows: /^(?:job|queue|pool)\/|^cluster\/default\/(?:job|pool)-/,
+    async run(world, name) {
+      const { jobs, pipelines, pools } = world.styx;
+      const written = parseSubmission(
+        `name: ${name}\n---\nrun: "[ $STYX_JOB_TRY = 2 ] || sleep 100"\n---\nrun: "true"`,
+        {
+          file: 'test.yaml',
+        },
+      );
+      if (written.kind !== 'pipeline') throw new Error('not a pipeline');
+      const { id } = await pipelines.launch(written);
+      await pipelines.until(id, ({ tasks }) => (tasks[0]?.status === 'RUNNING' ? true : undefined));
+      await jobs.pause(id);
+      await jobs.until(`${id}/0`, ({ copy }) => (copy === null ? true : undefined));
+      await jobs.resume(id);
+      await pipelines.wait(id, { gone: true });
+      const { task, pool } = parsePool('setup: "true"\npool: {workers: 1}\n', { file: 'pool.yaml' });
+      await pools.apply({ name, size: pool, workers: { task, resourcesText: 'r' } });
+      const pooled = parsePooledJob('run: "[ $STYX_JOB_TRY = 2 ] || sleep 100"\n', { file: 'test.yaml' });
+      const job = await jobs.launch({ ...pooled, pool: name, resourcesText: 'r' });
+      await jobs.until(job.id, ({ status }) => (status === 'RUNNING' ? true : undefined));
+      await jobs.pause(job.id);
+      await jobs.until(job.id, ({ copy }) => (copy === null ? true : undefined));
+      await jobs.resume(job.id);
+      await jobs.wait(job.id, { gone: true });
+      await pools.down(name);
+      while ((await pools.list()).length > 0) await new Promise((resolve) => setTimeout(resolve, 200));
+    },
+  },
+  {
     name: 'group',
     workflows: /^(?:job|queue)\/|^cluster\/default\/job-/,
     async run(world, name) {
