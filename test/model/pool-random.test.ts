@@ -128,3 +128,21 @@ test("a pool's word from before a pause is not taken for its answer to the quest
   play.tellJob(id, { type: 'placed', copy: 2, cluster: 'after' });
   expect(play.stateOf(id).copy).toMatchObject({ number: 2, cluster: 'after', try: 1 });
 });
+
+test('a job that is paused is not cancelled with its pool, and resumed it waits until there is one again', () => {
+  const play = new PoolPlay({ min: 1, max: 1, threshold: 1, upAfter: 0, downAfter: 1_000 });
+  for (let turn = 0; turn < 4; turn++) {
+    play.step(0, 0);
+    play.deliver(50);
+  }
+  const id = 'job/w/1';
+  expect(play.stateOf(id).copy).not.toBe(null);
+  play.tellJob(id, { type: 'pause', requestId: 'p', user: 'u' });
+  play.deliver(100);
+  play.change({ type: 'down', command: { requestId: 'd', user: 'u', purge: false } });
+  play.settle(() => play.over);
+  expect(play.stateOf(id)).toMatchObject({ status: 'PENDING', paused: 'u', copy: null });
+  play.tellJob(id, { type: 'resume', requestId: 'r', user: 'u' });
+  play.deliver(100);
+  expect(play.stateOf(id)).toMatchObject({ status: 'PENDING', paused: null, reason: 'pool p is not there' });
+});
