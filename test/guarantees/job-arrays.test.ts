@@ -18,13 +18,14 @@ afterAll(async () => {
 });
 
 test('each job of an array has its rank and number, runs once however often it is sent, and waits for its user to have room', async () => {
-  const ledger = world.ledger('array');
   const requestId = `array-${Date.now() % 1e8}`;
+  const ledger = world.ledger(requestId);
   const yaml = `run: echo "$STYX_JOB_RANK $SKYPILOT_JOB_RANK $STYX_NUM_JOBS $SKYPILOT_NUM_JOBS" >> ${ledger.path}`;
   const ids = await launchArray(story.jobs, story.request(yaml), 3, { requestId });
   expect(await launchArray(story.jobs, story.request(yaml), 3, { requestId })).toEqual(ids);
   const queue = await until('two wait', async () => {
-    const view = await story.jobs.queue();
+    // A busy worker may not answer in time.
+    const view = await story.jobs.queue().catch(() => null);
     return view?.waiting.length === 2 ? view : null;
   });
   const last = queue.waiting.at(-1)?.[2] ?? '';
