@@ -3,6 +3,7 @@ import { rankOf } from '../model/cluster-repair.ts';
 import { StyxError } from '../model/errors.ts';
 import { jobKey } from '../model/identity.ts';
 import type { Instance, NodeInfo } from '../model/machines.ts';
+import { bootstrapBudget } from '../model/timing.ts';
 import type { Node, ProcessState } from '../nodes/node.ts';
 import { proxyCommand } from '../system/proxy-command.ts';
 import { openSecrets } from '../system/secret-box.ts';
@@ -11,6 +12,7 @@ import type { ActivityContext } from './context.ts';
 import { crashPoint } from './crash-points.ts';
 import { jobEnvironment, taskSecrets } from './job-env.ts';
 import { leaseFor, leaseRule } from './lease.ts';
+import { MachineSetUp } from './set-up.ts';
 import type {
   ActActivities,
   BootstrapInput,
@@ -33,16 +35,16 @@ export function nodeSteps(context: ActivityContext): NodeSteps {
     input: BootstrapInput,
     instance: Instance,
     via: string | null,
+    setUp: MachineSetUp,
     signal: AbortSignal,
     failed: (message: string) => void,
   ): Promise<NodeInfo> {
     const pause = backoff(input.timing.pollEvery);
     for (;;) {
       try {
-        const node = await context.pool.node(
-          instanceAddress(context.secret, input.cluster, instance, input.timing, via),
-          signal,
-        );
+        const address = instanceAddress(context.secret, input.cluster, instance, input.timing, via);
+        await setUp.run(address, signal);
+        const node = await context.pool.node(address, signal);
         return describeNode(instance, rankOf(input.placement, instance.index), node.hostKey, via);
       } catch (error) {
         if (!(error instanceof StyxError) || error.kind !== 'unreachable') throw error;
@@ -56,7 +58,8 @@ export function nodeSteps(context: ActivityContext): NodeSteps {
 
   return {
     async bootstrap(input: BootstrapInput): Promise<NodeInfo[]> {
-      const { heartbeatEvery, bootstrapBudget: budget } = input.timing;
+      const { heartbeatEvery } = input.timing;
+      const budget = bootstrapBudget(input);
       let last = '';
       const failed = (message: string): void => {
         last = message;
@@ -66,9 +69,10 @@ export function nodeSteps(context: ActivityContext): NodeSteps {
         const { cloud, region } = input.placement;
         const place = `${cloud}/${region}`;
         const via = (await proxyCommand(context.styxHome, place)) === null ? null : place;
+        const setUp = await MachineSetUp.of(context, input);
         const nodes = await Promise.all(
-          input.instances.map((instance) => connect(input, instance, via, signal, failed)),
-        );
+          input.instances.map((instance) => connect(input, instance, via, setUp, signal, failed)),
+        ).finally(() => setUp.close());
         crashPoint('bootstrap.called');
         return nodes.toSorted((a, b) => a.rank - b.rank);
       });

@@ -5,6 +5,7 @@
 import type { CreateRequest } from '../clouds/cloud.ts';
 import type { CatalogUpdateInput, PricesUpdated } from '../model/catalog-update.ts';
 import type { ProcessPhase, RunJob } from '../model/commands.ts';
+import type { WantedContainer } from '../model/container.ts';
 import type { ErrorKind } from '../model/errors.ts';
 import type { GroupHosts } from '../model/group-hosts.ts';
 import type { Notice, NoticeReceiver } from '../model/job-notices.ts';
@@ -84,6 +85,8 @@ export interface BootstrapInput {
   readonly cluster: ClusterRef;
   readonly placement: Placement;
   readonly instances: readonly Instance[];
+  /** In which jobs run; absent: on the machine itself. */
+  readonly container?: WantedContainer;
   readonly timing: Timing;
 }
 

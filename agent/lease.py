@@ -3,6 +3,7 @@ import json
 import os
 import time
 
+import machine
 import notices
 import paths
 from errors import invalid
@@ -91,7 +92,7 @@ class Leases:
         self.not_before = self.clock() + _AGAIN
         proof = power_off['identity']
         try:
-            matches = proof['text'].encode() in (paths.read_or_none(proof['path']) or b'')
+            matches = proof['text'].encode() in (paths.read_or_none(machine.path(proof['path'])) or b'')
         except OSError:
             matches = False
         if not proof['text'] or not matches:
@@ -107,7 +108,8 @@ class Leases:
                 null = os.open(os.devnull, os.O_RDWR)
                 for fd in (0, 1, 2):
                     os.dup2(null, fd)
-                os.execvp(power_off['command'][0], power_off['command'])
+                command = machine.command(power_off['command'])
+                os.execvp(command[0], command)
             finally:
                 os._exit(127)
 

@@ -1,4 +1,5 @@
 /** Clusters: commands, reads and waits. Every command is carried out once, however often it has to be sent. */
+
 import { randomUUID } from 'node:crypto';
 import { WithStartWorkflowOperation } from '@temporalio/client';
 import { type Workflow, WorkflowNotFoundError } from '@temporalio/common';
@@ -23,7 +24,8 @@ import { CLUSTER_QUEUE } from '../model/queues.ts';
 import type { RayRequest } from '../model/ray.ts';
 import type { AutostopRule, Task, WrittenTask } from '../model/task.ts';
 import type { Timing } from '../model/timing.ts';
-import { closeSecrets, openSecrets } from '../system/secret-box.ts';
+import { openSecrets } from '../system/secret-box.ts';
+import { closedTask } from './closed-task.ts';
 import { onAllowedClouds } from './clouds.ts';
 import { isNotFound, isUnanswered, toStyxError } from './errors.ts';
 import { type FollowedCluster, type FollowOptions, type OperationEnd, waitForJob, waitForOperation } from './follow.ts';
@@ -131,7 +133,8 @@ export class Clusters {
     const { workspace, timing, link, home, allowedClouds = null, installConda = false, budget = null } = this.#context;
     const problem = nameProblem(request.name);
     if (problem !== null) throw new StyxError('invalid', `cluster name '${request.name}' ${problem}`);
-    const task = await onAllowedClouds(request.task, allowedClouds);
+    const allowed = await onAllowedClouds(request.task, allowedClouds);
+    const task = this.#closed(await withSnapshots(home, () => link.installation(), allowed, 'launch', options));
     const spec: ClusterSpec = {
       resources: request.planned === undefined ? task.resources : { ...task.resources, planned: request.planned },
       numNodes: task.numNodes,
@@ -141,7 +144,7 @@ export class Clusters {
     };
     const payload: CommandPayloads['launch'] = {
       ...this.#base(options),
-      task: this.#closed(await withSnapshots(home, () => link.installation(), task, 'launch', options)),
+      task,
       spec,
       retryUntilUp: request.retryUntilUp ?? false,
       ...(request.autostop === undefined ? {} : { autostop: request.autostop }),
@@ -315,7 +318,7 @@ export class Clusters {
   }
 
   #closed(task: WrittenTask): Task {
-    return { ...task, secrets: closeSecrets(this.#context.link.keyring, task.secrets) };
+    return closedTask(this.#context.link.keyring, task);
   }
 
   #base(options: CommandOptions): { requestId: string; user: string } {

@@ -1,4 +1,5 @@
 /** Managed jobs: submitted, listed, looked at, waited for and cancelled. A submission is carried out once, however often it is sent. */
+
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FILES_MEMO, MEMO_KEY, QUERIES, SEARCH } from '../model/commands.ts';
@@ -24,7 +25,7 @@ import { CLUSTER_QUEUE } from '../model/queues.ts';
 import type { WrittenTask } from '../model/task.ts';
 import { manifestsOf } from '../model/task-files.ts';
 import type { Timing } from '../model/timing.ts';
-import { closeSecrets } from '../system/secret-box.ts';
+import { closedTask } from './closed-task.ts';
 import { onAllowedClouds } from './clouds.ts';
 import type { CommandOptions } from './clusters.ts';
 import { isNotFound, isUnanswered, toStyxError } from './errors.ts';
@@ -138,7 +139,7 @@ export class Jobs {
     const written = await withSnapshots(home, () => link.installation(), allowed, 'launch', options);
     return {
       ...(await commonInput(this.#context, requestId)),
-      task: { ...written, secrets: closeSecrets(link.keyring, written.secrets) },
+      task: closedTask(link.keyring, written),
       resourcesText: request.resourcesText,
       ...(request.pool === undefined ? {} : { pool: request.pool }),
       recovery: request.recovery ?? DEFAULT_RECOVERY,

@@ -1,4 +1,5 @@
 /** Pools of workers for managed jobs: applied, listed, looked at and taken down. A command is carried out once, however often it is sent. */
+
 import { createHash, randomUUID } from 'node:crypto';
 import { WithStartWorkflowOperation, type WorkflowExecutionInfo } from '@temporalio/client';
 import type { Workflow } from '@temporalio/common';
@@ -25,7 +26,7 @@ import {
 import { CLUSTER_QUEUE } from '../model/queues.ts';
 import type { PoolSpec } from '../model/spec/pool.ts';
 import type { WrittenTask } from '../model/task.ts';
-import { closeSecrets } from '../system/secret-box.ts';
+import { closedTask } from './closed-task.ts';
 import { onAllowedClouds } from './clouds.ts';
 import type { CommandOptions } from './clusters.ts';
 import { isNotFound, isUnanswered, toStyxError } from './errors.ts';
@@ -115,7 +116,7 @@ export class Pools {
     const { resourcesText } = workers;
     // Of the values of secrets too, which are closed differently each time.
     const digest = createHash('sha256').update(canonicalJson({ written, installConda })).digest('hex');
-    const task = { ...written, secrets: closeSecrets(link.keyring, written.secrets) };
+    const task = closedTask(link.keyring, written);
     return { digest, task, resourcesText, conda: installConda };
   }
 

@@ -24,6 +24,8 @@ export interface Capabilities {
   readonly absoluteTargets: true | string;
   /** Machines of different clusters in one region can reach one another, by host names too: see `joinGroup`. */
   readonly groupHosts: true | string;
+  /** Machines are whole: Docker runs on them, and a task in a container of its image. A reason when not. */
+  readonly wholeMachines: true | string;
   /** Host keys are known from the cloud itself before the first contact. */
   readonly hostKeysKnown: boolean;
 }

@@ -48,6 +48,9 @@ function wantsMisfit(has: MachineWants, asked: MachineWants, region: string | nu
   const own = region === null ? null : imageFor(has, region);
   if (image !== null && image !== own)
     return `it asks for the image ${image ?? 'of another region'}, the cluster has ${own ?? 'none of its own'}`;
+  if (asked.container !== undefined && asked.container.image !== has.container?.image) {
+    return `it asks for the container ${asked.container.image}, the cluster's is ${has.container?.image ?? 'none'}`;
+  }
   const { diskSize, diskTier, networkTier, labels = {} } = asked;
   if (diskSize !== undefined && diskSize > (has.diskSize ?? DEFAULT_DISK_GIB)) {
     return `it asks for disks of ${diskSize} GiB, the cluster's have ${has.diskSize ?? DEFAULT_DISK_GIB}`;

@@ -1,5 +1,6 @@
 /** What of a task file this version carries out. The one table that says so; what it lists is refused by name at launch. */
 
+import { containerImages, REGISTRY_VARIABLES, registryProblem } from './container.ts';
 import { alternativeObstacles, requestOf } from './executable-machines.ts';
 import { recoveryProblem } from './job-recovery.ts';
 import { WORKDIR } from './mount-target.ts';
@@ -128,12 +129,7 @@ export function obstacles(task: TaskSpec, use: TaskUse = 'cluster'): Obstacle[] 
       found.push({ path: held.split('.'), message: NOT_YET });
   }
   found.push(...alternativeObstacles(task));
-  if (hasContainer(task)) {
-    found.push({
-      path: ['resources', 'image_id'],
-      message: `an image of a container is ${NOT_YET}; name one of a machine`,
-    });
-  }
+  found.push(...containerObstacles(task));
   found.push(...fileObstacles(task));
   if (task.numNodes > MAX_NODES)
     found.push({ path: ['num_nodes'], message: `must be at most ${MAX_NODES}, not ${task.numNodes}` });
@@ -142,11 +138,12 @@ export function obstacles(task: TaskSpec, use: TaskUse = 'cluster'): Obstacle[] 
   return found;
 }
 
-function hasContainer({ resources: { alternatives } }: TaskSpec): boolean {
-  return alternatives.some(({ imageId }) => {
-    const { docker = null, images = [] } = imageId ?? {};
-    return docker !== null || images.some(({ image }) => image.startsWith('docker:'));
-  });
+function containerObstacles({ resources: { alternatives }, envs, secrets }: TaskSpec): Obstacle[] {
+  const images = alternatives.flatMap(({ imageId }) => (imageId === null ? [] : containerImages(imageId)));
+  const path = ['resources', 'image_id'];
+  if (new Set(images).size > 1) return [{ path, message: `several images of containers are ${NOT_YET}; name one` }];
+  const problem = images.length === 0 ? null : registryProblem({ ...envs, ...secrets });
+  return problem === null ? [] : [{ path: ['secrets'], message: problem }];
 }
 
 function fileObstacles(task: TaskSpec): Obstacle[] {
@@ -187,8 +184,7 @@ export function executableTask(spec: TaskSpec): WrittenTask {
     name: spec.name,
     resources: requestOf(spec),
     numNodes: spec.numNodes,
-    envs: spec.envs,
-    secrets: spec.secrets,
+    ...withClosedPassword(spec),
     setup: spec.setup,
     run: spec.run,
     autostop: autostopOf(asked.autostop),
@@ -201,6 +197,13 @@ export function executableTask(spec: TaskSpec): WrittenTask {
     ...(spec.workdir === null ? {} : { workdir: { source: workdirSource(spec.workdir), snapshot: null } }),
     ...(mounts.length === 0 ? {} : { fileMounts: mounts }),
   };
+}
+
+/** A registry's password among the variables is a secret nevertheless. */
+function withClosedPassword({ envs, secrets }: TaskSpec): Pick<WrittenTask, 'envs' | 'secrets'> {
+  const { [REGISTRY_VARIABLES.password]: password, ...others } = envs;
+  if (password === undefined) return { envs, secrets };
+  return { envs: others, secrets: { [REGISTRY_VARIABLES.password]: password, ...secrets } };
 }
 
 function autostopOf(asked: Alternative['autostop']): WrittenTask['autostop'] {

@@ -1,5 +1,6 @@
 /** What a task asks of its machines besides their size and place: image, disk, network, labels, ports. Plain JSON; what is absent was not asked for. */
 import { z } from 'zod';
+import { containerImages, machineImages, type WantedContainer, wantedContainerSchema } from './container.ts';
 import { DISK_TIERS, ports as joined } from './spec/machine-fields.ts';
 import type { Alternative } from './spec/resources.ts';
 
@@ -11,6 +12,8 @@ export type DiskTier = (typeof DISK_TIERS)[number];
 export interface MachineWants {
   /** By region; `region: null` is for wherever the machine stands. Never a container's image. */
   readonly images?: readonly WantedImage[];
+  /** In which jobs run, and whoever logs in; absent: on the machine itself. */
+  readonly container?: WantedContainer;
   /** GiB of the disk that the system is on. */
   readonly diskSize?: number;
   readonly diskTier?: DiskTier;
@@ -31,8 +34,11 @@ export interface WantedImage {
 /** Undefined when nothing of it is asked for. */
 export function wantsOf(asked: Alternative): MachineWants | undefined {
   const { imageId, diskSize, diskTier, networkTier, labels, ports, maxHourlyCost } = asked;
+  const images = imageId === null ? [] : machineImages(imageId);
+  const [container] = imageId === null ? [] : containerImages(imageId);
   const wants: MachineWants = {
-    ...(imageId === null ? {} : { images: imageId.images }),
+    ...(images.length === 0 ? {} : { images }),
+    ...(container === undefined ? {} : { container: { image: container } }),
     ...(diskSize === null ? {} : { diskSize }),
     ...(diskTier === null ? {} : { diskTier }),
     ...(networkTier === 'best' ? { networkTier } : {}),
@@ -103,6 +109,7 @@ export function machineWantsSchema(): z.ZodType<MachineWants> {
   const image = z.object({ region: z.string().max(253).nullable(), image: z.string().min(1).max(1_024) });
   return z.object({
     images: z.array(image).max(200).exactOptional(),
+    container: wantedContainerSchema().exactOptional(),
     diskSize: z.int().positive().max(1_000_000).exactOptional(),
     diskTier: z.enum(DISK_TIERS).exactOptional(),
     networkTier: z.literal('best').exactOptional(),

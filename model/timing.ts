@@ -78,6 +78,11 @@ export const NORMAL: Timing = {
   sweepConfirm: 10 * 60_000,
 };
 
+/** Images of containers are large: fetching one has three times as long as connecting alone. */
+export function bootstrapBudget(input: { readonly timing: Timing; readonly container?: unknown }): number {
+  return input.timing.bootstrapBudget * (input.container === undefined ? 1 : 3);
+}
+
 /** The same life, faster: work goes on at most 3 s after a killed worker is back. */
 export const TEST: Timing = {
   name: 'test',

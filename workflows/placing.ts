@@ -2,12 +2,13 @@
  * Finds a place for machines: tries ranked placements until one stands. Each is recorded by the entity before its machines are asked
  * for, and retired before the next is tried.
  */
-import { isCancellation, patched, sleep, workflowInfo } from '@temporalio/workflow';
+import { ActivityFailure, isCancellation, patched, sleep, workflowInfo } from '@temporalio/workflow';
 import type { OperationEnded } from '../model/commands.ts';
 import { ERROR_POLICIES, type Failure } from '../model/errors.ts';
 import { placementKey } from '../model/identity.ts';
 import type { Instance, InstanceTypeOffer, NodeInfo, Placement, ResourceRequest } from '../model/machines.ts';
 import { morePlaces } from '../model/more-places.ts';
+import { bootstrapBudget } from '../model/timing.ts';
 import { list, placementText, showDetails } from './details.ts';
 import { Failed, failureOf } from './failures.ts';
 import { placementFailedSignal, placementGoneSignal, placingSignal, progressSignal } from './messages.ts';
@@ -64,12 +65,10 @@ export async function bootstrapped(
   instances: Instance[],
 ): Promise<NodeInfo[]> {
   const { cluster, timing } = input;
-  return await longStep(timing, `connect to ${instances.length} nodes`, timing.bootstrapBudget).bootstrap({
-    cluster,
-    placement,
-    instances,
-    timing,
-  });
+  const container = input.resources.wants?.container;
+  const asked = { cluster, placement, instances, timing, ...(container === undefined ? {} : { container }) };
+  const what = `connect to ${instances.length} nodes`;
+  return await longStep(timing, what, bootstrapBudget(asked)).bootstrap(asked);
 }
 
 /** `again`: with this the workflow continues as new. @throws Failed when nothing can be had */
@@ -164,10 +163,24 @@ async function tryRound(
       await gaveUp(input, placement, failure);
       block(blocked, offer, failure);
       await retirePlacement(input, placement, proofs);
+      if (endsLaunch(error, failure)) {
+        await Promise.all(proofs);
+        throw new Failed(failure);
+      }
     }
   }
   await Promise.all(proofs);
   return { failures, attempt };
+}
+
+/** What is wrong on machines that stand, an image that cannot be fetched, is wrong in every place. */
+function endsLaunch(error: unknown, { kind }: Failure): boolean {
+  return (
+    kind === 'invalid' &&
+    error instanceof ActivityFailure &&
+    error.activityType === 'bootstrap' &&
+    patched('images-end-launches')
+  );
 }
 
 async function place(input: ProvisionInput, placement: Placement, tried: readonly Failure[]): Promise<Stands> {

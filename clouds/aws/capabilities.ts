@@ -15,6 +15,7 @@ export const CAPABILITIES: Capabilities = {
   storage: 'mounts of buckets are not carried out by this version of Styx',
   absoluteTargets: NO_TARGETS,
   groupHosts: NO_GROUPS,
+  wholeMachines: true,
   hostKeysKnown: true,
 };
 

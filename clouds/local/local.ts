@@ -36,6 +36,8 @@ const KEY = /^[\x21-\x7e]{1,64}$/;
 const MULTI_NODE =
   process.platform === 'linux' || 'only Linux gives every node a loopback address of its own; use one node here';
 
+const NO_CONTAINERS = 'the local cloud runs no containers: its instances are processes of this machine';
+
 type Place = Pick<Placement, 'region' | 'zone'>;
 
 function isHere({ region, zone }: Place): boolean {
@@ -65,6 +67,7 @@ export class LocalCloud implements Cloud {
       storage: 'it has no buckets',
       absoluteTargets: await this.#absoluteTargets(),
       groupHosts: await this.#groupHosts(),
+      wholeMachines: NO_CONTAINERS,
       hostKeysKnown: true,
     };
   }

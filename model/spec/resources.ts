@@ -122,7 +122,7 @@ export const machineFields = {
   labels: doc(labels, 'a map of names to texts, for the cloud'),
   image_id: doc(
     field(IMAGE_FORM, imageId),
-    'image of the machine (`ami-…`, `resolve:ssm:NAME`, `skypilot:cpu-ubuntu-2204`), or a map of regions to images; that of a container (`docker:` before it) is refused yet',
+    'image of the machine (`ami-…`, `resolve:ssm:NAME`, `skypilot:cpu-ubuntu-2204`), or a map of regions to images; `docker:IMAGE` is the container that the task runs in ([AWS](aws.md#containers))',
   ),
   autostop: doc(autostop, 'minutes, `10h`, `true` (5 minutes), `false`, or a map of the fields below'),
   priority: doc(wholeField(-1000, 1000), '-1000 to 1000; higher goes first in the queue', '0'),

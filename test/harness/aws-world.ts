@@ -9,7 +9,7 @@ import type { Wanted } from '../stand-ins/machines/machine.ts';
 import { Machines } from '../stand-ins/machines/machines.ts';
 import { World } from './world.ts';
 
-export { whyNoAws } from '../stand-ins/machines/needs.ts';
+export { whyNoAws, whyNoDocker } from '../stand-ins/machines/needs.ts';
 
 export class AwsWorld {
   readonly account: Account;

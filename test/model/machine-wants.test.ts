@@ -127,6 +127,7 @@ describe('a cluster that stands', () => {
 
   test.each<[MachineWants, RegExp]>([
     [{ images: [{ region: null, image: 'ami-2' }] }, /asks for the image ami-2, the cluster has ami-1/],
+    [{ container: { image: 'a:1' } }, /asks for the container a:1, the cluster's is none/],
     [{ diskSize: 600 }, /asks for disks of 600 GiB, the cluster's have 512/],
     [{ diskTier: 'ultra' }, /asks for disks of tier ultra, the cluster's have high/],
     [{ networkTier: 'best' }, /best network tier/],

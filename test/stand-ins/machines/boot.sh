@@ -38,6 +38,15 @@ mount -t tmpfs -o mode=755 none "$root/run"
 mkdir -p "$root/run/sshd"
 mount -t proc proc "$root/proc"
 mount -t sysfs -o ro sysfs "$root/sys"
+# Groups of its own, below those that limit it, as far as there are version 1's.
+if [ ! -e /sys/fs/cgroup/cgroup.controllers ] && mount -t tmpfs -o mode=755 none "$root/sys/fs/cgroup"; then
+  for group in /sys/fs/cgroup/*/cgroup.procs; do
+    name=$(basename "$(dirname "$group")") type=cgroup
+    case $name in unified) type=cgroup2 options= ;; systemd) options=none,name=systemd ;; *) options=$name ;; esac
+    mkdir "$root/sys/fs/cgroup/$name"
+    mount -t $type ${options:+-o "$options"} cgroup "$root/sys/fs/cgroup/$name" || rmdir "$root/sys/fs/cgroup/$name"
+  done
+fi
 mount -t tmpfs -o mode=755 none "$root/dev"
 for name in null zero full random urandom tty fuse; do
   [ -e "/dev/$name" ] || continue
@@ -81,6 +90,8 @@ wait $! || :
 clean='env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 # shellcheck disable=SC2086
 [ "$ssh" = never ] || $clean /usr/sbin/sshd -D -e &
+# shellcheck disable=SC2086
+[ ! -e /etc/docker/enabled ] || $clean systemctl start docker
 # shellcheck disable=SC2086
 [ -z "$first" ] || [ ! -e $cloud/instance/commands ] || $clean HOME=/root sh $cloud/instance/commands &
 echo 'booted'

@@ -1,7 +1,7 @@
 /** Control groups of a machine: how much it may take, and the freezer. Version 1 and 2, whichever this machine has. */
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 const MEMORY = 1024 ** 3;
@@ -19,7 +19,8 @@ export function removeLeftGroups(): void {
     if (!existsSync(join(mount, 'cgroup.procs'))) continue;
     for (const name of readdirSync(mount).filter((one) => one.startsWith(PREFIX))) {
       try {
-        if (Date.now() - statSync(join(mount, name)).mtimeMs > LEFT_MS) rmdirSync(join(mount, name));
+        if (Date.now() - statSync(join(mount, name)).mtimeMs <= LEFT_MS) continue;
+        for (const path of withThoseBelow(join(mount, name))) rmdirSync(path);
       } catch {
         // It is in use, or another one was first.
       }
@@ -45,9 +46,9 @@ export class Groups {
     };
     const unified = [MOUNTS, join(MOUNTS, 'unified')].find((mount) => existsSync(join(mount, 'cgroup.controllers')));
     const second = unified === undefined ? undefined : made(unified);
-    const first = ['memory', 'pids', 'freezer']
+    const first = readdirSync(MOUNTS)
       .map((one) => join(MOUNTS, one))
-      .filter((mount) => existsSync(join(mount, 'cgroup.procs')))
+      .filter((mount) => mount !== unified && existsSync(join(mount, 'cgroup.procs')))
       .map(made);
     this.paths = [second, ...first].filter((path) => path !== undefined);
     const limit = (file: string, value: number) => {
@@ -55,6 +56,7 @@ export class Groups {
         if (existsSync(join(path, file))) writeFileSync(join(path, file), String(value));
       }
     };
+    for (const path of this.paths) inheritCpus(path);
     limit('memory.limit_in_bytes', MEMORY);
     limit('memory.max', MEMORY);
     limit('pids.max', PROCESSES);
@@ -77,21 +79,40 @@ export class Groups {
   /** When no process is left; a frozen one ends as well. */
   async remove(): Promise<void> {
     if (this.canFreeze) this.freeze(false);
-    for (const path of this.paths) {
+    for (const path of this.paths.flatMap(withThoseBelow)) {
       for (const end = Date.now() + 10_000; ; await sleep(5)) {
         try {
           rmdirSync(path);
           break;
         } catch (error) {
-          for (const pid of this.#members(path)) kill(pid);
+          if ((error as NodeJS.ErrnoException).code === 'ENOENT') break;
+          for (const pid of members(path)) kill(pid);
           if (Date.now() > end) throw error;
         }
       }
     }
   }
+}
 
-  #members(path: string): number[] {
+/** Groups that the machine itself has made come before those that hold them. */
+function withThoseBelow(path: string): string[] {
+  const below = readdirSync(path, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  return [...below.flatMap(({ name }) => withThoseBelow(join(path, name))), path];
+}
+
+function members(path: string): number[] {
+  try {
     return readFileSync(join(path, 'cgroup.procs'), 'utf8').split('\n').filter(Boolean).map(Number);
+  } catch {
+    return [];
+  }
+}
+
+/** A new group of version 1 has no processors, and takes no process. */
+function inheritCpus(path: string): void {
+  for (const file of ['cpuset.cpus', 'cpuset.mems']) {
+    if (!existsSync(join(path, file)) || existsSync(join(path, 'cgroup.controllers'))) continue;
+    writeFileSync(join(path, file), readFileSync(join(dirname(path), file)));
   }
 }
 

@@ -3,4 +3,4 @@
 # Environment: HERE (this folder), OUTER (network namespace of the world), and what boot.sh says.
 set -e
 for group; do echo $$ >"$group/cgroup.procs"; done
-exec unshare --net --mount --pid --uts --ipc --fork --kill-child --propagation private sh "$HERE/boot.sh"
+exec unshare --net --mount --pid --uts --ipc --cgroup --fork --kill-child --propagation private sh "$HERE/boot.sh"

@@ -11,6 +11,12 @@ const PROGRAMS = {
   '/usr/bin/python3': 'python3',
 } as const;
 
+const DOCKER = {
+  '/usr/sbin/dockerd': 'dockerd',
+  '/usr/bin/docker /usr/local/bin/docker': 'docker',
+  '/usr/sbin/runc /usr/bin/runc': 'runc',
+} as const;
+
 /** Why there can be no machines here; undefined when there can. */
 export function whyNoMachines(): string | undefined {
   if (process.platform !== 'linux') return 'machines need namespaces of Linux';
@@ -29,4 +35,14 @@ export function whyNoMachines(): string | undefined {
 export function whyNoAws(): string | undefined {
   const python = motoPython();
   return whyNoMachines() ?? ('reason' in python ? python.reason : undefined);
+}
+
+/** Why machines here can run no containers; undefined when they can. */
+export function whyNoDocker(): string | undefined {
+  for (const [path, name] of Object.entries(DOCKER)) {
+    if (!path.split(' ').some((one) => existsSync(one))) return `${name} of docker.io is missing`;
+  }
+  // A group of version 2 that holds processes gives its limits to no group below it, and a machine is such a group.
+  if (existsSync('/sys/fs/cgroup/cgroup.controllers')) return 'control groups are of version 2 alone';
+  return undefined;
 }
