@@ -9,8 +9,10 @@ import type { JobsContext } from './jobs.ts';
 import type { Link } from './link.ts';
 import { repeat } from './repeat.ts';
 
-const LIMITS: JobLimits = { launching: 16, running: 2_000 };
-const FENCE_MS = 5 * 60_000;
+/** Of a queue that is told nothing else. */
+export const LIMITS: JobLimits = { launching: 16, running: 2_000 };
+/** ms of a silent node after which its machines are ended. */
+export const FENCE_MS = 5 * 60_000;
 
 /** @throws invalid for one that is given and cannot be one */
 export function requestIdOf({ requestId = randomUUID() }: CommandOptions): string {

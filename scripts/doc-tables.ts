@@ -11,7 +11,7 @@ import { NOT_EXECUTED_FIELDS } from '../model/executable.ts';
 import { JOB_STATUSES, JOB_TRANSITIONS } from '../model/job.ts';
 import { METRICS, type Metric } from '../model/metrics.ts';
 import { fieldDocs, taskJsonSchema } from '../model/spec/json-schema.ts';
-import { launchMessages } from './example-messages.ts';
+import { launchMessages, managedJobMessage } from './example-messages.ts';
 
 const COMMANDS = Object.keys(UPDATES) as (keyof typeof UPDATES)[];
 const OPERATIONS = Object.keys(WHILE_RUNNING) as OperationKind[];
@@ -111,5 +111,6 @@ export function withTables(text: string, tables: Readonly<Record<string, string>
 /** Whole files that are made from the code, by their path below the root. */
 export const DOC_FILES: Readonly<Record<string, string>> = {
   'examples/python/launch.json': `${JSON.stringify(launchMessages(), null, 2)}\n`,
+  'examples/python/managed-job.json': `${JSON.stringify(managedJobMessage(), null, 2)}\n`,
   'docs/task.schema.json': `${JSON.stringify(taskJsonSchema(), null, 2)}\n`,
 };
