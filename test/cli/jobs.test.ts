@@ -15,6 +15,7 @@ interface Row {
   readonly name: string | null;
   readonly status: ManagedStatus;
   readonly schedule: string;
+  readonly paused: boolean;
 }
 
 beforeAll(() => line.begin(), 120_000);
@@ -179,6 +180,43 @@ test('a file of several tasks is one job with a row for each, logs with their ta
   const nothing = await styx('jobs', 'retry', 'pipe', '-y');
   expect([nothing.code, nothing.out]).toEqual([3, '']);
   expect(nothing.err).toContain('pass --from TASK');
+});
+
+test('--num-jobs prints a number for each, and each has its rank', { timeout: 240_000 }, async () => {
+  const { out, err } = await ok('jobs', 'launch', '-y', '-n', 'many', '--num-jobs', '3', 'echo rank $STYX_JOB_RANK');
+  expect(out).toMatch(/^(\d+\n){3}$/);
+  expect(err).toContain('3 managed jobs submitted. See them: styx jobs queue');
+  const numbers = out.trim().split('\n');
+  expect(new Set(numbers).size).toBe(3);
+  for (const [rank, number] of numbers.entries()) {
+    expect(await styx('jobs', 'logs', number)).toMatchObject({ code: 0, out: `rank ${rank}\n` });
+  }
+  const none = await styx('jobs', 'launch', '-y', '--num-jobs', '0', 'true');
+  expect([none.code, none.out, none.err]).toEqual([2, '', expect.stringContaining('--num-jobs')]);
+});
+
+test('a paused job gives back its machines and says so in the queue; resumed, it runs again', {
+  timeout: 240_000,
+}, async () => {
+  const flag = join(home, 'go-on');
+  const run = `echo try $STYX_JOB_TRY; while ! [ -e ${flag} ]; do sleep 0.1; done`;
+  const number = Number((await ok('jobs', 'launch', '-y', '-d', '-n', 'rests', run)).out);
+  await expect.poll(async () => (await row(number))?.status, { timeout: 60_000 }).toBe('RUNNING');
+  await expect
+    .poll(async () => (await styx('jobs', 'logs', 'rests', '--no-follow')).out, { timeout: 60_000 })
+    .toBe('try 1\n');
+  expect((await ok('jobs', 'pause', 'rests')).out).toBe(`Managed job ${number}: paused; its machines go\n`);
+  await expect.poll(() => row(number), { timeout: 60_000 }).toMatchObject({ status: 'PENDING', paused: true });
+  await expect
+    .poll(async () => (await ok('jobs', 'queue', '-v')).out, { timeout: 60_000 })
+    .toContain('paused: `styx jobs resume` queues it again');
+  await expect.poll(async () => (await row(number))?.schedule, { timeout: 60_000 }).not.toBe('running');
+  writeFileSync(flag, '');
+  expect(await json('jobs', 'resume', 'rests')).toMatchObject([{ number, note: null }]);
+  const followed = await styx('jobs', 'logs', 'rests');
+  expect([followed.code, followed.out]).toEqual([0, 'try 1\ntry 2\n']);
+  const late = await ok('jobs', 'pause', String(number));
+  expect(late.out).toBe(`Managed job ${number}: It is SUCCEEDED already.\n`);
 });
 
 // Whoever waits for longer than two seconds asks all the same, so that a machine that is busy with other tests may lose one.
