@@ -21,8 +21,8 @@ import type { ClusterRef, WatchInput } from './types.ts';
 
 export interface LogSource {
   readonly cluster: ClusterRef;
-  /** `numberOnNodes`; null: of the one job that is there. */
-  readonly jobId: number | string | null;
+  /** `numberOnNodes`; or of the cluster's job of that number, by whatever name nodes know it. */
+  readonly jobId: number | string | { readonly number: number };
   readonly node: NodeInfo;
   readonly name: LogName;
   /** Values that are masked. */
@@ -59,7 +59,8 @@ export async function ship(
   const node = await context.pool.node(nodeAddress(context.secret, cluster, source.node), signal);
   const { rank, phase } = name;
   const from = { offset: end.raw };
-  const key = jobId === null ? await keyThere(node, cluster, name) : jobKey(cluster.generation, jobId);
+  const key =
+    typeof jobId === 'object' ? await keyThere(node, cluster, jobId.number, name) : jobKey(cluster.generation, jobId);
   const request = { jobKey: key, phase, rank, from, follow, paceMs: PACE_MS };
   for await (const chunk of node.logs(request, signal)) {
     onChunk?.();
@@ -69,10 +70,15 @@ export async function ship(
   await log.finish();
 }
 
-/** What the node knows the first job by. @throws not-found before it has begun */
-async function keyThere(node: Node, { generation }: ClusterRef, { rank, phase }: LogName): Promise<string> {
-  const first = jobKey(generation, 1);
-  const own = (key: string) => key === first || key.startsWith(`${first}-`);
+/** What the node knows a job by. @throws not-found before it has begun */
+async function keyThere(
+  node: Node,
+  { generation }: ClusterRef,
+  number: number,
+  { rank, phase }: LogName,
+): Promise<string> {
+  const bare = jobKey(generation, number);
+  const own = (key: string) => key === bare || key.startsWith(`${bare}-`);
   const there = (await node.processes()).find((one) => one.phase === phase && one.rank === rank && own(one.jobKey));
   if (there === undefined) throw new StyxError('not-found', `${phase} of rank ${rank} has not begun`);
   return there.jobKey;
@@ -139,7 +145,8 @@ export async function shipWhileItRuns(context: ActivityContext, input: WatchInpu
   const all = nodes.map(async (node) => {
     for (const phase of keep.phases) {
       // The job has all nodes of its cluster, in their order.
-      const source: LogSource = { cluster, jobId: null, node, name: { folder, rank: node.rank, phase }, hidden };
+      const jobId = { number: keep.jobId ?? 1 };
+      const source: LogSource = { cluster, jobId, node, name: { folder, rank: node.rank, phase }, hidden };
       await shipToTheEnd(context, store, source, timing, signal);
     }
   });

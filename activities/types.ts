@@ -18,6 +18,7 @@ import type { RaySpec } from '../model/ray.ts';
 import type { Look, Unclaimed } from '../model/sweep.ts';
 import type { AutostopRule, Task } from '../model/task.ts';
 import type { Timing } from '../model/timing.ts';
+import type { KeptJob } from './kept-job.ts';
 
 /** Whose machines: part of every step that touches a cluster. */
 export interface ClusterRef {
@@ -208,15 +209,6 @@ export interface LeaseInput {
   readonly nodes: readonly NodeInfo[];
   readonly autostop: AutostopRule | null;
   readonly timing: Timing;
-}
-
-/** The one job of a cluster, whose output goes to the store of logs while it runs. */
-export interface KeptJob {
-  /** See `jobLogFolder`. */
-  readonly folder: string;
-  readonly phases: readonly ('setup' | 'run')[];
-  /** Masked in what is kept. */
-  readonly secrets: Task['secrets'];
 }
 
 export interface WatchInput extends LeaseInput {

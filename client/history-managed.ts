@@ -2,6 +2,7 @@
  * The life of a managed job as its workflow's own events tell it, together with those of each of its clusters: which places were tried and
  * at what price, what was lost and why, and what each try cost. Needs the server alone.
  */
+import type { RelaunchCommand } from '../model/cluster-relaunch.ts';
 import { CLUSTER_WORKFLOW, type ClusterInput, MEMO_KEY } from '../model/commands.ts';
 import type { QueueAnswer } from '../model/job-queue.ts';
 import {
@@ -12,6 +13,7 @@ import {
   managedTaskId,
 } from '../model/managed-job.ts';
 import { mapLimited } from '../model/map-limited.ts';
+import { OWNER_SIGNALS, type OwnerCommand } from '../model/owned-cluster.ts';
 import { type Chain, chainOf, type RawEvent, Reader, timeOf } from './histories.ts';
 import { clusterHistory, type HistoryEntry, type HistoryKind } from './history.ts';
 import { closes, stillRetrying, troubles } from './history-steps.ts';
@@ -173,6 +175,7 @@ class Telling {
     await this.#signal(event, at);
     await this.#update(event, at);
     await this.#child(event, at);
+    await this.#relaunch(event, at);
     await this.#step(event, at);
   }
 
@@ -225,6 +228,19 @@ class Telling {
     const tried = Number(input.launch?.task.envs.STYX_JOB_TRY ?? input.owner.copy);
     this.begun.push({ copy: input.owner.copy, try: tried, cluster: input.name, at });
     this.#say(at, 'launch', `try ${tried}: looks for machines, on cluster ${input.name}`);
+  }
+
+  /** It goes on on the cluster that it has. */
+  async #relaunch(event: RawEvent, at: number): Promise<void> {
+    const sent = event.signalExternalWorkflowExecutionInitiatedEventAttributes;
+    if (sent?.signalName !== OWNER_SIGNALS.command) return;
+    const command = await this.#reader.message<OwnerCommand | RelaunchCommand>(
+      `signal:${OWNER_SIGNALS.command}`,
+      sent.input?.payloads,
+    );
+    if (command?.kind !== 'relaunch') return;
+    const { STYX_JOB_TRY: tried = String(command.copy) } = command.launch.task.envs;
+    this.#say(at, 'launch', `try ${tried}: has the lost nodes of its cluster made anew`);
   }
 
   /** Those whose answers are part of the story. */

@@ -40,6 +40,8 @@ export type Effect =
   | { readonly type: 'abortOperation'; readonly kind: OperationKind; readonly opId: string; readonly child: number }
   | {
       readonly type: 'startWatch';
+      /** Of which copy of its owner's work it is, by which job; absent: of the first. */
+      readonly owned?: { readonly copy: number; readonly jobId: number };
       readonly child: number;
       readonly nodes: readonly NodeInfo[];
       readonly placement: Placement;

@@ -106,12 +106,13 @@ export function stopWatching(draft: Draft): void {
 }
 
 export function startWatching(draft: Draft): void {
-  const { placement, added, nodes, watches, autostop } = draft.state;
+  const { placement, added, nodes, watches, autostop, relaunch } = draft.state;
   if (placement === null) return;
   const child = watches + 1;
   draft.set({ watch: { child, stopping: false }, watches: child });
   const beside = added === undefined || added.length === 0 ? {} : { added };
-  draft.effect({ type: 'startWatch', child, nodes, placement, ...beside, autostop });
+  const again = relaunch?.jobId == null ? {} : { owned: { copy: relaunch.copy, jobId: relaunch.jobId } };
+  draft.effect({ type: 'startWatch', child, nodes, placement, ...beside, autostop, ...again });
 }
 
 /** The watch's workflow is gone; another takes over when one is wanted. */

@@ -275,6 +275,15 @@ const clusterState = z.object({
       }),
     )
     .exactOptional(),
+  relaunch: z
+    .object({
+      copy: z.number(),
+      opId: z.string().nullable(),
+      jobId: z.number().nullable(),
+      refused: failure.nullable(),
+      after: z.array(z.union([z.number(), z.string()])),
+    })
+    .exactOptional(),
 }) satisfies z.ZodType<ClusterState>;
 
 /** @throws ZodError when the state was not written by this version's schema */

@@ -114,6 +114,20 @@ export interface NewJob {
   readonly submittedAt: number;
   /** In place of the id that it would have. */
   readonly taskId?: string;
+  /** Of the same work, by `numberOnNodes`: nothing of it begins before what runs of these has ended. */
+  readonly after?: readonly (number | string)[];
+}
+
+/** What an owner had done last on a cluster that lost nodes: see cluster-relaunch.ts. */
+export interface Relaunch {
+  /** The copy that the cluster is of since. */
+  readonly copy: number;
+  /** Null with `refused`. */
+  readonly opId: string | null;
+  readonly jobId: number | null;
+  readonly refused: Failure | null;
+  /** As its job was given it. */
+  readonly after: readonly (number | string)[];
 }
 
 /** What the cluster was launched for; later launches on it must fit into this. */
@@ -217,6 +231,7 @@ export interface ClusterState {
   readonly requests: readonly RememberedRequest[];
   /** Absent: there never was one. */
   readonly guests?: readonly Guest[];
+  readonly relaunch?: Relaunch;
 }
 
 /** Nothing is certain of its machines meanwhile: what is seen of them is left to a later look, and nothing is begun on them. */

@@ -43,8 +43,8 @@ const NOT_OF_MANAGED_JOBS: Readonly<Record<string, (task: TaskSpec) => string | 
     alternatives.some(({ autostop }) => autostop !== null && autostop !== false)
       ? 'has no meaning for a managed job: its machines go when it ends'
       : null,
-  'resources.job_recovery': ({ resources: { alternatives } }) => {
-    const policies = alternatives.map((one) => recoveryProblem(recoveryPolicy(one.jobRecovery), one.useSpot));
+  'resources.job_recovery': ({ numNodes, resources: { alternatives } }) => {
+    const policies = alternatives.map((one) => recoveryProblem(recoveryPolicy(one.jobRecovery), one.useSpot, numNodes));
     return policies.find((problem) => problem !== null) ?? null;
   },
   budget: (task) => (task.budget === null ? null : `of a managed job is ${NOT_YET}`),
@@ -75,6 +75,10 @@ const NOT_OF_POOLED_JOBS: Readonly<Record<string, (task: TaskSpec) => string | n
   workdir: (task) => (task.workdir === null ? null : SHARED_FILES),
   file_mounts: (task) => (Object.keys(task.fileMounts).length === 0 ? null : SHARED_FILES),
   ray: (task) => (task.ray === null ? null : `of a job in a pool is ${NOT_YET}`),
+  'resources.job_recovery.replace_nodes': ({ resources: { alternatives } }) =>
+    alternatives.some(({ jobRecovery }) => jobRecovery?.replaceNodes === true)
+      ? 'has no meaning for a job in a pool: its workers are replaced by the pool'
+      : null,
 };
 const SHARED_FILES =
   'of a job in a pool would change the files of others on its worker: write it into the file of the pool';

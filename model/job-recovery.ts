@@ -21,6 +21,8 @@ export interface RecoveryPolicy {
   readonly maxRestartsOnErrors: number;
   /** Exit codes after which it is started again however often. */
   readonly recoverOnExitCodes: readonly number[];
+  /** Lost nodes are made anew where the others stand, and the job is run again there. Absent: all of it goes elsewhere. */
+  readonly replaceNodes?: true;
   /** Of on_demand_fallback. */
   readonly fallback?: FallbackRule;
   /** Of deadline. */
@@ -47,9 +49,12 @@ export function marketRule({ strategy, fallback, deadline }: RecoveryPolicy): Ma
   return null;
 }
 
-/** Why a policy cannot be followed; null: it can. `useSpot`: what the task asks for. */
-export function recoveryProblem(policy: RecoveryPolicy, useSpot: boolean): string | null {
-  const { strategy, deadline } = policy;
+/** Why a policy cannot be followed; null: it can. `useSpot`, `numNodes`: what the task asks for. */
+export function recoveryProblem(policy: RecoveryPolicy, useSpot: boolean, numNodes: number): string | null {
+  const { strategy, deadline, replaceNodes } = policy;
+  if (replaceNodes === true && numNodes < 2) return '"replace_nodes" needs several nodes: of one, none is left to stay';
+  if (replaceNodes === true && marketRule(policy) !== null)
+    return `"replace_nodes" does not go with strategy ${strategy}, which takes all nodes anew`;
   if (strategy !== 'on_demand_fallback' && strategy !== 'deadline') return null;
   if (strategy === 'deadline') {
     if (deadline === undefined) return 'strategy deadline needs "deadline" and "work" of job_recovery';

@@ -2,7 +2,7 @@
 import { isTerminalJob } from './job.ts';
 import { isManagedEnd } from './managed-job.ts';
 import type { JobDraft } from './managed-job-draft.ts';
-import { endGently } from './managed-job-steps.ts';
+import { endCluster, endGently } from './managed-job-steps.ts';
 import { askPool, hasLeft, isPooled, stopAsking } from './pooled-job.ts';
 
 const REMEMBERED_REQUESTS = 20;
@@ -60,6 +60,7 @@ function endCopy(draft: JobDraft, why: string): void {
   const { copy } = draft.state;
   if (copy === null) return;
   draft.copy({ why: why.slice(0, 200) });
+  if (copy.phase === 'replacing') return endCluster(draft);
   if (copy.phase !== 'live') return;
   // It was not lost, whatever the one before it was.
   draft.set({ cause: null });

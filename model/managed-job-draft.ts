@@ -8,9 +8,11 @@ import {
   MANAGED_TRANSITIONS,
   type ManagedJobState,
   type ManagedStatus,
+  type PastCopy,
   type QueuePhase,
+  REMEMBERED_COPIES,
 } from './managed-job.ts';
-import { costOf, infraOf } from './managed-job-view.ts';
+import { costOf, costOfCopy, infraOf } from './managed-job-view.ts';
 import type { Market } from './market.ts';
 import type { PlaceOrder } from './place-order.ts';
 
@@ -25,6 +27,8 @@ export type JobEffect =
       readonly market?: Market;
       readonly order?: PlaceOrder;
     }
+  /** Has its cluster make what it lost anew and run the task again, as this copy. */
+  | { readonly type: 'relaunch'; readonly copy: number; readonly cluster: string; readonly try: number }
   /** The same spot machines without a job. */
   | { readonly type: 'startProbe'; readonly copy: number; readonly cluster: string; readonly order?: PlaceOrder }
   | { readonly type: 'cancelOnCluster' | 'endCluster'; readonly copy: number; readonly cluster: string }
@@ -129,6 +133,25 @@ export class JobDraft {
 
   copy(change: Partial<Copy>): void {
     if (this.state.copy !== null) this.set({ copy: { ...this.state.copy, ...change } });
+  }
+
+  /** It is over: remembered as one of the last, and its cost is counted. */
+  past(copy: Copy): void {
+    const { past, spent } = this.state;
+    const { number, cluster, startedAt, logs, why, market } = copy;
+    const ended: PastCopy = {
+      number,
+      cluster,
+      try: copy.try,
+      startedAt,
+      endedAt: this.now,
+      infra: infraOf(copy),
+      logs: copy.stood ? (logs ?? 'lost') : null,
+      why,
+      cost: costOfCopy(copy),
+      market,
+    };
+    this.set({ copy: null, past: [...past, ended].slice(-REMEMBERED_COPIES), spent: spent + ended.cost });
   }
 
   phase(phase: CopyPhase): void {

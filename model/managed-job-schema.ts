@@ -90,6 +90,8 @@ const managedJobState = z.object({
       phaseSince: z.number(),
       stood: z.boolean(),
       report: report.nullable(),
+      replaces: z.literal(true).exactOptional(),
+      costBefore: z.number().exactOptional(),
     })
     .nullable(),
   past: z.array(z.object({ ...anyCopy, endedAt: z.number(), infra: z.string().nullable(), cost: z.number() })),

@@ -15,15 +15,7 @@ import {
   SHORT_RUN_MS,
   VANISHED_IN_A_ROW,
 } from './job-recovery.ts';
-import {
-  type Copy,
-  failureText,
-  isManagedEnd,
-  type JobRules,
-  type ManagedJobState,
-  type PastCopy,
-  REMEMBERED_COPIES,
-} from './managed-job.ts';
+import { type Copy, failureText, isManagedEnd, type JobRules, type ManagedJobState } from './managed-job.ts';
 import { cancel, pause, resume } from './managed-job-commands.ts';
 import { JobDraft, type JobEffect } from './managed-job-draft.ts';
 import {
@@ -39,6 +31,7 @@ import {
 import { collect, conclude, endCluster, startCopy } from './managed-job-steps.ts';
 import { type ClusterReport, newWarnings } from './owned-cluster.ts';
 import { askPool, awaitsPool, hasLeft, isPooled, poolAway } from './pooled-job.ts';
+import { goOn, replaceNodes, replacesAt, staysOnNodes } from './replaced-nodes.ts';
 
 export type ManagedJobEvent =
   /** What a submission asks can never be carried out. */
@@ -89,6 +82,7 @@ export function dueAt(state: ManagedJobState, rules: JobRules): number | null {
   const { copy, nextAt, outcome } = state;
   if (copy === null) return outcome === null ? nextAt : null;
   if (copy.phase === 'cancelling') return copy.phaseSince + cancelPatience(rules);
+  if (copy.phase === 'replacing') return replacesAt(copy, nextAt, rules.fenceAfter);
   if (copy.phase !== 'live') return null;
   const fenceAt = silenceEnds(copy, rules);
   const { askAt } = state.market;
@@ -126,12 +120,13 @@ function apply(draft: JobDraft, event: ManagedJobEvent): void {
       if (copy?.number !== event.copy || copy.phase !== 'verifying') return;
       // It was cancelled or paused meanwhile.
       if (draft.state.outcome !== null || copy.why !== '') return collect(draft);
-      return event.stands ? failed(draft, copy) : lose(draft, 'machines', 'its machines are gone', false);
+      return event.stands ? failed(draft, copy) : vanished(draft, copy);
     case 'collected':
       if (copy?.number !== event.copy || copy.phase !== 'collecting') return;
       draft.copy({ logs: event.problem === null ? 'kept' : 'lost' });
       if (event.problem !== null) draft.tell(`the logs of copy ${copy.number} could not be kept: ${event.problem}`);
-      return endCluster(draft);
+      // One that was cancelled or paused meanwhile does not go on.
+      return copy.replaces === true && draft.state.status === 'RECOVERING' ? goOn(draft) : endCluster(draft);
     case 'clusterLost':
       if (draft.state.market.probe?.number === event.copy) return probeLost(draft);
       if (copy?.number !== event.copy || copy.phase === 'fencing') return;
@@ -197,6 +192,7 @@ function onReport(draft: JobDraft, before: Copy, report: ClusterReport): void {
   const copy = draft.state.copy;
   if (copy === null) return;
   if (copy.phase === 'live') live(draft, copy, report);
+  else if (copy.phase === 'replacing') replaceNodes(draft);
   else if (copy.phase === 'cancelling' && (report.job === null || isTerminalJob(report.job.status))) {
     // It was told to end because it moves or pauses, and was done before it heard.
     if (report.job?.status === 'SUCCEEDED') conclude(draft, 'SUCCEEDED', '');
@@ -238,7 +234,7 @@ function live(draft: JobDraft, copy: Copy, report: ClusterReport): void {
       return collect(draft);
     case 'FAILED':
     case 'FAILED_SETUP':
-      if (goes(report)) return lose(draft, 'machines', report.reason || 'a node is gone', true);
+      if (goes(report)) return lostNodes(draft, report, report.reason || 'a node is gone');
       draft.phase('verifying');
       return draft.effect({ type: 'verify', copy: copy.number, cluster: copy.cluster });
     case 'CANCELLED':
@@ -247,11 +243,24 @@ function live(draft: JobDraft, copy: Copy, report: ClusterReport): void {
       conclude(draft, 'CANCELLED', 'cancelled on its cluster');
       return collect(draft);
     case 'FAILED_DRIVER':
-      if (goes(report) || isEnding(report)) return lose(draft, 'machines', job.reason ?? 'its machines are gone', true);
+      if (goes(report) || isEnding(report)) return lostNodes(draft, report, job.reason ?? 'its machines are gone');
       return lose(draft, 'process', job.reason ?? 'it vanished', true);
     default:
       assertNever(job.status);
   }
+}
+
+/** The cloud does not know all of its machines any more; its cluster has yet to hear of it. */
+function vanished(draft: JobDraft, { report }: Copy): void {
+  const stays = report !== null && staysOnNodes(draft, { ...report, gone: true });
+  if (stays) draft.copy({ replaces: true });
+  lose(draft, 'machines', 'its machines are gone', stays);
+}
+
+/** Where some are left it may go on with these. */
+function lostNodes(draft: JobDraft, report: ClusterReport, why: string): void {
+  if (staysOnNodes(draft, report)) draft.copy({ replaces: true });
+  lose(draft, 'machines', why, true);
 }
 
 /** The cloud took a machine, or said that it does. */
@@ -348,24 +357,10 @@ function lose(draft: JobDraft, cause: LossCause, why: string, logs: boolean): vo
 
 /** The machines of the present copy are proved gone. */
 function gone(draft: JobDraft): void {
-  const { copy, outcome, past, spent } = draft.state;
+  const { copy, outcome } = draft.state;
   if (copy === null) return;
-  const { number, cluster, startedAt, logs, report } = copy;
-  const place = report?.place ?? null;
-  const ended: PastCopy = {
-    number,
-    cluster,
-    try: copy.try,
-    startedAt,
-    endedAt: draft.now,
-    infra: place === null ? null : `${place.cloud}/${place.region}/${place.zone}`,
-    logs: copy.stood ? (logs ?? 'lost') : null,
-    why: copy.why,
-    cost: report?.cost ?? 0,
-    market: copy.market,
-  };
-  draft.set({ copy: null, past: [...past, ended].slice(-REMEMBERED_COPIES), spent: spent + ended.cost });
-  draft.tell(isPooled(draft) ? `copy ${number} is over` : `the machines of copy ${number} are gone`);
+  draft.past(copy);
+  draft.tell(isPooled(draft) ? `copy ${copy.number} is over` : `the machines of copy ${copy.number} are gone`);
   if (outcome !== null) {
     if (!isManagedEnd(draft.state.status)) draft.status(outcome.status, outcome.reason);
     return draft.queue('ended');
@@ -390,6 +385,7 @@ function due(draft: JobDraft): void {
     return queue === 'parked' ? draft.queue('waiting') : proceed(draft);
   }
   if (copy.phase === 'cancelling') return collect(draft);
+  if (copy.phase === 'replacing') return replaceNodes(draft);
   const silent = silenceEnds(copy, draft.rules);
   if (silent === null || draft.now < silent) return;
   const minutes = Math.round(draft.rules.fenceAfter / 60_000);

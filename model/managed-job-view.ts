@@ -20,11 +20,16 @@ export function infraOf(copy: Copy | null): string | null {
   return place === null ? null : `${place.cloud}/${place.region}/${place.zone}`;
 }
 
+/** Dollars of the present copy, by the word of its cluster. */
+export function costOfCopy({ report, costBefore = 0 }: Copy): number {
+  return report === null ? 0 : report.cost - costBefore;
+}
+
 /** Dollars of all copies until now. */
 export function costOf({ copy, spent }: Pick<ManagedJobState, 'copy' | 'spent'>, now: number): number {
   const report = copy?.report ?? null;
-  const present = report === null ? 0 : report.cost + (report.hourly * Math.max(0, now - report.at)) / 3_600_000;
-  return spent + present;
+  if (copy === null || report === null) return spent;
+  return spent + costOfCopy(copy) + (report.hourly * Math.max(0, now - report.at)) / 3_600_000;
 }
 
 export function managedJobView(input: ManagedJobInput, state: ManagedJobState, now: number): ManagedJobView {

@@ -65,11 +65,11 @@ export function isManagedEnd(status: ManagedStatus): status is ManagedEnd {
 }
 
 /**
- * live: launched, followed. cancelling: its job was told to end. verifying: the job failed, and the cloud is asked whether the machines
+ * live: launched, followed. replacing: some of its nodes are lost, and it goes on on its cluster as another copy as soon as it may. cancelling: its job was told to end. verifying: the job failed, and the cloud is asked whether the machines
  * are still there. collecting: its logs are being kept. ending: its machines go. fencing: its cluster's workflow was ended from outside,
  * and the job itself ends the machines.
  */
-export const COPY_PHASES = ['live', 'cancelling', 'verifying', 'collecting', 'ending', 'fencing'] as const;
+export const COPY_PHASES = ['live', 'replacing', 'cancelling', 'verifying', 'collecting', 'ending', 'fencing'] as const;
 export type CopyPhase = (typeof COPY_PHASES)[number];
 
 export interface Copy {
@@ -89,6 +89,10 @@ export interface Copy {
   readonly logs: 'kept' | 'lost' | null;
   /** Why it ends, for people; empty while it lives. */
   readonly why: string;
+  /** Another copy follows on the same cluster, in place of another cluster. */
+  readonly replaces?: true;
+  /** Dollars that the cluster had cost before it; absent: it has a cluster of its own from the start. */
+  readonly costBefore?: number;
 }
 
 export interface PastCopy {

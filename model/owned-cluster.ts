@@ -106,29 +106,21 @@ const SHOWN_CODES = 20;
 const REASON_CHARS = 500;
 
 export function clusterReport(state: ClusterState, copy: number, generation: string, now: number): ClusterReport {
-  const launch = state.operations.findLast(({ kind }) => kind === 'launch');
-  const [job] = state.jobs;
+  const { relaunch } = state;
+  const launch = launchOf(state);
+  const job = ownersJob(state);
   const silent = state.lost.filter(({ gone }) => !gone).map(({ since }) => since);
   const { placement, notices } = state;
   const interrupted = firstInterruption(notices);
   const warned = notices?.find(({ kind }) => kind === 'rebalance');
   return {
-    copy,
+    copy: relaunch?.copy ?? copy,
     cluster: state.name,
     generation,
     status: state.status,
     reason: state.statusReason.slice(0, REASON_CHARS),
     operation: state.operation?.kind ?? null,
-    launch:
-      launch?.outcome == null
-        ? null
-        : {
-            outcome: launch.outcome,
-            failure:
-              launch.failure === null
-                ? null
-                : { ...launch.failure, message: launch.failure.message.slice(0, REASON_CHARS) },
-          },
+    launch,
     tried: state.tries.length,
     job: jobOfReport(job),
     gone: state.lost.some(({ gone }) => gone),
@@ -149,6 +141,22 @@ export function clusterReport(state: ClusterState, copy: number, generation: str
     hourly: hourlyNow(state.cost),
     at: now,
   };
+}
+
+/** Of the owner: that of its last relaunch, or the one that the cluster was launched with. */
+export function ownersJob({ relaunch, jobs }: Pick<ClusterState, 'relaunch' | 'jobs'>): JobRow | undefined {
+  return relaunch === undefined ? jobs[0] : jobs.find(({ id }) => id === relaunch.jobId);
+}
+
+/** That of the owner's last relaunch, or the last. */
+function launchOf({ relaunch, operations }: ClusterState): ClusterReport['launch'] {
+  if (relaunch?.refused != null) return { outcome: 'failed', failure: cut(relaunch.refused) };
+  const launch = operations.findLast(({ kind, id }) => kind === 'launch' && (relaunch?.opId ?? id) === id);
+  return launch?.outcome == null ? null : { outcome: launch.outcome, failure: cut(launch.failure) };
+}
+
+function cut(failure: Failure | null): Failure | null {
+  return failure === null ? null : { ...failure, message: failure.message.slice(0, REASON_CHARS) };
 }
 
 export function jobOfReport(job: JobRow | undefined): ClusterReport['job'] {

@@ -17,6 +17,7 @@ export function recoveryPolicy(written: JobRecovery | null): RecoveryPolicy {
     strategy: strategy ?? DEFAULT_RECOVERY.strategy,
     maxRestartsOnErrors: maxRestartsOnErrors ?? error?.maxRestarts ?? DEFAULT_RECOVERY.maxRestartsOnErrors,
     recoverOnExitCodes: recoverOnExitCodes ?? DEFAULT_RECOVERY.recoverOnExitCodes,
+    ...(written.replaceNodes === true ? { replaceNodes: true } : {}),
     ...(strategy === 'on_demand_fallback' ? { fallback: fallbackOf(written) } : {}),
     ...(strategy === 'deadline' ? deadlineOf(written) : {}),
     ...(Object.keys(causes).length === 0 ? {} : { causes }),

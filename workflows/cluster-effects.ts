@@ -109,12 +109,14 @@ export class EffectCarrier {
     await tell(workflowId, signal, ...args);
   }
 
-  private forOwner(): Pick<WatchInput, 'keep' | 'owned'> {
+  /** `again`: of which copy of the owner's work the cluster is, where not of the first. */
+  private forOwner(again?: { copy: number; jobId: number }): Pick<WatchInput, 'keep' | 'owned'> {
     const { owner } = this.input;
     if (owner === undefined) return {};
     if (owner.logs === undefined) return { owned: true };
-    // Its job is the only one of its cluster.
-    return { owned: true, keep: { folder: jobLogFolder(owner.workflowId, owner.copy), ...owner.logs } };
+    const folder = jobLogFolder(owner.workflowId, again?.copy ?? owner.copy);
+    const job = again === undefined ? {} : { jobId: again.jobId };
+    return { owned: true, keep: { folder, ...job, ...owner.logs } };
   }
 
   private async one(effect: QueuedEffect, placed: ReadonlyMap<number, RunJob>): Promise<void> {
@@ -176,7 +178,7 @@ export class EffectCarrier {
             autostop,
             timing,
             positions: [],
-            ...this.forOwner(),
+            ...this.forOwner(effect.owned),
           },
         };
         return await this.start('watch', watchChild(clusterId, gen, number), watchInput, `watch ${name}`);
@@ -206,6 +208,7 @@ export class EffectCarrier {
           user: newJob.user,
           task: newJob.task,
           withSetup: newJob.withSetup,
+          ...(newJob.after === undefined ? {} : { after: newJob.after }),
           run: placed.get(newJob.id) ?? null,
           timing,
         };

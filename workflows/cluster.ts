@@ -20,6 +20,7 @@ import { budgetDueAt } from '../model/cluster-budget.ts';
 import type { QueuedEffect } from '../model/cluster-effects.ts';
 import { manifestsHeld } from '../model/cluster-files.ts';
 import { applyGuest, dropGuest, guestReport, type Hosted } from '../model/cluster-guests.ts';
+import { applyRelaunch, type RelaunchCommand } from '../model/cluster-relaunch.ts';
 import { parseClusterState } from '../model/cluster-schema.ts';
 import {
   claimsOf,
@@ -178,7 +179,9 @@ class ClusterEntity {
   }
 
   /** A command of the owner's is the same as a person's, but comes as a signal: workflows send no updates. */
-  private obey({ kind, requestId, user }: OwnerCommand): void {
+  private obey(told: OwnerCommand | RelaunchCommand): void {
+    if (told.kind === 'relaunch') return this.host(applyRelaunch, told);
+    const { kind, requestId, user } = told;
     const base = { requestId, user };
     const command: Command = kind === 'down' ? { kind, payload: base } : { kind, payload: { ...base, jobs: null } };
     if (commandProblem(this.state, command, Date.now()) === null) this.command(command);

@@ -11,6 +11,7 @@ import { readOutputs } from '../model/outputs.ts';
 import type { Task } from '../model/task.ts';
 import type { Timing } from '../model/timing.ts';
 import { showDetails } from './details.ts';
+import { endEarlierRuns } from './earlier-runs.ts';
 import { GroupNames } from './group-hosts.ts';
 import { putFiles, treesOf } from './job-files.ts';
 import { early, runPhase } from './job-phase.ts';
@@ -35,6 +36,8 @@ export interface JobInput {
   readonly user: string;
   readonly task: Task;
   readonly withSetup: boolean;
+  /** Runs of the same work before it, by `numberOnNodes`, of which nothing may run any more when it begins. */
+  readonly after?: readonly (number | string)[];
   /** Its place, when it has one from the start. */
   readonly run: RunJob | null;
   readonly timing: Timing;
@@ -132,6 +135,8 @@ async function carryOut(
     ...(input.withSetup ? (['setup'] as const) : []),
     ...(input.task.run === null ? [] : (['run'] as const)),
   ];
+  const alone = await endEarlierRuns(input, progress, run, deadline);
+  if (alone !== null) return alone;
   const trees = treesOf(input);
   if (trees.length > 0) {
     const reported = report(input, progress, 'SETTING_UP', null);

@@ -1,6 +1,7 @@
 /** Carries out what a managed job's transitions ask for. Each effect may be repeated; what takes time goes on beside the loop. */
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import { ParentClosePolicy, startChild, workflowInfo } from '@temporalio/workflow';
+import type { RelaunchCommand } from '../model/cluster-relaunch.ts';
 import { CLUSTER_WORKFLOW, type ClusterInput, type LaunchCommand } from '../model/commands.ts';
 import { assertNever } from '../model/errors.ts';
 import { clusterWorkflowId } from '../model/identity.ts';
@@ -27,7 +28,7 @@ const VERIFY_TRIES = 8;
 /** Of log collection: money runs meanwhile. */
 const COLLECT_MS = 10 * 60_000;
 
-type Start = Extract<JobEffect, { type: 'startCluster' | 'startProbe' }>;
+type Start = Extract<JobEffect, { type: 'startCluster' | 'startProbe' | 'relaunch' }>;
 
 export class JobEffects {
   private readonly input: ManagedJobInput;
@@ -57,6 +58,8 @@ export class JobEffects {
       case 'startProbe':
         await this.startCluster(effect, state);
         return true;
+      case 'relaunch':
+        return await this.relaunch(effect, state);
       case 'cancelOnCluster':
         return await (this.pooled?.cancel(effect) ?? this.command(effect, 'cancel'));
       case 'endCluster':
@@ -151,10 +154,16 @@ export class JobEffects {
     });
   }
 
+  private async relaunch(effect: Extract<Start, { type: 'relaunch' }>, state: ManagedJobState): Promise<boolean> {
+    const launch = this.launch(effect, state.number ?? 0, taskIdOf(this.input, state));
+    const command: RelaunchCommand = { kind: 'relaunch', copy: effect.copy, launch };
+    return await tell(this.clusterId(effect.cluster), ownerCommandSignal, command);
+  }
+
   private launch(effect: Start, number: number, taskId: string): LaunchCommand {
     const { user, resourcesText, conda, part } = this.input;
     const { numNodes } = this.input.task;
-    const tried = effect.type === 'startCluster' ? effect.try : null;
+    const tried = effect.type === 'startProbe' ? null : effect.try;
     const task =
       tried === null ? machinesOnly(this.input.task) : taskOfCopy(this.input.task, number, taskId, tried, part);
     return {
@@ -185,7 +194,8 @@ export class JobEffects {
     const { timing, task } = this.input;
     const asking = longStep(timing, `keep the logs of ${cluster}`, COLLECT_MS);
     const workflowId = this.clusterId(cluster);
-    const jobId = this.pooled === null ? {} : { jobId: now?.report?.job?.id ?? 0 };
+    const isFirst = this.pooled === null && now?.costBefore === undefined;
+    const jobId = isFirst ? {} : { jobId: now?.report?.job?.id ?? 0 };
     const kept = await asking
       .collectLogs({ workflowId, job: this.id, copy, ...jobId, secrets: task.secrets, timing })
       .catch((error: unknown) => ({ problem: failureOf(error).message }));
@@ -222,6 +232,7 @@ function onMarket({ others }: ResourceRequest, useSpot: boolean): Pick<ResourceR
 }
 
 function resourcesOf({ resources }: Task, effect: Start): ResourceRequest {
+  if (effect.type === 'relaunch') return resources;
   const market = effect.type === 'startProbe' ? 'spot' : effect.market;
   return {
     ...resources,

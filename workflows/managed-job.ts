@@ -112,7 +112,7 @@ function refusal({ task, recovery }: ManagedJobInput): Failure | null {
   const files = filesProblem(task);
   if (files !== null) return { kind: 'invalid', message: `The task's files are not there: ${files}.` };
   if (task.run === null) return { kind: 'invalid', message: 'A managed job needs a run script.' };
-  const problem = recoveryProblem(recovery, task.resources.useSpot);
+  const problem = recoveryProblem(recovery, task.resources.useSpot, task.numNodes);
   return problem === null ? null : { kind: 'invalid', message: `Its job_recovery cannot be followed: ${problem}.` };
 }
 

@@ -1,6 +1,8 @@
 /** All updates, queries and signals, typed, under the names of `model/commands.ts`. */
+
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
 import type { Claims } from '../model/cloud-resource.ts';
+import type { RelaunchCommand } from '../model/cluster-relaunch.ts';
 import {
   type AbandonJob,
   type ClusterView,
@@ -107,7 +109,7 @@ export const autostopSignal = defineSignal<[AutostopRule | null]>('autostop');
 export const endWatchSignal = defineSignal('end');
 
 /** To a cluster, from the workflow that it belongs to; and back. */
-export const ownerCommandSignal = defineSignal<[OwnerCommand]>(OWNER_SIGNALS.command);
+export const ownerCommandSignal = defineSignal<[OwnerCommand | RelaunchCommand]>(OWNER_SIGNALS.command);
 export const clusterReportSignal = defineSignal<[ClusterReport]>(OWNER_SIGNALS.report);
 /** To a cluster of a pool, from a job that the pool gave to it. */
 export const guestCommandSignal = defineSignal<[GuestCommand]>(OWNER_SIGNALS.guest);

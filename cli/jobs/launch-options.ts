@@ -3,6 +3,7 @@ import { StyxError } from '../../model/errors.ts';
 import { DEFAULT_RECOVERY, type RecoveryPolicy, recoveryProblem, STRATEGIES } from '../../model/job-recovery.ts';
 import { DEFAULT_FALLBACK } from '../../model/market.ts';
 import { nearestWord } from '../../model/spelling.ts';
+import type { WrittenTask } from '../../model/task.ts';
 import type { CommonOptions } from '../run.ts';
 import type { TaskOptions } from '../task-input.ts';
 
@@ -15,7 +16,11 @@ export interface JobLaunchOptions extends CommonOptions, TaskOptions {
 }
 
 /** @throws invalid */
-export function withStrategy(recovery: RecoveryPolicy, asked: string | undefined, useSpot: boolean): RecoveryPolicy {
+export function withStrategy(
+  recovery: RecoveryPolicy,
+  asked: string | undefined,
+  { resources, numNodes }: Pick<WrittenTask, 'resources' | 'numNodes'>,
+): RecoveryPolicy {
   if (asked === undefined) return recovery;
   if (asked.toLowerCase() === 'none') return DEFAULT_RECOVERY;
   const strategy = STRATEGIES.find((name) => name.toLowerCase() === asked.toLowerCase());
@@ -27,7 +32,7 @@ export function withStrategy(recovery: RecoveryPolicy, asked: string | undefined
   }
   const fallback = strategy === 'on_demand_fallback' ? { fallback: recovery.fallback ?? DEFAULT_FALLBACK } : {};
   const chosen = { ...recovery, ...fallback, strategy };
-  const problem = recoveryProblem(chosen, useSpot);
+  const problem = recoveryProblem(chosen, resources.useSpot, numNodes);
   if (problem !== null) throw new StyxError('invalid', `--job-recovery ${asked}: ${problem}`);
   return chosen;
 }

@@ -18,7 +18,7 @@ export async function launchPipeline(
   const checks = lastChecks(styxHome());
   const tasks = [];
   for (const one of written.tasks) {
-    const recovery = withStrategy(one.recovery, options.jobRecovery, one.task.resources.useSpot);
+    const recovery = withStrategy(one.recovery, options.jobRecovery, one.task);
     const { task, leftOut } = await onEnabledClouds(await onAllowedClouds(one.task, config.allowedClouds), checks);
     if (options.yes !== true) {
       const after = one.after.map((index) => written.tasks[index]?.name).join(', ');

@@ -23,7 +23,7 @@ export async function launchJob(
     return await launchPipeline(context, written, options);
   }
   const { config } = await context.config();
-  const recovery = withStrategy(written.recovery, options.jobRecovery, written.task.resources.useSpot);
+  const recovery = withStrategy(written.recovery, options.jobRecovery, written.task);
   const allowed = await onAllowedClouds(written.task, config.allowedClouds);
   const { task, leftOut } = await onEnabledClouds(allowed, lastChecks(styxHome()));
   const styx = await context.styx();

@@ -186,7 +186,7 @@ async function requestOf(context: Context, name: string, entrypoint: string[], o
   const named = { ...task, name: task.name ?? name };
   return {
     task: named,
-    recovery: withStrategy(written.recovery, options.jobRecovery, task.resources.useSpot),
+    recovery: withStrategy(written.recovery, options.jobRecovery, task),
     resourcesText: resourcesText(task),
   };
 }

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { attempt, doc, FieldError, field, mapOf, shown } from './field.ts';
 import { duration } from './styx-fields.ts';
-import { wholeField, word } from './values.ts';
+import { flagField, wholeField, word } from './values.ts';
 
 const STRATEGIES = ['EAGER_NEXT_REGION', 'FAILOVER', 'on_demand_fallback', 'deadline'] as const;
 type StrategyName = (typeof STRATEGIES)[number];
@@ -19,6 +19,7 @@ export interface JobRecovery {
   readonly strategy: StrategyName | null;
   readonly maxRestartsOnErrors: number | null;
   readonly recoverOnExitCodes: readonly number[] | null;
+  readonly replaceNodes: boolean | null;
   readonly preemptions: number | null;
   readonly within: number | null;
   readonly backAfter: number | null;
@@ -84,6 +85,11 @@ const recoveryFields = mapOf({
       .transform((value, ctx) => attempt(ctx, () => exitCodes(value))),
     'exit codes after which the job is started again however often',
   ),
+  replace_nodes: doc(
+    flagField(),
+    'of several nodes: those that are lost are made anew where the others stand, and the job is run again there',
+    '`false`: all of it starts elsewhere',
+  ),
   preemptions: doc(
     wholeField(1),
     'of `on_demand_fallback`: times that spot fails before on-demand machines are taken',
@@ -116,6 +122,9 @@ const recoveryFields = mapOf({
   error: doc(causeFields, 'when the job fails by itself'),
 });
 
+/** They choose between spot and on-demand machines at each loss. */
+const MARKETS: readonly StrategyName[] = ['on_demand_fallback', 'deadline'];
+
 /** Fields that mean something with these strategies alone. */
 const BELONGS: Readonly<Record<string, readonly StrategyName[]>> = {
   preemptions: ['on_demand_fallback'],
@@ -140,6 +149,7 @@ export const jobRecovery = z.union([z.string(), recoveryFields]).transform((valu
       strategy,
       maxRestartsOnErrors: written.max_restarts_on_errors ?? null,
       recoverOnExitCodes: written.recover_on_exit_codes ?? null,
+      replaceNodes: written.replace_nodes ?? null,
       preemptions: written.preemptions ?? null,
       within: written.within ?? null,
       backAfter: written.back_after ?? null,
@@ -161,6 +171,8 @@ function checkFields(strategy: StrategyName | null, written: Partial<Written>): 
   }
   if (written.error?.maxRestarts != null && written.max_restarts_on_errors !== undefined)
     throw new FieldError('cannot be given together with "max_restarts_on_errors"', ['error', 'max_restarts']);
+  if (written.replace_nodes === true && strategy !== null && MARKETS.includes(strategy))
+    throw new FieldError(`does not go with strategy ${strategy}, which takes all nodes anew`, ['replace_nodes']);
   if (strategy !== 'deadline') return;
   const { deadline, work } = written;
   for (const [name, given] of Object.entries({ deadline, work }))
@@ -187,6 +199,7 @@ export function recoveryConfig(recovery: JobRecovery): Config {
     strategy: recovery.strategy,
     ...given('max_restarts_on_errors', recovery.maxRestartsOnErrors),
     ...(recovery.recoverOnExitCodes === null ? {} : { recover_on_exit_codes: [...recovery.recoverOnExitCodes] }),
+    ...given('replace_nodes', recovery.replaceNodes),
     ...given('preemptions', recovery.preemptions),
     ...Object.fromEntries(
       Object.entries(times).flatMap(([name, value]) => (value === null ? [] : [[name, timeText(value)]])),

@@ -8,6 +8,7 @@ import { parseClusterState } from '../../model/cluster-schema.ts';
 import { allNodesGone, generation } from '../../model/cluster-state.ts';
 import { applyCommand, type Command } from '../../model/cluster-transition.ts';
 import { isTerminalJob, type JobRow } from '../../model/job.ts';
+import { ownersJob } from '../../model/owned-cluster.ts';
 import { ANY_RAY, aCommand, NODE_CPUS } from './cluster-fixtures.ts';
 import { World } from './cluster-world.ts';
 import { holds } from './holds.ts';
@@ -27,6 +28,7 @@ function lawful(world: World, before: ClusterState): void {
   jobsAreLawful(state, before, world);
   rayIsLawful(state, before, world);
   portsAreSo(world);
+  relaunchIsLawful(state, before, world);
   const ending = state.operation?.kind === 'stop' || state.operation?.kind === 'down';
   expect(state.watch !== null && !state.watch.stopping).toBe(stands(state) && !ending);
   // Of one whose ports change, a stop or a down comes next then.
@@ -68,7 +70,8 @@ function jobsAreLawful(state: ClusterState, before: ClusterState, world: World):
   const was = new Map<number, JobRow>(before.jobs.map((job) => [job.id, job]));
   for (const job of state.jobs) {
     const old = was.get(job.id);
-    if (old !== undefined && isTerminalJob(old.status)) expect(job).toEqual(old);
+    // By which name nodes know it may be heard later.
+    if (old !== undefined && isTerminalJob(old.status)) expect({ ...job, life: old.life }).toEqual(old);
     if (old?.allotment != null) expect(job.allotment).toEqual(old.allotment);
     if (isTerminalJob(job.status)) continue;
     expect(world.startedJobs.has(job.id)).toBe(true);
@@ -84,6 +87,19 @@ function jobsAreLawful(state: ClusterState, before: ClusterState, world: World):
   for (const job of before.jobs) {
     if (!isTerminalJob(job.status)) expect(state.jobs.some(({ id }) => id === job.id)).toBe(true);
   }
+}
+
+/** One that is not refused is a launch with a job, which waits for what ran before it by name. */
+function relaunchIsLawful(state: ClusterState, before: ClusterState, world: World): void {
+  const { relaunch } = state;
+  if (relaunch === undefined || relaunch === before.relaunch) return;
+  expect(relaunch.copy).toBe((before.relaunch?.copy ?? 1) + 1);
+  expect(relaunch.refused === null).toBe(relaunch.opId !== null && relaunch.jobId !== null);
+  if (relaunch.refused !== null) return expect({ ...state, relaunch: before.relaunch }).toEqual(before);
+  expect([stands(before), idle(before)]).toEqual([true, true]);
+  expect(world.startedJobs.has(relaunch.jobId ?? 0)).toBe(true);
+  const last = ownersJob(before);
+  if (last?.allotment != null) expect(relaunch.after.at(-1)).toBe(`${last.id}-life-${last.id}`);
 }
 
 /** What is open is what the view says, once a change of it or a start has succeeded last. */
@@ -137,7 +153,7 @@ const anyAct = fc.oneof(
   {
     weight: 12,
     arbitrary: fc.record({
-      act: fc.constantFrom('again', 'repeat', 'crash', 'describe', 'lose', 'due', 'spent' as const),
+      act: fc.constantFrom('again', 'repeat', 'crash', 'describe', 'lose', 'due', 'spent', 'relaunch' as const),
     }),
   },
 );
@@ -290,6 +306,7 @@ describe('whatever happens, in whatever order', () => {
   test('left alone, a cluster comes to rest, and where all nodes are well every job has run', () => {
     let wells = 0;
     let repaired = 0;
+    let relaunched = 0;
     const rays = new Set<string>();
     const law = fc.property(anyRun, (given) => {
       const made = run(given);
@@ -312,6 +329,7 @@ describe('whatever happens, in whatever order', () => {
       expect(state.nodes.length).toBe(state.placement?.numNodes);
       expect(state.cost.hourly).toBeCloseTo(hourlyOf(standing));
       repaired += made.world.repaired;
+      relaunched += made.world.relaunched;
       // A recorded intent that comes again after its proof is kept until the next proof: to know too much loses nothing.
       const repeated = given[1].some(({ act }) => act === 'repeat');
       if (!repeated) expect(state.intents.map(({ key }) => key).toSorted()).toEqual(keys);
@@ -325,8 +343,9 @@ describe('whatever happens, in whatever order', () => {
     });
     holds(law, 150);
     expect(wells).toBeGreaterThan(10);
-    for (let more = 0; more < 40 && (rays.size < 2 || repaired === 0); more++) holds(law, 50);
+    for (let more = 0; more < 40 && (rays.size < 2 || repaired === 0 || relaunched === 0); more++) holds(law, 50);
     expect(rays).toEqual(new Set(['UP', 'FAILED']));
     expect(repaired).toBeGreaterThan(0);
+    expect(relaunched).toBeGreaterThan(0);
   });
 });

@@ -4,6 +4,7 @@
  */
 import { type ClusterState, machinesChange } from '../../model/cluster.ts';
 import type { QueuedEffect } from '../../model/cluster-effects.ts';
+import { applyRelaunch, type RelaunchCommand } from '../../model/cluster-relaunch.ts';
 import { ranksOf, type Standing } from '../../model/cluster-repair.ts';
 import { generation, newCluster } from '../../model/cluster-state.ts';
 import {
@@ -16,7 +17,7 @@ import {
 import type { CommandAnswer } from '../../model/commands.ts';
 import { isTerminalJob } from '../../model/job.ts';
 import type { NodeInfo, Placement } from '../../model/machines.ts';
-import { aPlacement, nodesOf } from './cluster-fixtures.ts';
+import { aCommand, aPlacement, nodesOf } from './cluster-fixtures.ts';
 
 type Machine = 'running' | 'stopped' | 'terminated';
 
@@ -60,6 +61,8 @@ export class World {
   readonly placedJobs = new Set<number>();
   /** What is open, by the placement that the cluster was launched on. */
   readonly opened = new Map<string, readonly string[]>();
+  /** Relaunches that were not refused. */
+  relaunched = 0;
   /** Repairs that made machines. */
   repaired = 0;
   private readonly choose: Choose;
@@ -92,6 +95,19 @@ export class World {
     const { state, effects, answer } = applyCommand(this.state, command, this.now);
     this.become(state, effects);
     return answer;
+  }
+
+  /** Its owner has it go on with what is lost made anew; the same word again changes nothing. */
+  relaunch(): void {
+    this.now += 1_000;
+    const copy = (this.state.relaunch?.copy ?? 1) + 1;
+    const { payload: launch } = aCommand('launch', { nodes: this.state.spec?.numNodes ?? 1 });
+    const command = { kind: 'relaunch', copy, launch } as RelaunchCommand;
+    const { state, effects } = applyRelaunch(this.state, command, this.now);
+    if (state.relaunch?.refused === null) this.relaunched += 1;
+    this.become(state, effects);
+    const again = applyRelaunch(this.state, command, this.now);
+    if (again.state !== this.state || again.effects.length > 0) throw new Error(`copy ${copy} was launched twice`);
   }
 
   event(event: ClusterEvent): void {
@@ -354,7 +370,16 @@ export class World {
       status: 'SETTING_UP' | 'RUNNING' | 'SUCCEEDED' | 'FAILED' | 'CANCELLED' | 'FAILED_DRIVER',
       reason: string | null = null,
     ) =>
-      send({ type: 'jobChanged', generation: effect.generation, jobId, status, reason, at: this.now, exitCodes: null });
+      send({
+        type: 'jobChanged',
+        generation: effect.generation,
+        jobId,
+        status,
+        reason,
+        at: this.now,
+        exitCodes: null,
+        life: `life-${jobId}`,
+      });
     const early = () => child.told.some(({ type }) => type === 'cancelJob' || type === 'abandonJob');
     while (!early() && !child.told.some(({ type }) => type === 'runJob')) yield;
     if (!early() && withSetup) {

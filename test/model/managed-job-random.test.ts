@@ -44,6 +44,7 @@ const POLICIES: Readonly<Record<string, RecoveryPolicy>> = {
     strategy: 'deadline',
     deadline: { deadline: 300_000, work: 200_000, overhead: 3_000, checkpointEvery: 1_000, backAfter: 2_000 },
   },
+  replace_nodes: { ...RULES.recovery, replaceNodes: true },
   limits: {
     ...RULES.recovery,
     causes: {
@@ -88,6 +89,7 @@ class Play {
     expect(parseManagedJobState(JSON.parse(JSON.stringify(state)))).toEqual(state);
     expect(state.errorRestarts).toBeLessThanOrEqual(RULES.recovery.maxRestartsOnErrors);
     for (const effect of effects) {
+      if (effect.type === 'relaunch') this.relaunched(effect.copy, before.copy?.number ?? 0);
       if (effect.type !== 'startCluster' && effect.type !== 'startProbe') continue;
       expect(state.outcome).toBeNull();
       if (effect.type === 'startProbe') {
@@ -117,6 +119,19 @@ class Play {
         at: this.now,
       });
     }
+  }
+
+  /** The same machines are another copy's from now on, and those that are lost are made. */
+  private relaunched(copy: number, before: number): void {
+    this.seen.add('relaunch');
+    expect(this.state.outcome).toBeNull();
+    expect([...this.standing]).toEqual([before]);
+    this.standing.delete(before);
+    this.standing.add(copy);
+    const report = this.reports.get(before) as ClusterReport;
+    expect(report.gone).toBe(true);
+    const job = { id: copy, status: 'INIT', reason: null, exitCodes: [] } as const;
+    this.reports.set(copy, { ...report, copy, operation: 'launch', launch: null, job, cost: report.cost + 1 });
   }
 
   /** What a cluster says; nobody reports machines as gone while they stand. */
@@ -202,7 +217,10 @@ class Play {
     } else if (copy.phase === 'verifying') this.apply({ type: 'verified', copy: number, stands: true });
     else if (copy.phase === 'collecting') this.apply({ type: 'collected', copy: number, problem: null });
     else if (copy.phase === 'fencing') this.step(17, 0);
-    else if (copy.phase === 'ending') this.step(9, 0);
+    else if (copy.phase === 'replacing') {
+      if (then === 7) this.report({ gone: true });
+      this.step(14, 0);
+    } else if (copy.phase === 'ending') this.step(9, 0);
     else if (copy.phase === 'cancelling')
       this.report({ job: { id: 1, status: 'CANCELLED', reason: null, exitCodes: [] } });
     else if (!copy.stood) this.step(then === 10 ? 10 : 1, 0);
@@ -250,6 +268,7 @@ describe('whatever happens, in whatever order', () => {
       expect(seen).toContain('SUCCEEDED');
       const moves = name === 'deadline' || name === 'on_demand_fallback';
       if (moves) expect([...seen], 'all of it was played').toEqual(expect.arrayContaining(['spot', 'on-demand']));
+      if (name === 'replace_nodes') expect(seen).toContain('relaunch');
       if (name === 'limits') expect([...seen]).toEqual(expect.arrayContaining(['FAILED', 'FAILED_NO_RESOURCE']));
     },
   );

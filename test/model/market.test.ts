@@ -5,7 +5,7 @@ import { optimum } from '../../bench/spot-optimum.ts';
 import { greedy, type Strategy, simulate, strategyOf, type Work } from '../../bench/spot-simulation.ts';
 import { madeUpTraces } from '../../bench/spot-traces.ts';
 import { DEFAULT_FALLBACK, decideMarket, type MarketFacts } from '../../model/market.ts';
-import { parseJob } from '../../model/parse-task.ts';
+import { parseJob, parsePooledJob } from '../../model/parse-task.ts';
 import { type DeadlineRule, RESERVE } from '../../model/uniform-progress.ts';
 import { holds } from './holds.ts';
 
@@ -177,8 +177,11 @@ describe('over traces', () => {
 });
 
 describe('job_recovery of a task', () => {
-  const read = (yaml: string, spot = true) =>
-    parseJob(`resources:\n  use_spot: ${spot}\n  job_recovery: ${yaml}\nrun: a\n`, { file: 't.yaml' }).recovery;
+  const file = { file: 't.yaml' };
+  const read = (yaml: string, spot = true, nodes = 1) => {
+    const resources = `resources:\n  use_spot: ${spot}\n  job_recovery: ${yaml}\n`;
+    return parseJob(`num_nodes: ${nodes}\n${resources}run: a\n`, file).recovery;
+  };
 
   test('has all of a strategy, with its defaults', () => {
     expect(read('{strategy: deadline, deadline: 36h, work: 24h}')).toMatchObject({
@@ -208,8 +211,24 @@ describe('job_recovery of a task', () => {
     ['{strategy: deadlin}', /deadline/],
     ['{max_restarts_on_errors: 1, error: {max_restarts: 1}}', /cannot be given together/],
     ['{preemption: {restarts: 1}}', /unknown field/],
+    ['{replace_nodes: maybe}', /must be true or false/],
   ])('%s is refused by name', (yaml, text) => {
     expect(() => read(yaml)).toThrow(text);
+  });
+
+  test('replace_nodes is for jobs of several nodes, on clusters of their own, which a strategy does not move', () => {
+    expect(read('{replace_nodes: true}', false, 2)).toMatchObject({
+      strategy: 'EAGER_NEXT_REGION',
+      replaceNodes: true,
+    });
+    expect(read('{strategy: FAILOVER, replace_nodes: true}', false, 2)).toMatchObject({ replaceNodes: true });
+    expect(read('{replace_nodes: false}', false)).not.toHaveProperty('replaceNodes');
+    expect(() => read('{replace_nodes: true}')).toThrow(/needs several nodes/);
+    expect(() => read('{strategy: on_demand_fallback, replace_nodes: true}', true, 2)).toThrow(
+      /replace_nodes.*does not go with strategy on_demand_fallback/,
+    );
+    const pooled = 'num_nodes: 2\nresources: {job_recovery: {replace_nodes: true}}\nrun: a\n';
+    expect(() => parsePooledJob(pooled, file)).toThrow(/replace_nodes.*has no meaning for a job in a pool/);
   });
 
   test('a strategy between spot and on-demand needs a task that may use spot', () => {

@@ -96,6 +96,21 @@ export const SHAPES: readonly Shape[] = [
     },
   },
   {
+    name: 'replaced-nodes',
+    workflows: /^(?:job|queue)\/|^cluster\/default\/job-/,
+    async run(world) {
+      const { jobs, clusters } = world.styx;
+      const yaml =
+        'num_nodes: 2\nresources: {job_recovery: {replace_nodes: true}}\nsetup: "true"\nrun: "[ $STYX_JOB_TRY = 2 ] || sleep 100"\n';
+      const { task, recovery } = parseJob(yaml, { file: 'test.yaml' });
+      const { id } = await jobs.launch({ task, recovery, resourcesText: 'r' });
+      const { copy } = await jobs.until(id, (view) => (view.status === 'RUNNING' ? view : undefined));
+      const { nodes } = await clusters.view(copy?.cluster ?? '', { budget: 60_000 });
+      await world.cloud.preempt(nodes[1]?.instanceId ?? '');
+      await jobs.wait(id, { gone: true });
+    },
+  },
+  {
     name: 'reported-progress',
     workflows: /^(?:job|queue)\/|^cluster\/default\/job-/,
     async run(world) {
@@ -307,13 +322,10 @@ export const SHAPES: readonly Shape[] = [
       await launch(world, cluster, 'num_nodes: 2\nresources: {cpus: 1}\n');
       const { nodes } = await clusters.view(cluster);
       await world.cloud.preempt(nodes[1]?.instanceId ?? '');
-      while ((await clusters.view(cluster)).status !== 'UNHEALTHY') {
+      while ((await clusters.view(cluster)).status !== 'UNHEALTHY')
         await new Promise((resolve) => setTimeout(resolve, 100));
-      }
-      await clusters.waitOperation(cluster, await clusters.start(cluster));
-      await clusters.waitOperation(cluster, await clusters.stop(cluster));
-      await clusters.waitOperation(cluster, await clusters.start(cluster));
-      await down(world, cluster);
+      for (const kind of ['start', 'stop', 'start', 'down'] as const)
+        await clusters.waitOperation(cluster, await clusters[kind](cluster));
     },
   },
   {
@@ -323,9 +335,8 @@ export const SHAPES: readonly Shape[] = [
       await launch(world, cluster, 'resources: {cpus: 1, ports: 8080}\n');
       await clusters.waitOperation(cluster, await clusters.ports(cluster, { open: ['9000'], close: ['8080'] }));
       await clusters.waitOperation(cluster, await clusters.ports(cluster, { close: ['9000'] }));
-      await clusters.waitOperation(cluster, await clusters.stop(cluster));
-      await clusters.waitOperation(cluster, await clusters.start(cluster));
-      await down(world, cluster);
+      for (const kind of ['stop', 'start', 'down'] as const)
+        await clusters.waitOperation(cluster, await clusters[kind](cluster));
     },
   },
   {
@@ -380,8 +391,8 @@ export const SHAPES: readonly Shape[] = [
       await until(({ ray }) => ray === undefined);
       const { jobId } = await clusters.exec(cluster, world.task(script).task);
       await clusters.waitJob(cluster, jobId ?? 0);
-      await clusters.waitOperation(cluster, await clusters.stop(cluster));
-      await clusters.waitOperation(cluster, await clusters.start(cluster));
+      for (const kind of ['stop', 'start'] as const)
+        await clusters.waitOperation(cluster, await clusters[kind](cluster));
       await until(stands);
       await down(world, cluster);
     },
