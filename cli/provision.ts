@@ -1,11 +1,12 @@
-/** How a cluster's machines came to be: operations, placements that failed, what stands. */
+/** How a cluster's machines came to be: operations, placements that failed, what stands, and what was set up on it. */
+import type { SetUpLog } from '../client/set-up-logs.ts';
 import type { Operation } from '../model/cluster.ts';
 import type { ClusterView } from '../model/commands.ts';
 import { tryText } from './follow.ts';
 import { formatAge, formatSpan, isoTime } from './format.ts';
 import { plain } from './table.ts';
 
-export function provisionText(view: ClusterView, now = Date.now()): string {
+export function provisionText(view: ClusterView, logs: readonly SetUpLog[], now = Date.now()): string {
   const lines = [`Cluster ${view.name} is ${view.status}${view.statusReason === '' ? '' : `: ${view.statusReason}`}`];
   for (const operation of view.operations) lines.push(operationLine(operation, now));
   for (const { opId } of view.waiting) lines.push(`  ${opId}  waits`);
@@ -14,6 +15,10 @@ export function provisionText(view: ClusterView, now = Date.now()): string {
   if (view.nodes.length > 0) lines.push('Machines:');
   for (const { rank, instanceId, address, cpus, memory } of view.nodes) {
     lines.push(`  ${rank}  ${instanceId}  ${address}  ${cpus} vCPUs, ${memory} GB`);
+  }
+  for (const { rank, instanceId, log, problem } of logs) {
+    lines.push(`Set-up of ${rank}, ${instanceId}${problem === null ? ':' : ` cannot be read: ${problem}`}`);
+    for (const line of log.trimEnd().split('\n')) if (log !== '') lines.push(`  ${line}`);
   }
   return lines.map(plain).join('\n');
 }
@@ -28,8 +33,11 @@ function operationLine(operation: Operation, now: number): string {
 const TIMES = new Set(['at', 'since', 'endedAt', 'progressSince']);
 
 /** docs/cli.md describes this shape. */
-export function provisionJson({ name, operations, waiting, tries, placement, nodes }: ClusterView): string {
+export function provisionJson(
+  { name, operations, waiting, tries, placement, nodes }: ClusterView,
+  setUp: readonly SetUpLog[],
+): string {
   const asTime = (key: string, value: unknown) =>
     TIMES.has(key) && typeof value === 'number' ? isoTime(value) : value;
-  return JSON.stringify({ cluster: name, operations, waiting, tries, placement, nodes }, asTime, 2);
+  return JSON.stringify({ cluster: name, operations, waiting, tries, placement, nodes, setUp }, asTime, 2);
 }

@@ -1,6 +1,7 @@
 /** Where programs begin: `const styx = await connect()`. */
 import { userInfo } from 'node:os';
 import type { Collected } from '../data/store.ts';
+import type { ClusterView } from '../model/commands.ts';
 import { type Config, DEFAULT_CONFIG } from '../model/config/values.ts';
 import { StyxError } from '../model/errors.ts';
 import { nameProblem } from '../model/identity.ts';
@@ -27,6 +28,7 @@ import { jobLogs, type LogOptions, type LogPiece } from './logs.ts';
 import { Pipelines } from './pipelines.ts';
 import { Pools } from './pools.ts';
 import { repeat } from './repeat.ts';
+import type { SetUpLog } from './set-up-logs.ts';
 import type { SweepOptions } from './sweep.ts';
 
 const COLLECT_MS = 30 * 60_000;
@@ -75,6 +77,8 @@ export interface Styx {
   collectFiles(options?: { graceMs?: number }): Promise<Collected>;
   /** A job's output as it comes; see LogOptions. */
   logs(name: string, options?: LogOptions): AsyncIterable<LogPiece>;
+  /** What the set-up of the cluster's machines said, by rank; those that needed none are left out. */
+  setUpLogs(view: ClusterView): Promise<SetUpLog[]>;
   /** A managed job's output over all its tries, as it comes; see ManagedLogOptions. `id`: of `jobs.find` or `jobs.launch`. */
   jobLogs(id: string, options?: ManagedLogOptions): AsyncIterable<ManagedLogPiece>;
   /** Ends all connections; a process can exit after it. */
@@ -154,6 +158,11 @@ export async function connect(options: ConnectOptions = {}): Promise<Styx> {
       const collect = () =>
         link.call(Date.now() + COLLECT_MS, (workflow) => collectFiles(workflow, home, installation, collectOptions));
       return await repeat(collect, { budget: 30_000 });
+    },
+    async setUpLogs(view) {
+      pool ??= openPool(home);
+      const { setUpLogs } = await import('./set-up-logs.ts');
+      return await setUpLogs({ home, pool: await pool, secret: installationSecret(home) }, view);
     },
     logs: (name, logOptions = {}) => clusterLogs(name, logOptions),
     jobLogs: (id, logOptions = {}) => managedJobLogs({ id, store: logStore, jobs, clusterLogs }, logOptions),

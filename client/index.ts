@@ -13,5 +13,6 @@ export type { HistoryEntry, HistoryKind, HistoryOptions } from './history.ts';
 export type { ChildJob, JobRequest } from './jobs.ts';
 export type { LogOptions, LogPiece } from './logs.ts';
 export { type Dashboard, openDashboard, tokenOfRay, waitForRay } from './ray.ts';
+export type { SetUpLog } from './set-up-logs.ts';
 export type { ClusterSummary } from './summary.ts';
 export type { SweepOptions } from './sweep.ts';

@@ -3,8 +3,13 @@ import { loginKeyScope } from '../model/identity.ts';
 import type { NodeInfo } from '../model/machines.ts';
 import type { NodeAddress } from '../nodes/node.ts';
 
+/** What of a machine is needed to reach it; its host key is null when its cloud does not know it. */
+export interface Reached extends Pick<NodeInfo, 'instanceId' | 'address' | 'port' | 'user' | 'via'> {
+  readonly hostKey: string | null;
+}
+
 export async function addressOf(
-  node: NodeInfo,
+  node: Reached,
   secret: Uint8Array,
   clusterId: string,
   generation: string,

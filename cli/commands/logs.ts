@@ -32,7 +32,7 @@ export function configure(command: Command): void {
     .option('-w, --worker <rank>', 'only this rank of the job', wholeNumber(0))
     .option('-s, --sync-down', 'write the whole logs to files and print where')
     .option('--status', "print only the job's status; exit code 0 when it succeeded, else 1")
-    .option('--provision', 'show how the machines came to be');
+    .option('--provision', 'show how the machines came to be, and what their set-up said');
   outputOption(configOption(debugOption(command))).action(
     (cluster: string, jobs: number[] | undefined, options: LogsOptions) =>
       runCommand(options, (context) => logs(context, cluster, jobs ?? [], options)),
@@ -46,7 +46,7 @@ async function logs(context: Context, name: string, ids: number[], options: Logs
   const styx = await context.styx();
   const view = await styx.clusters.view(name, { budget: 30_000, onProgress: (text) => context.progress.update(text) });
   context.progress.stop();
-  if (options.provision === true) return provision(view, options);
+  if (options.provision === true) return await provision(styx, view, options);
   const jobs = pickJobs(view, name, ids);
   if (jobs === null) return jobExitCode(null);
   if (options.status === true) return printStatus(jobs, options);
@@ -103,8 +103,14 @@ function printStatus(jobs: readonly JobRow[], options: LogsOptions): number {
   return jobs.every(({ status }) => status === 'SUCCEEDED') ? 0 : 1;
 }
 
-function provision(view: ClusterView, options: LogsOptions): number {
-  if (options.output === 'json') process.stdout.write(`${provisionJson(view)}\n`);
-  else process.stdout.write(`${provisionText(view)}\n`);
+async function provision(styx: Styx, view: ClusterView, { output, worker }: LogsOptions): Promise<number> {
+  const all = await styx.setUpLogs(view).catch((error: unknown) => {
+    // What the cluster knows by itself is told nevertheless.
+    if (!(error instanceof StyxError)) throw error;
+    process.stderr.write(`Which machines are being set up is not known: ${error.message}\n`);
+    return [];
+  });
+  const logs = all.filter(({ rank }) => worker === undefined || rank === worker);
+  process.stdout.write(output === 'json' ? `${provisionJson(view, logs)}\n` : `${provisionText(view, logs)}\n`);
   return 0;
 }

@@ -10,7 +10,7 @@ import type { SshNodePool } from '../pool.ts';
 import type { RunResult } from '../run.ts';
 
 /** Before a command: it is for the machine itself, not for its container (`enter.sh`). */
-const ON_MACHINE = 'STYX_MACHINE=1';
+export const ON_MACHINE = 'STYX_MACHINE=1';
 
 export interface SetUp {
   /** The machine has NVIDIA cards. */

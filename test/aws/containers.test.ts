@@ -1,13 +1,16 @@
 /** A task whose image_id names a container runs in it, on machines of AWS that run a real Docker. */
-import { spawnSync } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { sshPaths, writeSshEntries } from '../../client/ssh-config.ts';
 import { until } from '../guarantees/story.ts';
 import { AwsWorld, whyNoAws, whyNoDocker } from '../harness/aws-world.ts';
 import { REGISTRY_LOGIN, Registry } from '../stand-ins/registry/registry.ts';
+
+const STYX = join(import.meta.dirname, '..', '..', 'bin', 'styx');
 
 const lacks = whyNoAws() ?? whyNoDocker();
 if (lacks !== undefined) console.warn(`SKIPPED test/aws/containers: ${lacks}`);
@@ -95,6 +98,37 @@ describe.skipIf(lacks !== undefined)('a task in a container on AWS', () => {
     expect(processesWith('sleep\x0047114711')).toEqual([]);
     await story.down('two');
     await aws.nothingLeft(before + 2);
+  });
+
+  async function provisionLog(name: string, ...more: string[]): Promise<string> {
+    const env = { ...process.env, STYX_WORKERS: 'elsewhere' };
+    return (await promisify(execFile)(STYX, ['logs', '--provision', name, ...more], { env })).stdout;
+  }
+
+  test('tells of its set-up while that goes on, which a killed worker neither ends nor repeats', async () => {
+    const { story, world } = aws;
+    const letGo = registry.hold();
+    try {
+      const answer = await story.launch('held', aws.task('run: cat /of-the-image\n', inside('styx/task:1')));
+      const begun = await until('the image is fetched', async () => {
+        const said = await provisionLog('held');
+        return said.includes('fetching the image') && said;
+      });
+      expect(begun).toMatch(/^Set-up of 0, i-[0-9a-f]+:\n {2}\S+Z setting up for 198\.18\.0\.1:\d+\/styx\/task:1$/m);
+      expect(begun).not.toContain('making the container');
+      await world.killWorker();
+      await world.startWorker();
+      letGo();
+      await story.succeeds('held', answer);
+      await story.jobEnds('held', answer.jobId, 'SUCCEEDED');
+    } finally {
+      letGo();
+    }
+    const { setUp } = JSON.parse(await provisionLog('held', '-o', 'json'));
+    expect(setUp).toMatchObject([{ rank: 0, problem: null, log: expect.stringMatching(/Z ready\n$/) }]);
+    expect(setUp[0].log.match(/making the container/g)).toHaveLength(1);
+    await story.down('held');
+    await aws.nothingLeft(before + 1);
   });
 
   test.each([

@@ -25,8 +25,8 @@ export class Registry {
   readonly #server: http.Server;
   /** `host:port`, as it stands before the name of an image. */
   readonly host: string;
-  /** Requests for manifests so far. */
-  asked = 0;
+  /** What layers wait for. */
+  #held: Promise<void> = Promise.resolve();
 
   private constructor(server: http.Server) {
     this.#server = server;
@@ -41,7 +41,8 @@ export class Registry {
       'styx/task': task,
       'styx/bare': await image(blobs),
     };
-    const server = http.createServer((request, response) => {
+    const registry: { made?: Registry } = {};
+    const server = http.createServer(async (request, response) => {
       const [, name = '', kind, reference = ''] = /^\/v2\/(.+)\/(manifests|blobs)\/(.+)$/.exec(request.url ?? '') ?? [];
       if (isPrivate && !isKnown(request)) {
         response.setHeader('www-authenticate', 'Basic realm="registry"');
@@ -49,10 +50,10 @@ export class Registry {
       }
       if (request.url === '/v2/') return say(response, 200, '{}');
       if (kind === 'blobs') {
+        if (registry.made !== undefined) await registry.made.#held;
         const blob = blobs.get(reference);
         return blob === undefined ? refuse(response, 404, 'BLOB_UNKNOWN') : say(response, 200, blob);
       }
-      registry.asked += 1;
       const manifest = manifests[name];
       if (manifest === undefined || (reference !== '1' && reference !== digest(manifest))) {
         return refuse(response, 404, 'MANIFEST_UNKNOWN');
@@ -63,8 +64,15 @@ export class Registry {
     });
     server.listen(0, ADDRESS);
     await once(server, 'listening');
-    const registry = new Registry(server);
-    return registry;
+    registry.made = new Registry(server);
+    return registry.made;
+  }
+
+  /** Nobody gets anything but manifests until the answer is called. */
+  hold(): () => void {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#held = promise;
+    return resolve;
   }
 
   async end(): Promise<void> {
