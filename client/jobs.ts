@@ -211,7 +211,8 @@ export class Jobs {
     options: { gone?: boolean; signal?: AbortSignal; onView?: (view: ManagedJobView) => void } = {},
   ): Promise<ManagedJobView> {
     const over = (view: ManagedJobView) =>
-      isManagedEnd(view.status) && (options.gone !== true || (view.copy === null && view.queue === 'ended'));
+      isManagedEnd(view.status) &&
+      (options.gone !== true || (view.copy === null && view.spare == null && view.queue === 'ended'));
     return await this.until(id, (view) => (over(view) ? view : undefined), options);
   }
 

@@ -169,7 +169,7 @@ export function waitReasons(draft: Draft): Record<string, string> {
 
 /** Starts what the queue lets start now. */
 export function runQueue(draft: Draft): void {
-  if (!canSchedule(draft)) return;
+  if (!canSchedule(draft) || draft.state.held === true) return;
   const { placement } = draft.state;
   const address = draft.state.ray?.address ?? null;
   if (placement === null || !draft.state.jobs.some((job) => !isTerminalJob(job.status) && job.allotment === null))

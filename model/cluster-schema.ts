@@ -265,6 +265,7 @@ const clusterState = z.object({
     .exactOptional(),
   rays: z.number().exactOptional(),
   requests: z.array(z.object({ id: z.string(), answer })),
+  held: z.boolean().exactOptional(),
   guests: z
     .array(
       z.object({

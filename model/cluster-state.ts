@@ -13,7 +13,11 @@ import { isTerminalJob } from './job.ts';
 import type { Placement } from './machines.ts';
 import type { Timing } from './timing.ts';
 
-export function newCluster(input: Pick<ClusterInput, 'workspace' | 'name'>, life: string, now: number): ClusterState {
+export function newCluster(
+  input: Pick<ClusterInput, 'workspace' | 'name' | 'owner'>,
+  life: string,
+  now: number,
+): ClusterState {
   return {
     version: 1,
     workspace: input.workspace,
@@ -53,6 +57,7 @@ export function newCluster(input: Pick<ClusterInput, 'workspace' | 'name'>, life
     lost: [],
     cost: { accrued: 0, since: null, hourly: 0 },
     requests: [],
+    ...(input.owner?.held === true ? { held: true } : {}),
   };
 }
 

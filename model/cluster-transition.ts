@@ -62,6 +62,8 @@ export type ClusterEvent =
       readonly jobs: readonly number[];
       readonly duties: readonly string[];
     }
+  /** Of a cluster that is held: its job may start. */
+  | { readonly type: 'released' }
   /** The autostop rule's time has come. */
   | { readonly type: 'autostopDue' }
   /** The budget's moment has come. */
@@ -268,6 +270,8 @@ function applyEventTo(draft: Draft, event: ClusterEvent): void {
       return jobChanged(draft, event);
     case 'watchEnded':
       return watchEnded(draft, event.child);
+    case 'released':
+      return draft.set({ held: false });
     case 'observed':
       return observed(draft, event);
     case 'machinesMissing':

@@ -232,6 +232,8 @@ export interface ClusterState {
   /** Absent: there never was one. */
   readonly guests?: readonly Guest[];
   readonly relaunch?: Relaunch;
+  /** Nothing starts on it before its owner says so; absent: false. */
+  readonly held?: boolean;
 }
 
 /** Nothing is certain of its machines meanwhile: what is seen of them is left to a later look, and nothing is begun on them. */

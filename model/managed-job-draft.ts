@@ -26,12 +26,14 @@ export type JobEffect =
       /** In place of what the task asks for. */
       readonly market?: Market;
       readonly order?: PlaceOrder;
+      /** Its job waits for a `release`. */
+      readonly held?: true;
     }
   /** Has its cluster make what it lost anew and run the task again, as this copy. */
   | { readonly type: 'relaunch'; readonly copy: number; readonly cluster: string; readonly try: number }
   /** The same spot machines without a job. */
   | { readonly type: 'startProbe'; readonly copy: number; readonly cluster: string; readonly order?: PlaceOrder }
-  | { readonly type: 'cancelOnCluster' | 'endCluster'; readonly copy: number; readonly cluster: string }
+  | { readonly type: 'cancelOnCluster' | 'endCluster' | 'release'; readonly copy: number; readonly cluster: string }
   /** Asks the cloud whether all its machines run. */
   | { readonly type: 'verify'; readonly copy: number; readonly cluster: string }
   /** Keeps what its job wrote. */
@@ -151,7 +153,7 @@ export class JobDraft {
       cost: costOfCopy(copy),
       market,
     };
-    this.set({ copy: null, past: [...past, ended].slice(-REMEMBERED_COPIES), spent: spent + ended.cost });
+    this.set({ past: [...past, ended].slice(-REMEMBERED_COPIES), spent: spent + ended.cost });
   }
 
   phase(phase: CopyPhase): void {

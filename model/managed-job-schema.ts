@@ -51,6 +51,15 @@ const anyCopy = {
   why: z.string(),
   market: z.enum(MARKETS).nullable().default(null),
 };
+const copy = z.object({
+  ...anyCopy,
+  phase: z.enum(COPY_PHASES),
+  phaseSince: z.number(),
+  stood: z.boolean(),
+  report: report.nullable(),
+  replaces: z.literal(true).exactOptional(),
+  costBefore: z.number().exactOptional(),
+});
 const notice = z.object({
   seq: z.number(),
   at: z.number(),
@@ -83,17 +92,7 @@ const managedJobState = z.object({
   pauses: z.number(),
   outcome: z.object({ status: end, reason: z.string() }).nullable(),
   copies: z.number(),
-  copy: z
-    .object({
-      ...anyCopy,
-      phase: z.enum(COPY_PHASES),
-      phaseSince: z.number(),
-      stood: z.boolean(),
-      report: report.nullable(),
-      replaces: z.literal(true).exactOptional(),
-      costBefore: z.number().exactOptional(),
-    })
-    .nullable(),
+  copy: copy.nullable(),
   past: z.array(z.object({ ...anyCopy, endedAt: z.number(), infra: z.string().nullable(), cost: z.number() })),
   recoveries: z.number(),
   errorRestarts: z.number(),
@@ -104,6 +103,8 @@ const managedJobState = z.object({
   lastPlace: region.nullable(),
   lostRegions: z.array(region),
   market: marketState().default(() => ({ ...NEW_MARKET, failures: [] })),
+  spare: copy.nullable().default(null),
+  askedAhead: z.number().default(0),
   queue: z.enum(['waiting', 'launching', 'running', 'parked', 'ended']),
   nextAt: z.number().nullable(),
   spent: z.number(),

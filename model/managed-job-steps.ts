@@ -2,6 +2,7 @@
 import { nextPlaces } from './job-recovery.ts';
 import { type Copy, copyCluster, type ManagedEnd } from './managed-job.ts';
 import type { JobDraft } from './managed-job-draft.ts';
+import { takeOver } from './managed-job-spare.ts';
 import type { Market } from './market.ts';
 import type { PlaceOrder } from './place-order.ts';
 import { isPooled, leaveWorker } from './pooled-job.ts';
@@ -12,6 +13,7 @@ import { isPooled, leaveWorker } from './pooled-job.ts';
  */
 export function startCopy(draft: JobDraft, market: Market | null, order?: PlaceOrder, worker?: string): void {
   const { state, rules } = draft;
+  if (worker === undefined && takeOver(draft)) return;
   const number = state.copies + 1;
   const cluster = worker ?? copyCluster(rules.workflowId, number);
   const places = order ?? nextPlaces(rules.recovery.strategy, state.lastPlace, state.lostRegions);

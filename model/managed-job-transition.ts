@@ -28,6 +28,7 @@ import {
   reconsider,
   spotFailed,
 } from './managed-job-market.ts';
+import { askAhead, endVainSpare, goes, isEnding, onSpareReport, spareFenced, spareLost } from './managed-job-spare.ts';
 import { collect, conclude, endCluster, startCopy } from './managed-job-steps.ts';
 import { type ClusterReport, newWarnings } from './owned-cluster.ts';
 import { askPool, awaitsPool, hasLeft, isPooled, poolAway } from './pooled-job.ts';
@@ -39,7 +40,8 @@ export type ManagedJobEvent =
   /** The queue's word. */
   | { readonly type: 'queued'; readonly number: number; readonly admitted: boolean }
   | { readonly type: 'cancel' | 'pause' | 'resume'; readonly requestId: string; readonly user: string }
-  | { readonly type: 'report'; readonly report: ClusterReport }
+  /** ahead: machines may be asked for before those that the cloud takes back are gone; default false. */
+  | { readonly type: 'report'; readonly report: ClusterReport; readonly ahead?: boolean }
   | { readonly type: 'verified'; readonly copy: number; readonly stands: boolean }
   | { readonly type: 'collected'; readonly copy: number; readonly problem: string | null }
   /** Its cluster's workflow closed without saying that its machines are gone. */
@@ -59,7 +61,8 @@ export { newManagedJob } from './new-managed-job.ts';
 
 /** Nothing is left to be done: it has its number, its machines are gone, and the queue knows. */
 export function isManagedJobOver(state: ManagedJobState): boolean {
-  const ended = isManagedEnd(state.status) && state.copy === null && state.market.probe === null;
+  const { copy, spare, market } = state;
+  const ended = isManagedEnd(state.status) && copy === null && spare === null && market.probe === null;
   return ended && state.queue === 'ended' && state.number !== null;
 }
 
@@ -74,6 +77,7 @@ export function applyManagedJob(
   // A worker of a pool stays; what ran on it is over by its word.
   if (isPooled(draft) && draft.state.copy?.phase === 'ending' && hasLeft(draft)) gone(draft);
   reconsider(draft);
+  endVainSpare(draft);
   return { state: draft.state, effects: draft.effects };
 }
 
@@ -114,7 +118,9 @@ function apply(draft: JobDraft, event: ManagedJobEvent): void {
       return resume(draft, event.requestId, event.user);
     case 'report':
       if (draft.state.market.probe?.number === event.report.copy) return onProbeReport(draft, event.report);
+      if (draft.state.spare?.number === event.report.copy) return onSpareReport(draft, event.report);
       if (copy?.number === event.report.copy) onReport(draft, copy, event.report);
+      if (event.ahead === true) askAhead(draft, event.report);
       return;
     case 'verified':
       if (copy?.number !== event.copy || copy.phase !== 'verifying') return;
@@ -129,6 +135,7 @@ function apply(draft: JobDraft, event: ManagedJobEvent): void {
       return copy.replaces === true && draft.state.status === 'RECOVERING' ? goOn(draft) : endCluster(draft);
     case 'clusterLost':
       if (draft.state.market.probe?.number === event.copy) return probeLost(draft);
+      if (draft.state.spare?.number === event.copy) return spareLost(draft);
       if (copy?.number !== event.copy || copy.phase === 'fencing') return;
       draft.tell(`the workflow of cluster ${copy.cluster} was ended from outside; its machines are ended`);
       if (draft.state.outcome === null && copy.why === '')
@@ -141,6 +148,7 @@ function apply(draft: JobDraft, event: ManagedJobEvent): void {
       return draft.noticed(event.seq, event.key, event.problem);
     case 'fenced':
       if (draft.state.market.probe?.number === event.copy) return probeFenced(draft);
+      if (draft.state.spare?.number === event.copy) return spareFenced(draft);
       if (copy?.number === event.copy && copy.phase === 'fencing') gone(draft);
       return;
     case 'placed':
@@ -263,16 +271,6 @@ function lostNodes(draft: JobDraft, report: ClusterReport, why: string): void {
   lose(draft, 'machines', why, true);
 }
 
-/** The cloud took a machine, or said that it does. */
-function goes({ gone, interruption }: ClusterReport): boolean {
-  return gone || interruption !== undefined;
-}
-
-/** The machines go, or are gone, whoever said so. */
-function isEnding({ operation, status }: ClusterReport): boolean {
-  return operation === 'stop' || operation === 'down' || status === 'STOPPED' || status === 'TERMINATED';
-}
-
 /** Its machines never stood. The cluster takes down by itself what it had begun. */
 function launchEnded(draft: JobDraft, report: ClusterReport): void {
   const failure = report.launch?.failure ?? { kind: 'internal' as const, message: 'the launch failed' };
@@ -360,6 +358,7 @@ function gone(draft: JobDraft): void {
   const { copy, outcome } = draft.state;
   if (copy === null) return;
   draft.past(copy);
+  draft.set({ copy: null });
   draft.tell(isPooled(draft) ? `copy ${copy.number} is over` : `the machines of copy ${copy.number} are gone`);
   if (outcome !== null) {
     if (!isManagedEnd(draft.state.status)) draft.status(outcome.status, outcome.reason);

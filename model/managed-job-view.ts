@@ -26,10 +26,12 @@ export function costOfCopy({ report, costBefore = 0 }: Copy): number {
 }
 
 /** Dollars of all copies until now. */
-export function costOf({ copy, spent }: Pick<ManagedJobState, 'copy' | 'spent'>, now: number): number {
-  const report = copy?.report ?? null;
-  if (copy === null || report === null) return spent;
-  return spent + costOfCopy(copy) + (report.hourly * Math.max(0, now - report.at)) / 3_600_000;
+export function costOf({ copy, spare, spent }: Pick<ManagedJobState, 'copy' | 'spare' | 'spent'>, now: number): number {
+  return [copy, spare].reduce((sum, one) => {
+    const report = one?.report ?? null;
+    if (one === null || report === null) return sum;
+    return sum + costOfCopy(one) + (report.hourly * Math.max(0, now - report.at)) / 3_600_000;
+  }, spent);
 }
 
 export function managedJobView(input: ManagedJobInput, state: ManagedJobState, now: number): ManagedJobView {

@@ -159,6 +159,10 @@ export interface ManagedJobState {
   readonly lastPlace: RegionRef | null;
   readonly lostRegions: readonly RegionRef[];
   readonly market: MarketState;
+  /** The next copy, whose machines are made while the present ones are being taken; its job is held. */
+  readonly spare: Copy | null;
+  /** The copy that the last spare was asked for; 0: none was. */
+  readonly askedAhead: number;
   readonly queue: QueuePhase;
   /** When another launch is asked for; null: no such wait. */
   readonly nextAt: number | null;

@@ -36,6 +36,8 @@ export function newManagedJob(
     lastPlace: null,
     lostRegions: [],
     market: NEW_MARKET,
+    spare: null,
+    askedAhead: 0,
     queue: 'waiting',
     nextAt: null,
     spent: 0,

@@ -17,6 +17,8 @@ export interface ClusterOwner {
   readonly taskId: string;
   /** What is kept of its job's output while it runs: which phases it has, and what is masked. Absent: nothing. */
   readonly logs?: { readonly phases: readonly ('setup' | 'run')[]; readonly secrets: Task['secrets'] };
+  /** Its job starts only when the owner says so (`release`). Default false. */
+  readonly held?: boolean;
   /** It takes jobs that other workflows give it (`guestCommand`). Default false. */
   readonly guests?: boolean;
 }
@@ -25,7 +27,8 @@ export interface ClusterOwner {
 export const OWNER_SIGNALS = { command: 'ownerCommand', report: 'clusterReport', guest: 'guestCommand' } as const;
 
 export interface OwnerCommand {
-  readonly kind: 'cancel' | 'down';
+  /** release: the job of a cluster that is `held` may start. */
+  readonly kind: 'cancel' | 'down' | 'release';
   /** The same id is carried out once. */
   readonly requestId: string;
   readonly user: string;

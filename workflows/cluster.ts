@@ -181,9 +181,9 @@ class ClusterEntity {
   /** A command of the owner's is the same as a person's, but comes as a signal: workflows send no updates. */
   private obey(told: OwnerCommand | RelaunchCommand): void {
     if (told.kind === 'relaunch') return this.host(applyRelaunch, told);
-    const { kind, requestId, user } = told;
-    const base = { requestId, user };
-    const command: Command = kind === 'down' ? { kind, payload: base } : { kind, payload: { ...base, jobs: null } };
+    if (told.kind === 'release') return this.apply({ type: 'released' });
+    const { kind, ...payload } = told;
+    const command: Command = kind === 'down' ? { kind, payload } : { kind, payload: { ...payload, jobs: null } };
     if (commandProblem(this.state, command, Date.now()) === null) this.command(command);
   }
 

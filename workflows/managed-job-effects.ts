@@ -64,6 +64,8 @@ export class JobEffects {
         return await (this.pooled?.cancel(effect) ?? this.command(effect, 'cancel'));
       case 'endCluster':
         return await this.command(effect, 'down');
+      case 'release':
+        return await this.command(effect, 'release');
       case 'verify':
         this.beside(() => this.verify(effect.copy, effect.cluster));
         return true;
@@ -137,6 +139,7 @@ export class JobEffects {
         workflowId: this.id,
         copy: effect.copy,
         taskId,
+        ...(effect.type === 'startCluster' && effect.held === true ? { held: true } : {}),
         logs: { phases: task.setup === null ? ['run'] : ['setup', 'run'], secrets: task.secrets },
       },
       launch: this.launch(effect, number, taskId),

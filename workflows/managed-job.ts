@@ -48,6 +48,7 @@ import {
 import { awaitsPool } from '../model/pooled-job.ts';
 import { filesProblem, manifestsOf } from '../model/task-files.ts';
 import { validateTask } from '../model/task-schema.ts';
+import { asksAhead } from './ahead.ts';
 import { Alarm } from './alarm.ts';
 import { isHistoryFull } from './history-full.ts';
 import { JobEffects } from './managed-job-effects.ts';
@@ -230,7 +231,8 @@ class ManagedJob {
   }
 
   private apply(told: ManagedJobEvent): void {
-    const event = told.type === 'report' ? { ...told, report: reportHeard(told.report) } : told;
+    const event =
+      told.type === 'report' ? { ...told, report: reportHeard(told.report), ahead: asksAhead(told.report) } : told;
     const { state, effects } = applyManagedJob(this.state, event, this.rules, Date.now());
     this.state = state;
     this.outbox.push(...effects);
@@ -270,8 +272,8 @@ class ManagedJob {
   }
 
   private clusters(): Pick<Copy, 'number' | 'cluster'>[] {
-    const { copy, market } = this.state;
-    return [copy, market.probe].filter((one) => one !== null);
+    const { copy, spare, market } = this.state;
+    return [copy, spare, market.probe].filter((one) => one !== null);
   }
 
   private mustContinueAsNew(): boolean {

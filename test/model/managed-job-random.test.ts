@@ -71,7 +71,9 @@ class Play {
   private readonly rules: JobRules;
   /** Probes whose machines may exist. */
   readonly probes = new Set<number>();
-  /** Copies whose machines may exist. */
+  /** Copies whose machines may exist while their job is held. */
+  readonly held = new Set<number>();
+  /** Copies whose machines may exist, and whose job may run. */
   readonly standing = new Set<number>();
   private readonly reports = new Map<number, ClusterReport>();
 
@@ -90,12 +92,22 @@ class Play {
     expect(state.errorRestarts).toBeLessThanOrEqual(RULES.recovery.maxRestartsOnErrors);
     for (const effect of effects) {
       if (effect.type === 'relaunch') this.relaunched(effect.copy, before.copy?.number ?? 0);
+      if (effect.type === 'release') {
+        this.seen.add('ahead');
+        expect([...this.standing], 'no copy may run beside the one that takes over').toEqual([]);
+        expect(state.copy?.number).toBe(effect.copy);
+        expect(state.copy?.try).toBe(state.recoveries + state.pauses + 1);
+        if (this.held.delete(effect.copy)) this.standing.add(effect.copy);
+      }
       if (effect.type !== 'startCluster' && effect.type !== 'startProbe') continue;
       expect(state.outcome).toBeNull();
       if (effect.type === 'startProbe') {
         this.seen.add('probe');
         expect([...this.probes], 'one probe at a time').toEqual([]);
         this.probes.add(effect.copy);
+      } else if (effect.held === true) {
+        expect([...this.held], 'one spare at a time').toEqual([]);
+        this.held.add(effect.copy);
       } else {
         this.seen.add(effect.market ?? 'as asked');
         // The one law: never two copies.
@@ -143,14 +155,19 @@ class Play {
     if (report.status === 'TERMINATED') {
       this.standing.delete(copy);
       this.probes.delete(copy);
+      this.held.delete(copy);
     }
-    this.apply({ type: 'report', report });
+    this.apply({ type: 'report', report, ahead: true });
   }
 
   step(choice: number, code: number): void {
     const copy = this.state.copy?.number ?? 0;
     const { probe } = this.state.market;
     const looked = probe?.number ?? 0;
+    const { spare } = this.state;
+    const next = spare?.number ?? 0;
+    const interruption = { at: this.now + 120_000 };
+    const refused = { outcome: 'failed', failure: { kind: 'capacity', message: 'm' } } as const;
     const up = {
       status: 'UP',
       operation: null,
@@ -202,6 +219,15 @@ class Play {
     steps.push(() => this.forward([7, 10, 14, 4][code % 4] ?? 7));
     steps.push(() => this.apply({ type: 'pause', requestId: `p-${this.now}`, user: 'u' }));
     steps.push(() => this.apply({ type: 'resume', requestId: `r-${this.now}`, user: 'u' }));
+    steps.push(() => this.report({ interruption }));
+    steps.push(() => this.report({ ...up, job: { id: 1, status: 'PENDING', reason: null, exitCodes: [] } }, next));
+    steps.push(() => this.report({ operation: null, launch: refused }, next));
+    steps.push(() => this.report({ status: 'TERMINATED', operation: null, place: null }, next));
+    steps.push(() => this.apply({ type: 'clusterLost', copy: next }));
+    steps.push(() => {
+      if (spare?.phase === 'fencing') this.held.delete(next);
+      this.apply({ type: 'fenced', copy: next });
+    });
     steps[choice % steps.length]?.();
   }
 
@@ -232,6 +258,8 @@ class Play {
   rest(): void {
     for (let turn = 0; turn < 60 && !isManagedJobOver(this.state); turn++) {
       this.step(this.state.market.probe?.phase === 'fencing' ? 22 : 20, 0);
+      const { spare } = this.state;
+      if (spare !== null && spare.phase !== 'live') this.step(spare.phase === 'fencing' ? 31 : 29, 0);
       this.forward(3);
     }
   }
@@ -243,6 +271,7 @@ const acts = fc.array(
       { weight: 1, arbitrary: fc.nat(22) },
       { weight: 3, arbitrary: fc.constant(23) },
       { weight: 1, arbitrary: fc.constantFrom(24, 25) },
+      { weight: 1, arbitrary: fc.constantFrom(26, 26, 26, 27, 28, 29, 30, 31) },
     ),
     fc.constantFrom(0, 1, 2, 33, 3),
   ),
@@ -259,13 +288,14 @@ describe('whatever happens, in whatever order', () => {
         for (const [choice, code] of given) play.step(choice, code);
         play.rest();
         expect(isManagedJobOver(play.state), JSON.stringify(play.state)).toBe(true);
-        expect([...play.standing, ...play.probes]).toEqual([]);
+        expect([...play.standing, ...play.probes, ...play.held]).toEqual([]);
         seen.add(play.state.status);
         for (const what of play.seen) seen.add(what);
       });
       // The rarest end, FAILED_NO_RESOURCE, is in one of fifty plays.
       holds(law, name === 'limits' ? 1_000 : 200);
       expect(seen).toContain('SUCCEEDED');
+      if (name === 'EAGER_NEXT_REGION') expect([...seen], 'a spare took over').toContain('ahead');
       const moves = name === 'deadline' || name === 'on_demand_fallback';
       if (moves) expect([...seen], 'all of it was played').toEqual(expect.arrayContaining(['spot', 'on-demand']));
       if (name === 'replace_nodes') expect(seen).toContain('relaunch');
@@ -285,7 +315,7 @@ describe('whatever happens, in whatever order', () => {
         const had = now().copy?.number ?? null;
         for (const [choice, code] of after) {
           // Neither a resume nor what includes one.
-          if (choice < 23) play.step(choice, code);
+          if (choice < 23 || choice > 25) play.step(choice, code);
         }
         const { copy, outcome, paused, queue, market } = now();
         if (outcome !== null) {
@@ -298,7 +328,7 @@ describe('whatever happens, in whatever order', () => {
           expect([now().status, queue, dueAt(now(), RULES)]).toEqual(['PENDING', 'parked', null]);
         play.rest();
         expect(isManagedJobOver(now()), JSON.stringify(now())).toBe(true);
-        expect([...play.standing, ...play.probes]).toEqual([]);
+        expect([...play.standing, ...play.probes, ...play.held]).toEqual([]);
       });
       holds(law, 100);
     },
@@ -317,7 +347,7 @@ describe('whatever happens, in whatever order', () => {
         play.rest();
         expect(play.state.status).toBe(ended ? status : 'CANCELLED');
         if (!ended) expect(play.state.copies).toBe(copies);
-        expect([...play.standing, ...play.probes]).toEqual([]);
+        expect([...play.standing, ...play.probes, ...play.held]).toEqual([]);
       });
       holds(law, 100);
     },

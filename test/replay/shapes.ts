@@ -111,6 +111,24 @@ export const SHAPES: readonly Shape[] = [
     },
   },
   {
+    name: 'asked-ahead',
+    workflows: /^(?:job|queue)\/|^cluster\/default\/job-/,
+    async run(world) {
+      const { jobs, clusters } = world.styx;
+      const ready = `${world.home}/ready`;
+      const handler = `trap 'while [ ! -e ${ready} ]; do sleep 0.1; done; exit 0' TERM`;
+      const yaml = `run: |\n  ${handler}\n  while [ $STYX_JOB_TRY = 1 ]; do sleep 0.1; done\n`;
+      const { task, recovery } = parseJob(yaml, { file: 'test.yaml' });
+      const { id } = await jobs.launch({ task, recovery, resourcesText: 'r' });
+      const { copy } = await jobs.until(id, (view) => (view.status === 'RUNNING' ? view : undefined));
+      const { nodes } = await clusters.view(copy?.cluster ?? '', { budget: 60_000 });
+      await world.cloud.preempt(nodes[0]?.instanceId ?? '', 120_000);
+      await jobs.until(id, ({ spare }) => (spare?.report?.launch?.outcome === 'succeeded' ? true : undefined));
+      writeFileSync(ready, '');
+      await jobs.wait(id, { gone: true });
+    },
+  },
+  {
     name: 'reported-progress',
     workflows: /^(?:job|queue)\/|^cluster\/default\/job-/,
     async run(world) {
