@@ -1,5 +1,6 @@
 /** A cluster as lists show it: its workflow's memo, which is there without a worker. */
 import type { WorkflowExecutionInfo } from '@temporalio/client';
+import { headAddress } from '../model/cluster-state.ts';
 import { type ClusterMemo, type ClusterView, MEMO_KEY } from '../model/commands.ts';
 import { costAt } from '../model/cost.ts';
 import { foreignReason } from '../model/envelope.ts';
@@ -42,7 +43,7 @@ export function summaryOfView(view: ClusterView): ClusterSummary {
     infra: view.infra,
     numNodes: view.placement?.numNodes ?? view.nodes.length,
     autostop: view.autostop,
-    headIp: view.nodes.find((node) => node.rank === 0)?.address ?? null,
+    headIp: headAddress(view.status, view.nodes),
     lastUse: view.lastUse,
     jobs: { live, finished: view.jobs.length - live },
     costPerHour: view.costPerHour,

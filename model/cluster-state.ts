@@ -176,6 +176,11 @@ function clip(text: string, chars: number): string {
   return text.length <= chars ? text : `${text.slice(0, chars - 1)}…`;
 }
 
+/** Of the machine of rank 0; null while it is stopped: a public address is given to somebody else then. */
+export function headAddress(status: ClusterMemo['status'], nodes: ClusterView['nodes']): string | null {
+  return status === 'STOPPED' ? null : (nodes.find(({ rank }) => rank === 0)?.address ?? null);
+}
+
 export function clusterMemo(state: ClusterState, now: number): ClusterMemo {
   return {
     status: displayStatus(state),
@@ -185,7 +190,7 @@ export function clusterMemo(state: ClusterState, now: number): ClusterMemo {
     infra: state.stood?.infra ?? infraText(state.placement ?? state.intents.at(-1) ?? null),
     numNodes: state.spec?.numNodes ?? 0,
     autostop: state.autostop,
-    headIp: state.nodes[0]?.address ?? null,
+    headIp: headAddress(displayStatus(state), state.nodes),
     lastUse: clip(state.lastUse, 200),
     jobs: { live: state.jobs.filter((job) => !isTerminalJob(job.status)).length, finished: state.finishedJobs },
     costPerHour: hourlyNow(state.cost),
