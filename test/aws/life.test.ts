@@ -1,5 +1,6 @@
 /** The life of clusters on AWS, from the first command to the last, on machines that answer SSH. */
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { ClusterView } from '../../model/commands.ts';
 import { until } from '../guarantees/story.ts';
 import { AwsWorld, whyNoAws } from '../harness/aws-world.ts';
 
@@ -17,6 +18,12 @@ describe.skipIf(lacks !== undefined)('a cluster on AWS', () => {
   afterAll(async () => {
     console.log(`on AWS: ${asked} machines asked for, ${aws?.world.kills} kills`);
     await aws?.end();
+  });
+
+  /** A second try begins with nothing of the first. */
+  beforeEach(async () => {
+    for (const { name } of await aws.story.clusters.list()) await aws.story.down(name);
+    asked = (await aws.account.ledger()).created.length;
   });
 
   test('runs jobs, tells their output, stops and starts with its disks though one listing leaves it out, and leaves nothing', async () => {
@@ -80,6 +87,75 @@ describe.skipIf(lacks !== undefined)('a cluster on AWS', () => {
     } else {
       await until('the cluster is closed', async () => (await story.clusters.list()).length === 0);
     }
+    await aws.nothingLeft(asked);
+  });
+
+  test.each([
+    ['when its machine was made', true],
+    ['at once', false],
+  ] as const)('launched, ended %s and launched again is two clusters, of which the second stands', async (_, held) => {
+    const { story, world, account } = aws;
+    const name = `again-${held ? 'held' : 'fast'}`;
+    const before = (await account.ledger()).created;
+    if (held) world.arm('createMachines.called');
+    const first = await story.launch(name, aws.task('run: echo first\n'));
+    // Its worker answers nothing while the point holds it.
+    if (held) expect(await world.hit('createMachines.called', 60_000)).toBe(true);
+    if (held) world.go('createMachines.called');
+    const since = Date.now();
+    const down = await story.clusters.down(name, { budget: 300_000 });
+    const second = await story.launch(name, aws.task('run: echo second\n'));
+    console.log(`ended and launched again in ${Date.now() - since} ms`);
+    expect(down.generation).toBe(first.generation);
+    const another = (view: ClusterView) => view.status === 'UP' && view.generation !== first.generation;
+    const { generation, nodes } = await story.view(name, 'is up as another', another);
+    await story.jobEnds(name, second.jobId, 'SUCCEEDED');
+    expect(await aws.output(name, second.jobId ?? 0)).toBe('second\n');
+    expect((await story.look(name)).generation).toBe(generation);
+    await until('the first one is gone', async () => (await account.ledger()).instances.length === 1);
+    const ledger = await account.ledger();
+    expect(ledger.instances).toEqual(nodes.map(({ instanceId }) => instanceId));
+    const made = ledger.created.filter((id) => !before.includes(id));
+    // A launch that ends before it asks for a machine makes none.
+    if (held) expect(made).toHaveLength(2);
+    else expect([1, 2]).toContain(made.length);
+    asked += made.length;
+    await story.down(name);
+    await aws.nothingLeft(asked);
+  });
+
+  test('is ended by its own node when worker and Temporal server are dead, and nothing else is', async () => {
+    const { story, world, account } = aws;
+    const before = new Set((await aws.instances()).map(({ id }) => id));
+    world.arm('setLease.reported');
+    const first = await story.up('stays', aws.task('run: echo hi\n'));
+    expect(await world.hit('setLease.reported', 60_000)).toBe(true);
+    world.go('setLease.reported');
+    await story.jobEnds('stays', first, 'SUCCEEDED');
+    const { jobId: stays } = await story.exec('stays', aws.task('run: sleep 20; echo ran on\n'));
+    const [{ instanceId: kept = '' } = {}] = (await story.look('stays')).nodes;
+    world.arm('setLease.reported');
+    await story.up('leaves', aws.task('run: echo hi\n', ', autostop: {idle_minutes: 5, wait_for: jobs, down: true}'));
+    asked += 2;
+    expect(await world.hit('setLease.reported', 60_000)).toBe(true);
+    await world.killWorker();
+    await world.stopServer();
+    account.proxy.log.length = 0;
+    const others = async () => (await aws.instances()).filter(({ id }) => !before.has(id) && id !== kept);
+    const gone = await until('EC2 has it terminated', async () => {
+      const found = await others();
+      return found.every(({ state }) => state === 'terminated') ? found : null;
+    });
+    expect(gone.map(({ reason }) => reason)).toEqual(['Client.InstanceInitiatedShutdown']);
+    // Nobody asked EC2 for anything.
+    expect(account.proxy.log).toEqual([]);
+    expect((await account.ledger()).instances).toEqual([kept]);
+    await world.killServer();
+    await world.startWorker();
+    await until('its cluster is closed', async () => (await story.clusters.list()).length === 1);
+    await story.jobEnds('stays', stays, 'SUCCEEDED');
+    expect(await aws.output('stays', stays ?? 0)).toBe('ran on\n');
+    await story.down('stays');
     await aws.nothingLeft(asked);
   });
 });
