@@ -1,7 +1,7 @@
 /** What tests of Ray need: that it can be installed here, its processes, a script that shows where its tasks run. */
-import { spawnSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { DEFAULT_RAY_VERSION } from '../../model/ray.ts';
 import { styxCache } from '../../system/home.ts';
 import { testDir } from './temporal.ts';
@@ -21,6 +21,29 @@ export function withoutRay(): string | null {
   const reason = `Ray ${DEFAULT_RAY_VERSION} cannot be installed here: ${said || made.error?.message}`;
   console.log(`SKIPPED tests with Ray: ${reason}`);
   return reason;
+}
+
+/** Where a Python looks for the packages of Ray, below the cache. */
+function packagesOf(python: string): string {
+  const agent = join(import.meta.dirname, '..', '..', 'agent');
+  const ask = `import sys; sys.path.insert(0, '${agent}'); import ray_environment as r; print(r.base_of('${DEFAULT_RAY_VERSION}', []))`;
+  const env = { ...process.env, STYX_HOST_CACHE: styxCache() };
+  return execFileSync(python, ['-I', '-S', '-c', ask], { env, encoding: 'utf8' }).trim();
+}
+
+/**
+ * The packages that `withoutRay` has installed, as every user may read them, and the name below which machines of a stand-in look for
+ * them. Why there are none when the Python of this machine's own system, which those have, is of another version.
+ */
+export function packagesForMachines():
+  | { readonly directory: string; readonly name: string }
+  | { readonly lacks: string } {
+  const directory = packagesOf('python3');
+  const name = basename(packagesOf('/usr/bin/python3'));
+  const version = (path: string) => /-(py[\d.]+)-\w+$/.exec(path)?.[1];
+  if (version(directory) !== version(name)) return { lacks: `${directory} is not for the Python of ${name}` };
+  execFileSync('chmod', ['-R', 'a+rX', directory]);
+  return { directory, name };
 }
 
 export interface RayProcess {

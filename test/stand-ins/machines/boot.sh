@@ -4,6 +4,7 @@
 #   PRIVATE PUBLIC NAME ID   addresses (PUBLIC may be empty), host name, id of the instance
 #   DISK                     what outlives this run: upper/ work/ root/ home/
 #   BOOT_SECONDS SSH         how long it takes, and `answers`, `never` or `other-key`
+#   SHARED                   directory of this machine that is /opt/shared there (may be empty)
 # Its exit is 64 when it was powered off from inside.
 set -e
 # That of the run before goes with its network, some moments after its last process.
@@ -58,6 +59,11 @@ mount -t devpts -o newinstance,ptmxmode=0666,mode=620 devpts "$root/dev/pts"
 ln -s pts/ptmx "$root/dev/ptmx"
 ln -s /proc/self/fd "$root/dev/fd"
 mount -t tmpfs -o mode=1777 none "$root/dev/shm"
+if [ -n "$SHARED" ]; then
+  mkdir -p "$root/opt/shared"
+  mount --bind "$SHARED" "$root/opt/shared"
+  mount -o remount,bind,ro "$root/opt/shared"
+fi
 
 cd "$root"
 mkdir -p .outside

@@ -4,8 +4,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, statSync, 
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-const MEMORY = 1024 ** 3;
-const PROCESSES = 512;
+const PROCESSES_PER_MB = 0.5;
 const MOUNTS = '/sys/fs/cgroup';
 const PREFIX = 'styx-machine-';
 /** A group is entered at once when it is made: an empty one that is older was left by a keeper that was killed. */
@@ -33,8 +32,8 @@ export class Groups {
   readonly paths: readonly string[];
   readonly #freezer: { readonly file: string; readonly on: string; readonly off: string } | null;
 
-  /** `name`: of no other machine of this process. */
-  constructor(name: string) {
+  /** `name`: of no other machine of this process. `memoryMB`: how much it may take; processes in proportion, 512 with 1 GB. */
+  constructor(name: string, memoryMB: number) {
     const made = (mount: string): string | undefined => {
       const path = join(mount, `${PREFIX}${OWN}-${name}`);
       try {
@@ -57,9 +56,9 @@ export class Groups {
       }
     };
     for (const path of this.paths) inheritCpus(path);
-    limit('memory.limit_in_bytes', MEMORY);
-    limit('memory.max', MEMORY);
-    limit('pids.max', PROCESSES);
+    limit('memory.limit_in_bytes', memoryMB * 1024 ** 2);
+    limit('memory.max', memoryMB * 1024 ** 2);
+    limit('pids.max', Math.ceil(memoryMB * PROCESSES_PER_MB));
     const freezers = this.paths.flatMap((path) => [
       { file: join(path, 'cgroup.freeze'), on: '1', off: '0' },
       { file: join(path, 'freezer.state'), on: 'FROZEN', off: 'THAWED' },

@@ -2,7 +2,8 @@
  * keeper-main.ts EC2-URL DIRECTORY: machines for what EC2 says, in the network namespace that this is started in, and gone with this
  * process. Says its port in one line. Orders come as `POST /styx/<what>`:
  *   machines {}                          what there is
- *   manner {ssh, bootSeconds}            of all that boot from now on: `answers`, `never` or `other-key`
+ *   manner {ssh, bootSeconds, memoryMB, shared}
+ *                                      of all that boot from now on: `answers`, `never` or `other-key`
  *   freeze, thaw, cut, join, fill, empty {id}
  *   interrupt {id, seconds}              two minutes, unless it says less
  *   rebalance {id}
@@ -13,12 +14,15 @@ import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { z } from 'zod';
 import { Keeper } from './keeper.ts';
+import { USUAL } from './machine.ts';
 
 const NOTICE_SECONDS = 120;
 const one = z.strictObject({ id: z.string() });
 const mannerSchema = z.strictObject({
-  ssh: z.enum(['answers', 'never', 'other-key']).default('answers'),
-  bootSeconds: z.number().default(0),
+  ssh: z.enum(['answers', 'never', 'other-key']).default(USUAL.ssh),
+  bootSeconds: z.number().default(USUAL.bootSeconds),
+  memoryMB: z.number().default(USUAL.memoryMB),
+  shared: z.string().default(USUAL.shared),
 });
 const interruptSchema = z.strictObject({ id: z.string(), seconds: z.number().default(NOTICE_SECONDS) });
 

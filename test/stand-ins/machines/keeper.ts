@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { run } from './commands.ts';
 import { removeLeftGroups } from './groups.ts';
-import { Machine, type Manner, type Wanted } from './machine.ts';
+import { Machine, type Manner, USUAL, type Wanted } from './machine.ts';
 import { type Notices, serveMetadata } from './metadata.ts';
 import { makeNetwork } from './network.ts';
 
@@ -34,7 +34,7 @@ export class Keeper {
   readonly #world: string;
   readonly #kept = new Map<string, Kept>();
   readonly #refused = new Map<string, string>();
-  #manner: Manner = { ssh: 'answers', bootSeconds: 0 };
+  #manner = USUAL;
 
   private constructor(ec2: string, world: string) {
     this.#ec2 = ec2;
@@ -91,7 +91,7 @@ export class Keeper {
 
   /** Of all that boot from now on. */
   manner(given: Partial<Manner>): void {
-    this.#manner = { ssh: given.ssh ?? 'answers', bootSeconds: given.bootSeconds ?? 0 };
+    this.#manner = { ...USUAL, ...given };
   }
 
   /** @throws Error for an id that there is no machine of */

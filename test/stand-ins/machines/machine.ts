@@ -30,7 +30,12 @@ export interface Wanted {
 export interface Manner {
   readonly ssh: 'answers' | 'never' | 'other-key';
   readonly bootSeconds: number;
+  readonly memoryMB: number;
+  /** Directory of this machine that it sees as /opt/shared, and cannot write to; empty: none. */
+  readonly shared: string;
 }
+
+export const USUAL: Manner = { ssh: 'answers', bootSeconds: 0, memoryMB: 1024, shared: '' };
 
 /** `ended`: by an order from outside. `powered-off`: from inside. `broken`: by itself. */
 export type RunEnd = 'ended' | 'powered-off' | 'broken';
@@ -90,7 +95,7 @@ export class Machine {
   boot(wanted: Wanted, manner: Manner, ended: (how: RunEnd) => void): void {
     this.wanted = wanted;
     const { id, privateAddress, publicAddress } = this.wanted;
-    const groups = new Groups(id);
+    const groups = new Groups(id, manner.memoryMB);
     this.#groups = groups;
     this.#order = false;
     const log = openSync(this.console, 'a');
@@ -113,6 +118,7 @@ export class Machine {
           DISK: this.#disk,
           BOOT_SECONDS: String(manner.bootSeconds),
           SSH: manner.ssh,
+          SHARED: manner.shared,
         },
       },
     );
