@@ -78,14 +78,14 @@ async function patiently<T>(start: () => Promise<T>): Promise<T> {
 }
 
 const LOOK_MS = 250;
-/** Looks at a clock that goes no faster than this machine's, in a row, after which it counts as held. */
-const LOOKS_HELD = 12;
+/** ms for which a clock goes no faster than this machine's, after which it counts as held. */
+const HELD_MS = 3_000;
 
 /**
  * Lets `ms` of the server's time pass. The server holds its clock for each step that is under way, and now and then (version 1.38,
  * on a busy machine) keeps holding it when the step has ended: what it forgot is then let go in its place.
  */
-export async function skipTime(environment: TestWorkflowEnvironment, ms: number): Promise<void> {
+export async function skipTime(environment: TestWorkflowEnvironment, ms: number, heldMs = HELD_MS): Promise<void> {
   let over = false;
   const slept = environment.sleep(ms).finally(() => {
     over = true;
@@ -96,7 +96,7 @@ export async function skipTime(environment: TestWorkflowEnvironment, ms: number)
     const now = over ? clock : await environment.currentTimeMs();
     held = now - clock > LOOK_MS * 20 ? 0 : held + 1;
     clock = now;
-    if (held < LOOKS_HELD) continue;
+    if (held * LOOK_MS < heldMs) continue;
     await environment.connection.testService?.unlockTimeSkipping({});
     held = 0;
   }

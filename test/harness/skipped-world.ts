@@ -1,0 +1,60 @@
+/** Real workflows on a server that skips time, with steps that are simulated. */
+import { rmSync } from 'node:fs';
+import { WorkflowClient } from '@temporalio/client';
+import type { TestWorkflowEnvironment } from '@temporalio/testing';
+import type { Worker } from '@temporalio/worker';
+import { createLog } from '../../system/log.ts';
+import { workflowBundle } from '../../workers/bundle.ts';
+import { sealedClient } from '../../workers/sealing.ts';
+import { createWorkers } from '../../workers/worker.ts';
+import type { SimulatedCluster } from './simulated-steps.ts';
+import { testDir } from './temporal.ts';
+import { skipTime, startTimeSkipping } from './time-skipping.ts';
+
+export class SkippedWorld {
+  readonly client: WorkflowClient;
+  readonly environment: TestWorkflowEnvironment;
+  private readonly home: string;
+  private readonly workers: readonly Worker[];
+  private readonly running: readonly Promise<void>[];
+
+  private constructor(environment: TestWorkflowEnvironment, client: WorkflowClient, home: string, workers: Worker[]) {
+    this.environment = environment;
+    this.client = client;
+    this.home = home;
+    this.workers = workers;
+    this.running = workers.map((worker) => worker.run());
+  }
+
+  /** @param server path of its start script */
+  static async start(server: string, steps: SimulatedCluster): Promise<SkippedWorld> {
+    const home = testDir();
+    const environment = await startTimeSkipping(server);
+    const { codePath } = await workflowBundle();
+    const workers = await createWorkers({
+      connection: environment.nativeConnection,
+      namespace: 'default',
+      workflowBundle: { codePath },
+      activities: { actQueue: steps.act, watchQueue: steps.watch, noticeQueue: steps.notices },
+      home,
+      // A command's age is measured by a clock that jumps here.
+      codec: 'optional',
+      serverIsLocal: true,
+      log: createLog('worker'),
+    });
+    const client = new WorkflowClient({ connection: environment.connection, ...sealedClient(home, 'optional') });
+    return new SkippedWorld(environment, client, home, workers);
+  }
+
+  /** Lets so many ms of the server's time pass. A machine that is busy may take seconds for a step, which is not held then. */
+  async skip(ms: number): Promise<void> {
+    await skipTime(this.environment, ms, 5_000);
+  }
+
+  async end(): Promise<void> {
+    for (const worker of this.workers) worker.shutdown();
+    await Promise.all(this.running);
+    await this.environment.teardown();
+    rmSync(this.home, { recursive: true, force: true });
+  }
+}
