@@ -28,6 +28,7 @@ import { groupHostsObstacle } from './group-hosts.ts';
 import { type JobSummary, summaryOf } from './job-lists.ts';
 import type { Jobs, JobsContext } from './jobs.ts';
 import { didYouMean } from './names.ts';
+import { placesTogether } from './places-together.ts';
 import { Pools } from './pools.ts';
 import { repeat } from './repeat.ts';
 import { withSnapshots } from './snapshots.ts';
@@ -58,13 +59,18 @@ export class Pipelines {
     const { link, home, allowedClouds = null } = this.#context;
     const { name, execution } = request;
     const common = await commonInput(this.#context, requestIdOf(options));
-    const closed = async (it: WrittenPipelineTask) => {
+    const closed = async ({ data: _, ...it }: WrittenPipelineTask) => {
       const allowed = await onAllowedClouds(it.task, allowedClouds);
       const written = await withSnapshots(home, () => link.installation(), allowed, 'launch', options);
       return { ...it, task: { ...written, secrets: closeSecrets(link.keyring, written.secrets) } };
     };
-    const tasks = [];
-    for (const task of request.tasks) tasks.push(await closed(task));
+    const closedTasks = [];
+    for (const task of request.tasks) closedTasks.push(await closed(task));
+    const places = await placesTogether(
+      closedTasks.map((it, index) => ({ ...it, data: request.tasks[index]?.data })),
+      options.onNote,
+    );
+    const tasks = closedTasks.map((it, index) => ({ ...it, ...places[index] }));
     const input = { ...common, name, execution, tasks };
     const hosts = (await this.#hasHosts(input, request.interConnection, options)) ? { hosts: true } : {};
     return await this.#send({ ...input, ...hosts }, options);

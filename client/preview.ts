@@ -40,7 +40,7 @@ export async function catalogsOf(clouds: readonly string[]): Promise<CatalogInfo
 }
 
 /** All machines of the clouds that a launch may use and has credentials for. */
-async function machinesFor(request: ResourceRequest): Promise<{ rows: CatalogRow[]; catalogs: CatalogInfo[] }> {
+export async function machinesFor(request: ResourceRequest): Promise<{ rows: CatalogRow[]; catalogs: CatalogInfo[] }> {
   const { catalogFiles, loadCatalog } = await import('../catalogs/load.ts');
   const clouds = await candidates(request);
   const reachable = await Promise.all(

@@ -36,6 +36,9 @@ export const NOT_EXECUTED_FIELDS: readonly string[] = Object.keys(NOT_EXECUTED);
 /** Of those, what a managed job carries out. */
 export const OF_MANAGED_JOBS: readonly string[] = ['resources.job_recovery'];
 
+/** Of those, what counts where several managed jobs are placed together. */
+const OF_PIPELINES: readonly string[] = ['inputs', 'outputs'];
+
 /** What a managed job has no use for, since its clusters live as long as its copies do. */
 const NOT_OF_MANAGED_JOBS: Readonly<Record<string, (task: TaskSpec) => string | null>> = {
   run: (task) => (task.run === null ? 'a managed job needs a run script' : null),
@@ -121,6 +124,11 @@ export function obstacles(task: TaskSpec, use: TaskUse = 'cluster'): Obstacle[] 
     if (OF_MANAGED_JOBS.includes(path)) {
       const message = 'is for managed jobs: run this with `styx jobs launch`';
       if (use === 'cluster') found.push({ path: path.split('.'), message });
+      continue;
+    }
+    if (OF_PIPELINES.includes(path)) {
+      const message = 'is for a task among several of a file that `styx jobs launch` runs';
+      if (use !== 'pipeline') found.push({ path: [path], message });
       continue;
     }
     if (path === 'managed_secrets') {

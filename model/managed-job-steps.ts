@@ -4,7 +4,7 @@ import { type Copy, copyCluster, type ManagedEnd } from './managed-job.ts';
 import type { JobDraft } from './managed-job-draft.ts';
 import { takeOver } from './managed-job-spare.ts';
 import type { Market } from './market.ts';
-import type { PlaceOrder } from './place-order.ts';
+import { advised, type PlaceOrder } from './place-order.ts';
 import { isPooled, leaveWorker } from './pooled-job.ts';
 
 /**
@@ -16,7 +16,8 @@ export function startCopy(draft: JobDraft, market: Market | null, order?: PlaceO
   if (worker === undefined && takeOver(draft)) return;
   const number = state.copies + 1;
   const cluster = worker ?? copyCluster(rules.workflowId, number);
-  const places = order ?? nextPlaces(rules.recovery.strategy, state.lastPlace, state.lostRegions);
+  const byStrategy = order ?? nextPlaces(rules.recovery.strategy, state.lastPlace, state.lostRegions);
+  const places = advised(byStrategy, rules.place);
   const copy: Copy = {
     number,
     cluster,

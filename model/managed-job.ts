@@ -184,6 +184,8 @@ export interface JobRules {
   readonly numNodes: number;
   /** Its copies run on workers of this pool. */
   readonly pool?: string;
+  /** As in its input. */
+  readonly place?: RegionRef;
   readonly recovery: RecoveryPolicy;
   /** ms that a node may be silent before its cluster is ended and the job starts elsewhere. */
   readonly fenceAfter: number;
@@ -222,6 +224,8 @@ export interface ManagedJobInput {
   readonly timing: Timing;
   /** Of which pipeline it is a task; absent: of none. */
   readonly part?: TaskPart;
+  /** Where its machines are looked for first; absent: by its recovery and cost alone. */
+  readonly place?: RegionRef;
   /** The ended one that this one takes up. */
   readonly retryOf?: RetryOf;
   /** Absent: somebody submitted it. Else its request id and the time of its submission are those of its workflow. */

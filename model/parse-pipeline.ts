@@ -15,10 +15,14 @@ import { TaskError, type TaskProblem } from './task-error.ts';
 import { hasTemplate, referencesIn, templateProblem, variablePart } from './templates.ts';
 import { positionAt, type YamlNode } from './yaml.ts';
 
+export type TaskData = Pick<TaskSpec, 'inputs' | 'outputs'>;
+
 export interface WrittenPipelineTask extends TaskRules {
   readonly task: WrittenTask;
   readonly recovery: RecoveryPolicy;
   readonly resourcesText: string;
+  /** What comes in from outside, and what goes to each task that waits for it. */
+  readonly data: TaskData;
 }
 
 export interface WrittenPipeline {
@@ -58,7 +62,8 @@ export function parseSubmission(text: string, options: Options): WrittenSubmissi
       const { task, recovery } = carriedOut(changed, { file, root, overrides, problems: [], use: 'pipeline' });
       const rule = rules[index];
       if (rule === undefined) return null;
-      return { ...rule, task, recovery, resourcesText: resourcesText(task) };
+      const { inputs, outputs } = changed;
+      return { ...rule, task, recovery, resourcesText: resourcesText(task), data: { inputs, outputs } };
     } catch (error) {
       if (!(error instanceof TaskError)) throw error;
       problems.push(...error.problems);

@@ -7,6 +7,7 @@ import type { GroupState } from './group-hosts.ts';
 import type { RecoveryPolicy } from './job-recovery.ts';
 import { isManagedEnd, type JobEvent, type JobLimits, type ManagedStatus } from './managed-job.ts';
 import type { Outputs } from './outputs.ts';
+import type { RegionRef } from './place-order.ts';
 import type { Task } from './task.ts';
 import type { Timing } from './timing.ts';
 
@@ -36,6 +37,8 @@ export interface PipelineTask extends TaskRules {
   readonly task: Task;
   readonly recovery: RecoveryPolicy;
   readonly resourcesText: string;
+  /** Where its machines are looked for first, for the sake of the data between the tasks; absent: nothing is said. */
+  readonly place?: RegionRef;
 }
 
 /** serial: each after the one before. graph: by `depends_on`. group: all at once. */

@@ -16,6 +16,12 @@ export function sameRegion(a: RegionRef, b: RegionRef): boolean {
   return a.cloud === b.cloud && a.region === b.region;
 }
 
+/** The order with this place as its first, where it prefers none itself: advice, which what is to be avoided goes before. */
+export function advised(order: PlaceOrder | undefined, place: RegionRef | undefined): PlaceOrder | undefined {
+  if (place === undefined || (order?.prefer.length ?? 0) > 0) return order;
+  return { prefer: [place], avoid: order?.avoid ?? [] };
+}
+
 /** The same offers; those of equal standing stay in their order. */
 export function inPlaceOrder<T extends RegionRef>(offers: readonly T[], order: PlaceOrder | undefined): T[] {
   if (order === undefined) return [...offers];

@@ -139,10 +139,14 @@ class ManagedJob {
 
   constructor(input: RunInput) {
     this.input = input;
-    const { recovery, fenceAfter, timing, task, pool } = input;
+    const { recovery, fenceAfter, timing, task, pool, place } = input;
     const { workflowId } = workflowInfo();
     const { numNodes } = task;
-    this.rules = { workflowId, numNodes, recovery, fenceAfter, timing, ...(pool === undefined ? {} : { pool }) };
+    this.rules = {
+      ...{ workflowId, numNodes, recovery, fenceAfter, timing },
+      ...(pool === undefined ? {} : { pool }),
+      ...(place === undefined ? {} : { place }),
+    };
     this.state =
       input.state === undefined ? newManagedJob(input.submittedAt, input) : parseManagedJobState(input.state);
     this.outbox = [...(input.outbox ?? [])];

@@ -196,6 +196,7 @@ class Pipeline {
       task: { ...it.task, envs: withOutputs(it.task.envs, outputsFor(state, input, index)) },
       resourcesText: it.resourcesText,
       recovery: it.recovery,
+      ...(it.place === undefined ? {} : { place: it.place }),
       limits,
       fenceAfter,
       conda,
