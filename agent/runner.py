@@ -1,5 +1,6 @@
 """How a process of a job is started: a small shell in a session of its own that outlives the agent."""
 import os
+import resource
 import signal
 
 import conda
@@ -82,6 +83,18 @@ def rc(env, folder, with_conda, ray=None):
     }
 
 
+#: What SkyPilot sets, and the most that Linux lets anybody have by itself.
+_OPEN_FILES = 1024 * 1024
+
+
+def _more_open_files():
+    """Logins have 1,024 on most machines, which data loaders and Ray use up; they may have as many as the hard limit says."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
 def spawn(folder, log, boot, markers):
     """Starts a runner for a process whose folder is in place; answers its pid. Any number may be started: one gets the claim."""
     env = {key: value for key, value in os.environb.items() if os.fsdecode(key) not in _CHANNEL_ONLY}
@@ -95,6 +108,7 @@ def spawn(folder, log, boot, markers):
         os.setsid()
         # The agent's own is 077; this is a login's, and start files may set another.
         os.umask(0o022)
+        _more_open_files()
         # Python ignores SIGPIPE, and whoever started us may have ignored more: a job begins with the defaults.
         for name in ('SIGPIPE', 'SIGXFSZ', 'SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM'):
             signal.signal(getattr(signal, name), signal.SIG_DFL)

@@ -1,4 +1,5 @@
 import os
+import resource
 import shutil
 import subprocess
 import zipfile
@@ -222,6 +223,17 @@ def test_uv_comes_from_where_pip_finds_packages_when_the_machine_has_none(machin
     own = 'python -m venv --without-pip ~/own; . ~/own/bin/activate; '
     assert run(machine, own + 'uv; uv', env=index) == (0, 2 * ('uv at %s\n' % uv))
     assert run(machine, 'uv; ~/.local/bin/uv') == (0, 2 * ('uv at %s\n' % uv))
+
+
+def test_scripts_may_open_as_many_files_as_the_machine_lets_them(machine):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        code, text = run(machine, 'ulimit -Sn; ulimit -Hn')
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    most = 1024 * 1024 if hard == resource.RLIM_INFINITY else min(hard, 1024 * 1024)
+    assert text.split() == [str(most), 'unlimited' if hard == resource.RLIM_INFINITY else str(hard)]
 
 
 def test_scripts_have_the_umask_of_a_login_and_see_output_at_once(machine):
