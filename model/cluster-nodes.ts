@@ -37,17 +37,33 @@ export function observed(draft: Draft, event: Observed): void {
   draft.status(reason === null ? 'UP' : 'UNHEALTHY', reason ?? '');
 }
 
-/** All: it is over. Some: their disks are lost, and only its user knows what was on them. */
-export function machinesMissing(draft: Draft, { gone, at }: MachinesMissing): void {
+/**
+ * Of a cluster that is stopped. All gone: it is over. Some: their disks are lost, and only its user knows what was on them. One that runs
+ * costs what it does: whoever started it is left to say what for.
+ */
+export function machinesMissing(draft: Draft, { gone, running, at }: MachinesMissing): void {
   if (draft.state.status !== 'STOPPED' || draft.state.operation !== null) return;
-  nodesGone(draft, gone, at);
-  const { status, operation, name, lost } = draft.state;
-  if (status !== 'STOPPED' || operation !== null) return;
-  const ranks = lost.map(({ rank }) => rank).join(', ');
-  draft.status(
-    status,
-    `node ${ranks} and its disk are gone: \`styx start ${name}\` makes new ones, empty; \`styx down ${name}\` ends the rest`,
-  );
+  if (gone.length > 0) nodesGone(draft, gone, at);
+  if (running !== undefined) draft.set({ running });
+  const { status, operation } = draft.state;
+  if (status === 'STOPPED' && operation === null) draft.status(status, stoppedReason(draft.state));
+}
+
+function stoppedReason({ name, lost, running = [] }: Draft['state']): string {
+  const gone = lost.map(({ rank }) => rank).join(', ');
+  const parts = [
+    ...(gone === ''
+      ? []
+      : [
+          `node ${gone} and its disk are gone: \`styx start ${name}\` makes new ones, empty; \`styx down ${name}\` ends the rest`,
+        ]),
+    ...(running.length === 0
+      ? []
+      : [
+          `the machine of node ${running.join(', ')} was started elsewhere and costs: \`styx start ${name}\` takes it, and \`styx stop\` stops it then`,
+        ]),
+  ];
+  return parts.join('; ');
 }
 
 function nodesGone(draft: Draft, gone: NonNullable<Observed['gone']>, at: number): void {

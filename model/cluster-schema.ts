@@ -266,6 +266,7 @@ const clusterState = z.object({
   rays: z.number().exactOptional(),
   requests: z.array(z.object({ id: z.string(), answer })),
   held: z.boolean().exactOptional(),
+  running: z.array(z.number()).exactOptional(),
   guests: z
     .array(
       z.object({

@@ -162,6 +162,7 @@ export function clusterView(
     autostopDueAt: clusterIdleness(state, context.timing, context.now).dueAt,
     sessions: state.sessions,
     lost: state.lost,
+    ...(state.status !== 'STOPPED' || (state.running ?? []).length === 0 ? {} : { running: state.running }),
     ...(state.notices === undefined ? {} : { notices: state.notices }),
     costPerHour: hourlyNow(state.cost),
     costSoFar: costAt(state.cost, context.now),

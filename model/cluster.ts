@@ -234,6 +234,8 @@ export interface ClusterState {
   readonly relaunch?: Relaunch;
   /** Nothing starts on it before its owner says so; absent: false. */
   readonly held?: boolean;
+  /** Of a cluster that is STOPPED, ranks whose machines somebody started elsewhere; absent: none. */
+  readonly running?: readonly number[];
 }
 
 /** Nothing is certain of its machines meanwhile: what is seen of them is left to a later look, and nothing is begun on them. */

@@ -148,6 +148,8 @@ export interface ClusterView {
   readonly autostopDueAt: number | null;
   readonly sessions: number;
   readonly lost: readonly LostNode[];
+  /** While it is STOPPED, ranks whose machines somebody started elsewhere; absent: none. */
+  readonly running?: readonly number[];
   /** What its cloud said ahead of taking machines back; absent: nothing. */
   readonly notices?: readonly MachineNotice[];
   readonly costPerHour: number;
@@ -343,6 +345,8 @@ export interface MachinesMissing {
   readonly generation: string;
   readonly at: number;
   readonly gone: NonNullable<Observed['gone']>;
+  /** Ranks of machines that run all the same; absent: as it is known. */
+  readonly running?: readonly number[];
 }
 
 /** What a process on a node is of: a job's setup or run, or a service that serves jobs. */

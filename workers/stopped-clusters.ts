@@ -1,5 +1,5 @@
 /**
- * Sees when somebody ends machines of stopped clusters outside of Styx: nobody watches them, and they cost their disks. One listing for
+ * Sees when somebody ends or starts machines of stopped clusters outside of Styx: nobody watches them, and they cost. One listing for
  * each region with stopped clusters, whatever their number. What it remembers are hints: another worker begins anew.
  */
 import type { Client } from '@temporalio/client';
@@ -29,7 +29,9 @@ export class StoppedClusters {
   readonly #cloud: (name: string) => Promise<Cloud>;
   /** Ids of their machines, by workflow. */
   readonly #machines = new Map<string, readonly string[]>();
-  /** Those that missed machines at the last look. */
+  /** Those whose machines somebody started, as they know it. */
+  readonly #running = new Set<string>();
+  /** Those whose machines were not as they know it at the last look. */
   #suspects = new Set<string>();
 
   constructor(client: Client, installation: string, cloud: (name: string) => Promise<Cloud>) {
@@ -41,8 +43,7 @@ export class StoppedClusters {
   /** @throws what the last cloud says that could not be asked */
   async look(): Promise<void> {
     const stopped = await this.#stopped();
-    for (const id of this.#machines.keys())
-      if (!stopped.some(({ workflowId }) => workflowId === id)) this.#machines.delete(id);
+    for (const id of this.#machines.keys()) if (!stopped.some(({ workflowId }) => workflowId === id)) this.#forget(id);
     const suspects = new Set<string>();
     let failure: unknown;
     for (const [cloudName, those] of Map.groupBy(stopped, ({ place }) => place.cloud)) {
@@ -74,14 +75,15 @@ export class StoppedClusters {
     for (const [, those] of Map.groupBy(stopped, ({ place }) => place.region)) {
       const [{ place } = { place: null }] = those;
       if (place === null) continue;
-      const there = new Set(
-        (await cloud.list(place, { tags })).filter(({ state }) => !instanceEnding(state)).map(({ id }) => id),
-      );
+      const listed = await cloud.list(place, { tags });
+      const there = new Set(listed.filter(({ state }) => !instanceEnding(state)).map(({ id }) => id));
+      const run = new Set(listed.filter(({ state }) => state === 'running').map(({ id }) => id));
       for (const one of those) {
         const known = this.#machines.get(one.workflowId) ?? (await this.#remember(one.workflowId));
-        if (known.every((id) => there.has(id))) continue;
+        const isRunning = known.some((id) => run.has(id));
+        if (known.every((id) => there.has(id)) && isRunning === this.#running.has(one.workflowId)) continue;
         if (!this.#suspects.has(one.workflowId)) suspects.add(one.workflowId);
-        else await this.#confirm(cloud, one, there);
+        else await this.#confirm(cloud, one, there, run);
       }
     }
   }
@@ -92,22 +94,34 @@ export class StoppedClusters {
   }
 
   async #remember(workflowId: string): Promise<readonly string[]> {
-    const { nodes } = await this.#view(workflowId);
+    const { nodes, running = [] } = await this.#view(workflowId);
     const ids = nodes.map(({ instanceId }) => instanceId);
     this.#machines.set(workflowId, ids);
+    if (running.length > 0) this.#running.add(workflowId);
     return ids;
   }
 
-  /** As the cluster is now; absence from a list is a question, so the cloud is asked for the ids. */
-  async #confirm(cloud: Cloud, { workflowId, place }: Stopped, listed: ReadonlySet<string>): Promise<void> {
+  #forget(workflowId: string): void {
     this.#machines.delete(workflowId);
-    const { entityStatus, operation, generation, nodes, lost } = await this.#view(workflowId);
+    this.#running.delete(workflowId);
+  }
+
+  /** As the cluster is now; absence from a list is a question, so the cloud is asked for the ids. */
+  async #confirm(
+    cloud: Cloud,
+    { workflowId, place }: Stopped,
+    listed: ReadonlySet<string>,
+    run: ReadonlySet<string>,
+  ): Promise<void> {
+    this.#forget(workflowId);
+    const { entityStatus, operation, generation, nodes, lost, running: known = [] } = await this.#view(workflowId);
     if (entityStatus !== 'STOPPED' || operation !== null) return;
+    const running = nodes.filter(({ instanceId }) => run.has(instanceId)).map(({ rank }) => rank);
     const missing = nodes.filter(
       ({ rank, instanceId }) => !listed.has(instanceId) && !lost.some((one) => one.rank === rank),
     );
-    if (missing.length === 0) return;
-    const asked = await cloud.list(place, { ids: missing.map(({ instanceId }) => instanceId) });
+    const ids = missing.map(({ instanceId }) => instanceId);
+    const asked = ids.length === 0 ? [] : await cloud.list(place, { ids });
     const byId = new Map(asked.map((one) => [one.id, one]));
     const gone: MachinesMissing['gone'] = missing.flatMap(({ rank, instanceId }) => {
       const now = byId.get(instanceId);
@@ -116,8 +130,8 @@ export class StoppedClusters {
         { rank, state: 'terminated' as const, reason: now?.stateReason ?? 'the cloud does not know it any more' },
       ];
     });
-    if (gone.length === 0) return;
-    const told: MachinesMissing = { generation, at: Date.now(), gone };
+    if (gone.length === 0 && running.join() === known.join()) return;
+    const told: MachinesMissing = { generation, at: Date.now(), gone, running };
     await this.#client.workflow.getHandle(workflowId).signal(SIGNALS.machinesMissing, told);
   }
 }

@@ -1,6 +1,7 @@
-/** Machines that somebody stops or ends outside of Styx are noticed within the minute, at one listing of the region for all clusters. */
+/** Machines that somebody stops, starts or ends outside of Styx are noticed within the minute, at one listing of the region for all clusters. */
 
 import { setTimeout as sleep } from 'node:timers/promises';
+import { EC2Client, StartInstancesCommand, StopInstancesCommand } from '@aws-sdk/client-ec2';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ClusterView } from '../../model/commands.ts';
 import { AwsWorld, whyNoAws } from '../harness/aws-world.ts';
@@ -48,7 +49,7 @@ describe.skipIf(lacks !== undefined)('five clusters on AWS', () => {
     await story.down('pair');
   });
 
-  test('that are stopped are listed together every 15 seconds, and one whose machine was ended is over', async () => {
+  test('that are stopped are listed together every 15 seconds: one whose machine was ended is over, those whose machine was started say so', async () => {
     const { story, account, world } = aws;
     await Promise.all(NAMES.slice(1).map(async (name) => story.succeeds(name, await story.clusters.stop(name))));
     const before = listings();
@@ -64,6 +65,25 @@ describe.skipIf(lacks !== undefined)('five clusters on AWS', () => {
     expect(listings() - before).toBeLessThanOrEqual(rounds + 8);
     expect(await account.order('hidden')).toEqual({});
     for (const name of ['a', 'c', 'd']) expect(await story.look(name)).toMatchObject({ status: 'STOPPED', lost: [] });
+
+    const ec2 = new EC2Client({ region: 'us-east-1' });
+    await ec2.send(new StartInstancesCommand({ InstanceIds: [machine('a'), machine('d')] }));
+    for (const name of ['a', 'd']) {
+      const view = await story.view(
+        name,
+        'says that its machine runs',
+        ({ running }) => running?.join() === '0',
+        MINUTE,
+      );
+      expect(view.statusReason).toBe(
+        `the machine of node 0 was started elsewhere and costs: \`styx start ${name}\` takes it, and \`styx stop\` stops it then`,
+      );
+    }
+    await ec2.send(new StopInstancesCommand({ InstanceIds: [machine('a')] }));
+    const stopped = await story.view('a', 'is as it was', ({ running }) => running === undefined, MINUTE);
+    expect(stopped).toMatchObject({ status: 'STOPPED', statusReason: '' });
+    await story.succeeds('d', await story.clusters.start('d'));
+    expect((await story.look('d')).nodes.map(({ instanceId }) => instanceId)).toEqual([machine('d')]);
     await story.succeeds('c', await story.clusters.start('c'));
     await Promise.all(['a', 'c', 'd'].map((name) => story.down(name)));
     await aws.nothingLeft(6);

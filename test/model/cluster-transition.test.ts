@@ -287,6 +287,26 @@ describe('a down', () => {
 });
 
 describe('nodes that stop or vanish', () => {
+  test('of a STOPPED cluster, found running: it says so until they do not, or until it is started', () => {
+    const story = new Story();
+    story.up(2);
+    story.command('stop');
+    story.ended('succeeded');
+    const seen = (running: readonly number[]) =>
+      story.event({ type: 'machinesMissing', at: story.now, gone: [], running });
+    seen([1]);
+    expect(story.state).toMatchObject({ status: 'STOPPED', running: [1], lost: [] });
+    expect(story.state.statusReason).toContain('the machine of node 1 was started elsewhere and costs');
+    seen([]);
+    expect(story.state).toMatchObject({ status: 'STOPPED', running: [], statusReason: '' });
+    seen([0, 1]);
+    story.command('start');
+    seen([0]);
+    expect(story.state.running, 'a start goes on').toEqual([0, 1]);
+    story.stands();
+    expect(story.state).toMatchObject({ status: 'UP', statusReason: '' });
+  });
+
   test('all by their lease: the cluster is STOPPED, by itself', () => {
     const story = new Story();
     const placement = story.up(2);
