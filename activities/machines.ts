@@ -24,6 +24,7 @@ import type {
   PrepareInput,
   TerminateInput,
 } from './types.ts';
+import { sayingWhy } from './waiting.ts';
 import { backoff, type Patience, whileHeartbeating } from './wrap.ts';
 
 type MachineSteps = Pick<
@@ -122,8 +123,9 @@ export function machineSteps(context: ActivityContext): MachineSteps {
       crashPoint('openPorts.called');
     },
 
-    async stopMachines({ placement, timing }: PlacementInput): Promise<void> {
-      await whileHeartbeating(timing, async (signal) => {
+    async stopMachines(input: PlacementInput): Promise<void> {
+      const { placement, timing } = input;
+      const stop = async (signal: AbortSignal): Promise<void> => {
         const cloud = await context.cloud(placement.cloud);
         const pause = backoff(timing.pollEvery);
         const absence = new Absence(timing.unreachableAfter);
@@ -140,11 +142,13 @@ export function machineSteps(context: ActivityContext): MachineSteps {
           signal.throwIfAborted();
           await pause();
         }
-      });
+      };
+      await sayingWhy(context, input, () => whileHeartbeating(timing, stop));
     },
 
-    async terminateMachines({ placement, timing, until }: TerminateInput): Promise<'ending' | 'gone'> {
-      return await whileHeartbeating(timing, async (signal) => {
+    async terminateMachines(input: TerminateInput): Promise<'ending' | 'gone'> {
+      const { placement, timing, until } = input;
+      const terminate = async (signal: AbortSignal): Promise<'ending' | 'gone'> => {
         const cloud = await context.cloud(placement.cloud);
         const pause = backoff(timing.pollEvery);
         for (;;) {
@@ -156,7 +160,8 @@ export function machineSteps(context: ActivityContext): MachineSteps {
           signal.throwIfAborted();
           await pause();
         }
-      });
+      };
+      return await sayingWhy(context, input, () => whileHeartbeating(timing, terminate));
     },
   };
 }

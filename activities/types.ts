@@ -56,6 +56,8 @@ export interface PlacementInput {
   readonly cluster: ClusterRef;
   readonly placement: Placement;
   readonly timing: Timing;
+  /** The operation that hears why it has to be tried again; absent: none does. */
+  readonly opId?: string;
 }
 
 export interface ReviveInput {

@@ -47,7 +47,7 @@ export async function retire(input: RetireInput): Promise<void> {
 }
 
 async function retireAll(input: RetireInput): Promise<void> {
-  const { cluster, timing } = input;
+  const { cluster, timing, opId } = input;
   const happening = input.mode === 'stop' ? 'stopping machines' : 'ending machines';
   const next = 'done when the cloud says that all are; tried until then';
   showDetails(happening, next, list('Of:', input.placements.map(placementText)));
@@ -55,7 +55,7 @@ async function retireAll(input: RetireInput): Promise<void> {
     input.placements.map(async (placement) => {
       const where = `${placement.cloud}/${placement.region}/${placement.zone}`;
       if (input.mode === 'stop') {
-        await dutyStep(timing, `stop ${where}`, 'stop').stopMachines({ cluster, placement, timing });
+        await dutyStep(timing, `stop ${where}`, 'stop').stopMachines({ cluster, placement, timing, opId });
         return;
       }
       await dutyStep(timing, `terminate ${where}`, 'terminate').terminateMachines({
@@ -63,6 +63,7 @@ async function retireAll(input: RetireInput): Promise<void> {
         placement,
         timing,
         until: 'gone',
+        opId,
       });
       await tell(cluster.workflowId, placementGoneSignal, {
         generation: cluster.generation,

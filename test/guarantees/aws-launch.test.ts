@@ -159,6 +159,9 @@ describe.skipIf('reason' in python)('a launch on AWS', () => {
     const going = story.clusters.down('expired', { budget: 300_000 });
     await until('the teardown was refused three times', () => account.proxy.log.length >= 3);
     expect((await account.ledger()).instances).toHaveLength(2);
+    await story.view('expired', 'says why it waits', ({ operation }) =>
+      /ExpiredToken: The security token is expired.*tried until it works/.test(operation?.progress ?? ''),
+    );
     account.renew('AKIARENEWED');
     account.proxy.faults = [];
     await story.succeeds('expired', await going);
