@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { TAGS } from '../../model/cloud-resource.ts';
 import { StyxError } from '../../model/errors.ts';
-import { type Instance, instanceEnding, instanceExists } from '../../model/machines.ts';
+import { type Instance, instanceEnding, instanceExists, type Placement } from '../../model/machines.ts';
 import type { CreateRequest, InstanceFilter, OpenedTargets } from '../cloud.ts';
 import { InstanceRunner } from './instance.ts';
 import { writeNotice } from './notice.ts';
@@ -81,7 +81,7 @@ export class Fleet {
     const { key } = request.placement;
     const known = this.#placements.get(key);
     if (known === undefined) {
-      this.#admit(request.placement.numNodes);
+      this.#admit(request.placement);
       const placement: PlacementRecord = { version: 1, key, request, createdAt: Date.now(), endedAt: null };
       savePlacement(this.#options.paths, placement);
       this.#placements.set(key, placement);
@@ -229,13 +229,14 @@ export class Fleet {
     }
   }
 
-  #admit(wanted: number): void {
-    const { maxInstances: max } = localSettings(this.#options.paths.limits);
-    let used = 0;
-    for (const { record } of this.#instances.values()) if (record.state !== 'terminated') used += 1;
-    if (used + wanted > max) {
-      throw new StyxError('capacity', `${wanted} more instances were asked for; ${used} of at most ${max} exist here`);
-    }
+  #admit({ numNodes, useSpot }: Pick<Placement, 'numNodes' | 'useSpot'>): void {
+    const { maxInstances, maxSpotInstances } = localSettings(this.#options.paths.limits);
+    const existing = [...this.#instances.values()].filter(({ record }) => record.state !== 'terminated');
+    mustFit(numNodes, existing.length, maxInstances, 'instances');
+    if (!useSpot || maxSpotInstances === undefined) return;
+    const isSpot = (key: string) => this.#placements.get(key)?.request?.placement.useSpot === true;
+    const onSpot = existing.filter(({ record }) => isSpot(record.placementKey));
+    mustFit(numNodes, onSpot.length, maxSpotInstances, 'spot instances');
   }
 
   #makeMissing(placement: PlacementRecord): void {
@@ -293,4 +294,10 @@ function view(record: InstanceRecord): Instance {
     createdAt: record.createdAt,
     stateReason: record.stateReason,
   };
+}
+
+/** @throws capacity */
+function mustFit(wanted: number, used: number, max: number, what: string): void {
+  if (used + wanted <= max) return;
+  throw new StyxError('capacity', `${wanted} more ${what} were asked for; ${used} of at most ${max} exist here`);
 }

@@ -6,12 +6,15 @@ import { readText } from './paths.ts';
 export interface LocalSettings {
   /** Instances that exist at a time, at most. */
   readonly maxInstances: number;
+  /** Of these, those that were asked for as spot instances, at most. Absent: as many as there is room for. */
+  readonly maxSpotInstances?: number | undefined;
   /** US dollars an hour that one vCPU is said to cost. Nobody is asked for them. */
   readonly vcpuHourlyCost: number;
 }
 
 const settings = z.strictObject({
   maxInstances: z.int().min(0).default(1000),
+  maxSpotInstances: z.int().min(0).optional(),
   vcpuHourlyCost: z.number().min(0).max(1e6).default(0),
 });
 
@@ -25,7 +28,7 @@ export function localSettings(path: string): LocalSettings {
     const why = error instanceof z.ZodError ? `: ${error.issues[0]?.message}` : '';
     throw new StyxError(
       'invalid',
-      `${path} must be JSON like {"maxInstances": 10, "vcpuHourlyCost": 0.05}, with either or both${why}`,
+      `${path} must be JSON like {"maxInstances": 10, "maxSpotInstances": 5, "vcpuHourlyCost": 0.05}, with any of these${why}`,
     );
   }
 }

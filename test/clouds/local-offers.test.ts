@@ -35,6 +35,8 @@ describe('what the local cloud offers', () => {
     expect(localSettings(path)).toEqual({ maxInstances: 1000, vcpuHourlyCost: 0 });
     writeFileSync(path, '{"vcpuHourlyCost": 0.5}');
     expect(localSettings(path)).toEqual({ maxInstances: 1000, vcpuHourlyCost: 0.5 });
+    writeFileSync(path, '{"maxSpotInstances": 0}');
+    expect(localSettings(path)).toEqual({ maxInstances: 1000, maxSpotInstances: 0, vcpuHourlyCost: 0 });
     for (const text of ['{"vcpuHourlyCost": -1}', '{"maxInstances": 1.5}', '{"price": 1}', '[', '[]']) {
       writeFileSync(path, text);
       expect(() => localSettings(path), text).toThrow(/limits\.json must be JSON like/);

@@ -67,6 +67,11 @@ export class World extends LocalWorld {
     this.settings({ maxInstances });
   }
 
+  /** How many spot machines it gives; it gives others besides. */
+  limitSpot(maxSpotInstances: number): void {
+    this.settings({ maxSpotInstances });
+  }
+
   /** What a vCPU of the local cloud is said to cost in an hour. */
   price(vcpuHourlyCost: number): void {
     this.settings({ vcpuHourlyCost });

@@ -1,0 +1,150 @@
+/** A managed job moves between spot and on-demand machines as its strategy says, whoever is killed: one copy at a time, and no look for spot leaves a machine. */
+import { writeFileSync } from 'node:fs';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { ManagedJobView } from '../../model/managed-job.ts';
+import { World } from '../harness/world.ts';
+import { JobStory } from './job-story.ts';
+import { until } from './story.ts';
+
+let world: World;
+let story: JobStory;
+beforeAll(async () => {
+  world = await World.start();
+  story = await JobStory.on(world);
+});
+afterAll(async () => {
+  await story.close();
+  await world.end();
+});
+
+type Ledger = ReturnType<World['ledger']>;
+
+/** Writes the number of its try until it may end, and once more half a second after it was told to end. */
+function task(recovery: string, ledger: Ledger): string {
+  const write = `echo "$STYX_JOB_TRY" >> ${ledger.path}`;
+  const script = [
+    `trap 'sleep 0.5; ${write}; exit 1' TERM`,
+    write,
+    `while [ ! -e ${ledger.path}.go ]; do ${write}; sleep 0.1; done`,
+  ];
+  return `resources:\n  use_spot: true\n  job_recovery: {${recovery}}\nrun: |\n${script.map((line) => `  ${line}\n`).join('')}`;
+}
+
+async function runs(ledger: Ledger, tried: number): Promise<void> {
+  await until(`try ${tried} runs`, () => ledger.lines().includes(String(tried)), 90_000);
+}
+
+/** Try after try: none wrote after the next one had begun. */
+function oneAtATime(ledger: Ledger): void {
+  const lines = ledger.lines().map(Number);
+  expect(lines).toEqual(lines.toSorted((a, b) => a - b));
+}
+
+async function told(id: string, text: string): Promise<void> {
+  await story.job(id, `says "${text}"`, ({ events }) => events.some((event) => event.text.includes(text)));
+}
+
+/** Markets of the copies that had machines. */
+function stood({ past, events }: ManagedJobView): (string | null)[] {
+  const had = past.filter(({ number }) => events.some(({ text }) => text.startsWith(`copy ${number} stands`)));
+  return had.map(({ market }) => market);
+}
+
+async function killed(point: string): Promise<void> {
+  expect(await world.hit(point, 90_000), `${point} was passed`).toBe(true);
+  await world.killAt(point, 'worker');
+}
+
+test('on_demand_fallback: on-demand machines after two preemptions, and spot machines again when a look finds some, with a worker killed at the look and at the move', {
+  timeout: 240_000,
+}, async () => {
+  const ledger = world.ledger('fallback');
+  const id = await story.submit(
+    task('strategy: on_demand_fallback, preemptions: 2, within: 1h, back_after: 2s', ledger),
+  );
+  await runs(ledger, 1);
+  await world.cloud.preempt(await story.machine(id));
+  await runs(ledger, 2);
+  world.limitSpot(0);
+  await world.cloud.preempt(await story.machine(id));
+  await runs(ledger, 3);
+  expect(await story.jobs.view(id)).toMatchObject({ copy: { market: 'on-demand' }, recoveries: 2, preemptions: 2 });
+  await told(id, 'on-demand: spot failed 2 times within 1h');
+  await told(id, 'no spot machines: ');
+  expect((await story.jobs.view(id)).copy?.market, 'no spot, no move').toBe('on-demand');
+
+  world.arm('createMachines.called');
+  world.limitSpot(1);
+  await killed('createMachines.called');
+  await told(id, 'spot machines are to be had in local/local/local-a');
+  world.arm('terminateMachines.called');
+  await killed('terminateMachines.called');
+  await runs(ledger, 4);
+  writeFileSync(`${ledger.path}.go`, '');
+  const view = await story.ends(id, 'SUCCEEDED');
+  expect(view).toMatchObject({ recoveries: 3, preemptions: 2, cause: 'moved' });
+  expect(stood(view)).toEqual(['spot', 'spot', 'on-demand', 'spot']);
+  oneAtATime(ledger);
+  await story.nothingLeft();
+});
+
+test('deadline: on-demand machines while there are no spot machines and too little is done, spot machines as soon as a look finds some, and back', {
+  timeout: 240_000,
+}, async () => {
+  const ledger = world.ledger('deadline');
+  world.limitSpot(0);
+  // Five minutes to spare, of which two changeovers take two: less than the reserve of 7.5.
+  const id = await story.submit(
+    task('strategy: deadline, deadline: 30m, work: 25m, overhead: 1m, back_after: 2s', ledger),
+  );
+  await runs(ledger, 1);
+  expect(await story.jobs.view(id)).toMatchObject({ copy: { market: 'on-demand' }, market: { hold: 'no' } });
+  await told(id, 'no spot machines: ');
+  world.arm('createMachines.called');
+  world.limitSpot(1);
+  await killed('createMachines.called');
+  await runs(ledger, 2);
+  expect(await story.jobs.view(id)).toMatchObject({ copy: { market: 'spot' }, preemptions: 0, cause: 'moved' });
+  world.limitSpot(0);
+  await world.cloud.preempt(await story.machine(id));
+  await runs(ledger, 3);
+  writeFileSync(`${ledger.path}.go`, '');
+  const view = await story.ends(id, 'SUCCEEDED');
+  expect(view).toMatchObject({ recoveries: 2, preemptions: 1 });
+  expect(stood(view)).toEqual(['on-demand', 'spot', 'on-demand']);
+  oneAtATime(ledger);
+  await story.nothingLeft();
+});
+
+test('deadline: running time is work done, for as much of it as checkpoints keep: near the deadline one moves to on-demand machines until it is done, and the other has spot machines again', {
+  timeout: 240_000,
+}, async () => {
+  world.limitSpot(10);
+  // With nothing done there are 30 s to spare: 28 s after its submission it has to have on-demand machines.
+  const rule = 'strategy: deadline, deadline: 80s, work: 50s, overhead: 2s';
+  const [loses, keeps] = [world.ledger('loses'), world.ledger('keeps')];
+  const id = await story.submit(task(`${rule}, checkpoint_every: never`, loses));
+  const other = await story.submit(task(`${rule}, checkpoint_every: 1s`, keeps));
+  await runs(keeps, 1);
+  await runs(loses, 1);
+  await world.killWorker();
+  await world.startWorker();
+  await runs(loses, 2);
+  expect(await story.jobs.view(id)).toMatchObject({
+    copy: { market: 'on-demand' },
+    market: { hold: 'until-done' },
+    cause: 'moved',
+  });
+  // Without its running time it would be due now; with that it has 26 s for its starts.
+  await world.cloud.preempt(await story.machine(other));
+  await runs(keeps, 2);
+  writeFileSync(`${loses.path}.go`, '');
+  writeFileSync(`${keeps.path}.go`, '');
+  const moved = await story.ends(id, 'SUCCEEDED');
+  expect(moved.past.map(({ market }) => market)).toEqual(['spot', 'on-demand']);
+  const stayed = await story.ends(other, 'SUCCEEDED');
+  expect(stayed).toMatchObject({ recoveries: 1, preemptions: 1 });
+  expect(stayed.past.map(({ market }) => market)).toEqual(['spot', 'spot']);
+  for (const ledger of [loses, keeps]) oneAtATime(ledger);
+  await story.nothingLeft();
+});
