@@ -1,4 +1,5 @@
-"""`agent serve`: stdin and stdout of an SSH channel, connected to the daemon, which is started or replaced when need be."""
+"""`agent serve`: stdin and stdout of an SSH channel, given to the daemon, which is started or replaced when need be."""
+import array
 import fcntl
 import json
 import os
@@ -23,22 +24,34 @@ while [ -d "$1" ] && [ "$n" -lt 60 ]; do
 done
 '''
 
+# What is left of `serve`: the channel lasts as long as it, and it as long as the daemon's connection. A twentieth of Python's memory.
+_WAITER = 'read -r word <&9; exit 0'
+
 
 def serve(any_version):
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
         paths.prepare()
         daemon, hello = _daemon(any_version)
     except (OSError, RuntimeError) as error:
         _say({'styx': 'refused', 'kind': 'unreachable', 'message': 'the agent cannot run: %s' % error})
         return 1
-    _write(1, hello)
     try:
-        _pump(daemon)
+        _write(1, hello)
+        _give(daemon, 0, 1)
     except OSError:
-        # The daemon died; the client sees the end and connects anew.
-        pass
-    return 0
+        # The client is gone; or the daemon died: the client sees the end and connects anew.
+        return 0
+    null = os.open(os.devnull, os.O_RDWR)
+    for fd in (0, 1):
+        os.dup2(null, fd)
+    os.dup2(daemon.fileno(), 9)
+    os.execv('/bin/sh', ['/bin/sh', '-c', _WAITER, 'styx-channel'])
+
+
+def _give(daemon, *descriptors):
+    """From here on the daemon reads and writes these; see connection.py."""
+    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', descriptors))]
+    daemon.sendmsg([b'{"id": 0, "op": "take"}\n'], rights)
 
 
 def _daemon(any_version):
@@ -48,7 +61,7 @@ def _daemon(any_version):
     locked = False
     while time.monotonic() < deadline:
         found = _connect()
-        if found and (any_version or json.loads(found[1].decode()).get('version') == paths.VERSION):
+        if found and _suits(json.loads(found[1].decode()), any_version):
             os.close(lock)
             return found
         if not locked:
@@ -65,6 +78,11 @@ def _daemon(any_version):
             continue
         _start()
     raise RuntimeError('no daemon answered within %d s; see ~/.styx-agent/agent.log' % _PATIENCE)
+
+
+def _suits(hello, any_version):
+    # Those of older versions take no descriptors.
+    return hello.get('takes') is True and (any_version or hello.get('version') == paths.VERSION)
 
 
 def _connect():
@@ -179,19 +197,6 @@ def _become_daemon(told, last_word):
             os.write(last_word, b'done\n')
     finally:
         os._exit(0)
-
-
-def _pump(daemon):
-    """Both ways until either end closes. A slow reader of stdout makes the daemon wait, not this process grow."""
-    while True:
-        for source in select.select([0, daemon], [], [])[0]:
-            data = os.read(0, 65536) if source == 0 else daemon.recv(65536)
-            if not data:
-                return
-            if source == 0:
-                daemon.sendall(data)
-            else:
-                _write(1, data)
 
 
 def _close(fd):

@@ -3,7 +3,6 @@ The conda of a node's jobs, where the configuration asks for it (`provision.inst
 ~/miniforge3, as SkyPilot has it, installed by the first job's shell before its script begins (conda_maker.py).
 """
 import os
-import platform
 import sys
 
 import paths
@@ -40,6 +39,6 @@ def start(env, quote):
         'unfinished': os.path.join(paths.BASE, 'conda-unfinished'),
         'python': sys.executable,
         'maker': _MAKER,
-        'url': env.get(MIRROR) or _RELEASE % (system, platform.machine()),
+        'url': env.get(MIRROR) or _RELEASE % (system, os.uname().machine),
     }
     return os.fsencode(_START) % {name.encode(): quote(os.fsencode(value)) for name, value in values.items()}

@@ -1,5 +1,8 @@
 """One client of the daemon: JSON lines with request ids, answers and streams in any order."""
+import array
 import json
+import os
+import socket
 
 import masking
 from errors import Refused, invalid
@@ -10,8 +13,15 @@ _FILL = 128 * 1024
 
 
 class Connection:
-    def __init__(self, socket, loop, handle, closed):
-        self.socket = socket
+    """
+    It begins on a socket of the daemon. `take` brings two descriptors with it, stdin and stdout of an SSH channel: the client is at the
+    other end of those, and the socket says only whether that channel's process lives, which ends when the socket is closed.
+    """
+
+    def __init__(self, client, loop, handle, closed):
+        self.socket = client
+        self.input = self.output = client.fileno()
+        self.brought = []
         self.loop = loop
         self.handle = handle
         self.closed = closed
@@ -19,8 +29,8 @@ class Connection:
         self.inbox = bytearray()
         self.outbox = bytearray()
         self.streams = {}
-        socket.setblocking(False)
-        loop.on_readable(socket, self._read)
+        client.setblocking(False)
+        loop.on_readable(self.input, self._read)
 
     def send(self, message):
         self.outbox += json.dumps(message).encode() + b'\n'
@@ -67,8 +77,11 @@ class Connection:
         if not self.open:
             return
         self.open = False
-        self.loop.forget(self.socket)
+        for fd in {self.socket.fileno(), self.input, self.output}:
+            self.loop.forget(fd)
         self.socket.close()
+        for fd in self.brought:
+            os.close(fd)
         for stream in list(self.streams.values()):
             self._drop(stream)
         self.closed(self)
@@ -81,7 +94,7 @@ class Connection:
         if not self.open:
             return
         try:
-            data = self.socket.recv(262144)
+            data = self._receive() if self.input == self.socket.fileno() else os.read(self.input, 262144)
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
@@ -98,6 +111,41 @@ class Connection:
             self._line(line)
         if len(self.inbox) > _MAX_LINE:
             self.close()
+
+    def _receive(self):
+        data, ancillary, _, _ = self.socket.recvmsg(262144, socket.CMSG_SPACE(2 * array.array('i').itemsize))
+        for level, kind, content in ancillary:
+            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+                brought = array.array('i')
+                brought.frombytes(content[: len(content) - len(content) % brought.itemsize])
+                self.brought += brought
+        for fd in self.brought:
+            os.set_inheritable(fd, False)
+        return data
+
+    def _take(self):
+        if self.input != self.socket.fileno() or len(self.brought) != 2:
+            return self.close()
+        self.input, self.output = self.brought
+        for fd in self.brought:
+            os.set_blocking(fd, False)
+        self.loop.forget(self.socket)
+        try:
+            self.loop.on_readable(self.socket, self._waiter_ended)
+            self.loop.on_readable(self.input, self._read)
+        except OSError:
+            # No pipe and no socket: nobody can be there.
+            self.close()
+
+    def _waiter_ended(self):
+        try:
+            if self.socket.recv(4096):
+                return
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            pass
+        self.close()
 
     def _line(self, line):
         try:
@@ -118,6 +166,8 @@ class Connection:
             if stream:
                 self._drop(stream)
             return
+        if message.get('op') == 'take':
+            return self._take()
         try:
             if number in self.streams:
                 raise invalid('the request id %d is in use' % number)
@@ -134,13 +184,13 @@ class Connection:
             return
         try:
             while self.outbox:
-                del self.outbox[: self.socket.send(memoryview(self.outbox)[:262144].tobytes())]
+                del self.outbox[: os.write(self.output, memoryview(self.outbox)[:262144].tobytes())]
         except (BlockingIOError, InterruptedError):
-            self.loop.want_write(self.socket, self._writable)
+            self.loop.want_write(self.output, self._writable)
             return
         except OSError:
             return self.close()
-        self.loop.want_write(self.socket, None)
+        self.loop.want_write(self.output, None)
 
     def _writable(self):
         self._write()

@@ -4,7 +4,6 @@ import fcntl
 import os
 import socket
 import sys
-import traceback
 
 import masking
 import paths
@@ -82,9 +81,8 @@ class Daemon:
             return
         connection = Connection(client, self.loop, self.handle, self.connections.discard)
         self.connections.add(connection)
-        connection.send(
-            {'styx': 'agent', 'version': paths.VERSION, 'agent': self.identity, 'pid': os.getpid(), 'lastSeq': self.events.last}
-        )
+        hello = {'styx': 'agent', 'version': paths.VERSION, 'agent': self.identity, 'pid': os.getpid()}
+        connection.send(dict(hello, lastSeq=self.events.last, takes=True))
 
     def handle(self, connection, message):
         operation = _OPERATIONS.get(message.get('op'))
@@ -197,6 +195,9 @@ def run(ready=lambda: None):
         ready()
         daemon.loop.run()
     except Exception:
+        # Not held by every daemon that never needs it.
+        import traceback
+
         paths.note(traceback.format_exc())
         return 1
     return 0

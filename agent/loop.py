@@ -38,10 +38,18 @@ class Loop:
         self.selector.register(file, selectors.EVENT_READ, [call, None])
 
     def want_write(self, file, call):
-        key = self.selector.get_key(file)
+        """Calls each time that it can be written, until `call` is None."""
+        try:
+            key = self.selector.get_key(file)
+        except KeyError:
+            if call:
+                self.selector.register(file, selectors.EVENT_WRITE, [None, call])
+            return
         key.data[1] = call
-        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if call else 0)
-        if key.events != events:
+        events = (selectors.EVENT_READ if key.data[0] else 0) | (selectors.EVENT_WRITE if call else 0)
+        if not events:
+            self.selector.unregister(file)
+        elif key.events != events:
             self.selector.modify(file, events, key.data)
 
     def forget(self, file):

@@ -14,7 +14,7 @@ import { history } from './history.ts';
 import { whenInterrupted } from './interrupted.ts';
 import { Lab } from './lab.ts';
 import { latency } from './latency.ts';
-import { managedJobs, pendingJobs } from './managed-jobs.ts';
+import { managedJobs, pendingJobs, tearDown } from './managed-jobs.ts';
 import { idleMemory, memoryWith } from './memory.ts';
 import { metrics } from './metrics.ts';
 import { optimizer } from './optimizer.ts';
@@ -160,6 +160,7 @@ async function withServer(): Promise<void> {
     if (wanted.has('managed-jobs')) {
       say(`${jobs} managed jobs at once, and ${pending} that wait`);
       if (jobs > 0) await managedJobs(lab, report, jobs, say);
+      await tearDown(lab, report, rounds);
       if (pending > 0) await pendingJobs(lab, report, pending, say);
     }
   } finally {

@@ -3,15 +3,17 @@
  * nobody writes to), so that the last one finds all others there, however long the submission takes.
  */
 import { execFileSync } from 'node:child_process';
-import { closeSync, constants, openSync } from 'node:fs';
+import { closeSync, constants, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { connect, type Styx } from '../client/index.ts';
+import type { WorkflowClient } from '@temporalio/client';
+import { connect, type JobRequest, type Styx } from '../client/index.ts';
 import type { JobSummary } from '../client/job-lists.ts';
 import { LocalCloud } from '../clouds/local/local.ts';
 import { mapLimited } from '../model/map-limited.ts';
 import { parseJob } from '../model/parse-task.ts';
 import { resourcesText } from '../model/resources-text.ts';
+import { sealedTemporalClient } from '../test/harness/client.ts';
 import type { Lab } from './lab.ts';
 import { cpuOf, instanceProcesses, memoryOf } from './processes.ts';
 import { add, percentile, type Report } from './report.ts';
@@ -75,13 +77,46 @@ export async function pendingJobs(lab: Lab, report: Report, pending: number, say
   }
 }
 
+/** From the exit of a job's only process to the order to end its machines: `jobs` of them, one after the other. */
+export async function tearDown(lab: Lab, report: Report, jobs: number): Promise<void> {
+  const exits = join(lab.home, 'exits');
+  const { connection, workflow } = await sealedTemporalClient(lab.home);
+  const values: number[] = [];
+  try {
+    for (let job = 0; job < jobs; job++) {
+      const { id } = await lab.styx.jobs.launch(requestOf(`sleep 3; date +%s%3N > ${exits}`));
+      const { past } = await lab.styx.jobs.wait(id, { gone: true });
+      const exitedAt = Number(readFileSync(exits, 'utf8'));
+      values.push(((await endOrdered(workflow, `cluster/default/${past[0]?.cluster}`)) - exitedAt) / 1_000);
+    }
+  } finally {
+    await connection.close();
+  }
+  add(report, { subject: 'exit of a managed job to the end of its machines', unit: 's', values, target: 1 });
+}
+
+/** When a cluster's machines were ordered to end, ms. */
+async function endOrdered(client: WorkflowClient, clusterId: string): Promise<number> {
+  for await (const { workflowId, runId } of client.list({ query: `WorkflowId STARTS_WITH '${clusterId}'` })) {
+    const { events } = await client.getHandle(workflowId, runId).fetchHistory();
+    for (const { eventTime, activityTaskScheduledEventAttributes: activity } of events ?? [])
+      if (activity?.activityType?.name === 'terminateMachines')
+        return Number(eventTime?.seconds) * 1_000 + Number(eventTime?.nanos) / 1e6;
+  }
+  throw new Error(`nothing ended the machines of ${clusterId}`);
+}
+
 async function submit(styx: Styx, report: Report, count: number, run: string, subject: string): Promise<void> {
-  const { task, recovery } = parseJob(JSON.stringify({ resources: { infra: 'local' }, run }), { file: 'bench' });
-  const request = { task, recovery, resourcesText: resourcesText(task) };
+  const request = requestOf(run);
   const began = performance.now();
   await mapLimited(Array.from({ length: count }), CALLERS, async () => void (await styx.jobs.launch(request)));
   const rate = count / ((performance.now() - began) / 1_000);
   add(report, { subject, unit: '/s', values: [rate], note: `${CALLERS} callers` });
+}
+
+function requestOf(run: string): JobRequest {
+  const { task, recovery } = parseJob(JSON.stringify({ resources: { infra: 'local' }, run }), { file: 'bench' });
+  return { task, recovery, resourcesText: resourcesText(task) };
 }
 
 /** Those of a status, when there are as many. @throws Error when nothing changes any more, or a job failed */
