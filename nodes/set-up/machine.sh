@@ -7,6 +7,8 @@
 # Says one line at the end: `ok`, or a kind of error and why. All else goes to the log.
 log=/var/log/styx/set-up.log
 enter=/usr/local/lib/styx/enter
+# Of NVIDIA's container toolkit: https://docs.nvidia.com/datacenter/cloud-native/container-toolkit/latest/install-guide.html
+nvidia_repository=https://nvidia.github.io/libnvidia-container
 gpus=$1 image=$2 key=$3 program=$4
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C
 umask 022
@@ -28,33 +30,81 @@ fail() {
 # What is started keeps neither our lock nor the login that waits for this.
 apart() { "$@" 3>&- 9>&-; }
 
-# install COMMAND PACKAGE…: by the machine's own packages, when it has no such command.
-install() {
+# What the package manager said since line $1 of the log.
+said_since() { tail -n "+$(($1 + 1))" "$log"; }
+
+# A package manager that was killed leaves packages half installed, and dpkg then takes no others. One that is at work is waited for.
+mend() {
+  command -v dpkg >/dev/null || return 0
+  for _ in $(seq 300); do
+    [ -n "$(dpkg --audit; ls -A /var/lib/dpkg/updates)" ] || return 0
+    said=$(apart dpkg --force-confold --configure -a 2>&1) && break
+    case $said in *lock*) sleep 1 ;; *) break ;; esac
+  done
+  say "mending packages that were left half installed: $said"
+  apart apt-get -q -y -o DPkg::Lock::Timeout=300 -f install
+}
+
+# refresh: what repositories offer. An old list does where none is to be had.
+refresh() {
+  if command -v apt-get >/dev/null; then apart apt-get -q -o DPkg::Lock::Timeout=300 -o APT::Update::Error-Mode=any update
+  fi
+}
+
+# get COMMAND PACKAGE…: by the machine's own packages, when it has no such command. Where that fails: the kind of error in $kind, and $why.
+get() {
   command -v "$1" >/dev/null && return
   say "installing $*"
-  wanted=$1
+  wanted=$1 kind=transient
   shift
+  from=$(wc -l <"$log")
   if command -v apt-get >/dev/null; then
-    apart apt-get -q -o DPkg::Lock::Timeout=300 update
+    # Of a repository that cannot be reached nobody knows what it has.
+    refresh && kind=invalid
     apart apt-get -q -y -o DPkg::Lock::Timeout=300 install --no-install-recommends "$@"
   elif command -v dnf >/dev/null; then apart dnf -q -y install "$@"
   elif command -v yum >/dev/null; then apart yum -q -y install "$@"
   elif command -v zypper >/dev/null; then apart zypper -q -n install "$@"
-  else fail invalid "the machine has no $wanted, and no package manager that is known here; use an image (image_id) that has it"
+  else
+    kind=invalid why="the machine has no $wanted, and no package manager that is known here; use an image (image_id) that has it"
+    return 1
   fi
-  command -v "$wanted" >/dev/null || fail transient "$wanted could not be installed on the machine: $(tail -n 1 "$log")"
+  command -v "$wanted" >/dev/null && return
+  why="$wanted could not be installed on the machine: $(said_since "$from" | tail -n 1)"
+  case $(said_since "$from") in *'Unable to locate package'* | *'no installation candidate'*) ;; *) kind=transient ;; esac
+  return 1
+}
+
+install() { get "$@" || fail "$kind" "$why"; }
+
+# What ubuntu-drivers takes for machines that compute has no nvidia-smi: that is in the utilities of the same branch.
+get_driver() {
+  if command -v apt-get >/dev/null; then
+    get ubuntu-drivers ubuntu-drivers-common || return
+    say 'installing drivers for the NVIDIA cards'
+    apart ubuntu-drivers install --gpgpu
+    branch=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' 'nvidia-compute-utils-*' |
+      sed -n 's/^installed nvidia-compute-utils-//p' | sort -V | tail -n 1)
+    [ -z "$branch" ] || get nvidia-smi "nvidia-utils-$branch" || return
+    modprobe nvidia
+  fi
+  kind=invalid why='no driver is known for this image'
+  command -v nvidia-smi >/dev/null
 }
 
 drivers() {
-  if ! command -v nvidia-smi >/dev/null && command -v ubuntu-drivers >/dev/null; then
-    say 'installing drivers for the NVIDIA cards'
-    apart ubuntu-drivers install --gpgpu
-    modprobe nvidia
-  fi
-  command -v nvidia-smi >/dev/null ||
-    fail invalid 'the machine has NVIDIA cards and no driver for them (nvidia-smi is missing); leave image_id away, or name an image that has it'
+  command -v nvidia-smi >/dev/null || get_driver || fail "$kind" \
+    "the machine has NVIDIA cards and no driver for them (nvidia-smi is missing): $why; leave the machine's own image_id away, or name an image that has it"
   said=$(nvidia-smi -L 2>&1) || fail invalid "the driver of the NVIDIA cards does not work: $said"
   say "$said"
+}
+
+docker_answers() {
+  for _ in $(seq 120); do
+    docker info >/dev/null 2>&1 && return
+    sleep 0.5
+  done
+  fail transient "Docker does not start: $(docker info 2>&1 | tail -n 1)"
 }
 
 docker_runs() {
@@ -67,19 +117,41 @@ docker_runs() {
   docker info >/dev/null 2>&1 && return
   say 'starting Docker'
   if command -v systemctl >/dev/null; then apart systemctl enable --now docker; else apart service docker start; fi
-  for _ in $(seq 120); do
-    docker info >/dev/null 2>&1 && return
-    sleep 0.5
-  done
-  fail transient "Docker does not start: $(docker info 2>&1 | tail -n 1)"
+  docker_answers
+}
+
+# fetch URL FILE: whole or not there.
+fetch() {
+  mkdir -p "${2%/*}"
+  said=$(python3 -c 'import sys, urllib.request
+with urllib.request.urlopen(sys.argv[1], timeout=30) as answer: open(sys.argv[2], "wb").write(answer.read())' "$1" "$2.new" 2>&1) ||
+    fail transient "the NVIDIA container toolkit cannot be had: $1: $(printf '%s' "$said" | tail -n 1)"
+  mv "$2.new" "$2"
+}
+
+# The repository that NVIDIA's documentation names, where the machine's own have no toolkit.
+toolkit_repository() {
+  if command -v apt-get >/dev/null; then
+    refresh
+    [ -z "$(apt-cache --no-all-versions show nvidia-container-toolkit 2>/dev/null)" ] || return 0
+    say "adding $nvidia_repository"
+    key_file=/etc/apt/keyrings/nvidia-container-toolkit.asc
+    fetch "$nvidia_repository/gpgkey" $key_file
+    echo "deb [signed-by=$key_file] $nvidia_repository/stable/deb/\$(ARCH) /" >/etc/apt/sources.list.d/nvidia-container-toolkit.list
+  elif command -v dnf >/dev/null || command -v yum >/dev/null; then
+    say "adding $nvidia_repository"
+    fetch "$nvidia_repository/stable/rpm/nvidia-container-toolkit.repo" /etc/yum.repos.d/nvidia-container-toolkit.repo
+  fi
 }
 
 toolkit() {
   docker info --format '{{json .Runtimes}}' | grep -q nvidia && return
-  command -v nvidia-ctk >/dev/null ||
-    fail invalid 'the machine has no NVIDIA container toolkit, without which a container sees no cards; leave its own image_id away, or name one that has it'
+  command -v nvidia-ctk >/dev/null || toolkit_repository
+  install nvidia-ctk nvidia-container-toolkit
   say 'letting Docker use the NVIDIA container toolkit'
-  nvidia-ctk runtime configure --runtime=docker && apart systemctl restart docker
+  nvidia-ctk runtime configure --runtime=docker || fail invalid "Docker cannot use the NVIDIA container toolkit: $(tail -n 1 "$log")"
+  if command -v systemctl >/dev/null; then apart systemctl restart docker; else apart service docker restart; fi
+  docker_answers
 }
 
 pull() {
@@ -159,6 +231,7 @@ door() {
 }
 
 say "setting up${image:+ for $image}"
+mend
 install python3 python3
 [ "$gpus" != gpus ] || drivers
 if [ -n "$image" ]; then

@@ -100,6 +100,21 @@ describe.skipIf(lacks !== undefined)('a task in a container on AWS', () => {
     await aws.nothingLeft(before + 2);
   });
 
+  test("that has neither bash nor Python gets them of its image's own package manager, once", async () => {
+    const { story } = aws;
+    const first = await story.up(
+      'bare',
+      aws.task('run: cat /of-the-image; ls /usr/lib/packages\n', inside('styx/apk:1')),
+    );
+    await story.jobEnds('bare', first, 'SUCCEEDED');
+    expect(await aws.output('bare', first)).toContain('a file of the image\n');
+    await story.stopAndStart('bare');
+    const { setUp } = JSON.parse(await provisionLog('bare', '-o', 'json'));
+    expect(setUp[0].log.match(/installing python3 and bash in the container/g)).toHaveLength(1);
+    await story.down('bare');
+    await aws.nothingLeft(before + 1);
+  });
+
   async function provisionLog(name: string, ...more: string[]): Promise<string> {
     const env = { ...process.env, STYX_WORKERS: 'elsewhere' };
     return (await promisify(execFile)(STYX, ['logs', '--provision', name, ...more], { env })).stdout;

@@ -5,6 +5,7 @@
 #   DISK                     what outlives this run: upper/ work/ root/ home/
 #   BOOT_SECONDS SSH         how long it takes, and `answers`, `never` or `other-key`
 #   SHARED                   directory of this machine that is /opt/shared there (may be empty)
+#   IMAGE                    what root runs once, before anybody may log in: how its image differs from others (may be empty)
 # Its exit is 64 when it was powered off from inside.
 set -e
 # That of the run before goes with its network, some moments after its last process.
@@ -79,6 +80,7 @@ echo "$ID" >$cloud/data/instance-id
 first=
 if [ ! -e $cloud/instance/sem/first-boot ]; then
   first=yes
+  [ -z "$IMAGE" ] || env -u IMAGE sh -e -c "$IMAGE"
   sh -e $cloud/instance/first-boot
   mkdir -p $cloud/instance/sem
   : >$cloud/instance/sem/first-boot

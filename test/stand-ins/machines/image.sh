@@ -57,8 +57,14 @@ poweroff | halt | 'poweroff --no-wall') exec /usr/sbin/poweroff ;;
   : >/etc/docker/enabled
   exec "$0" start docker
   ;;
+'restart docker')
+  # Its last act is to remove that.
+  [ ! -e /run/docker.pid ] || kill "$(cat /run/docker.pid)"
+  while [ -e /run/docker.pid ]; do sleep 0.05; done
+  exec "$0" start docker
+  ;;
 'start docker')
-  [ ! -S /run/docker.sock ] || exit 0
+  [ ! -e /run/docker.pid ] || exit 0
   cd /
   setsid /usr/sbin/dockerd </dev/null >>/var/log/dockerd.log 2>&1 &
   ;;

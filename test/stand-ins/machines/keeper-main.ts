@@ -2,7 +2,7 @@
  * keeper-main.ts EC2-URL DIRECTORY: machines for what EC2 says, in the network namespace that this is started in, and gone with this
  * process. Says its port in one line. Orders come as `POST /styx/<what>`:
  *   machines {}                          what there is
- *   manner {ssh, bootSeconds, memoryMB, shared}
+ *   manner {ssh, bootSeconds, memoryMB, shared, image}
  *                                      of all that boot from now on: `answers`, `never` or `other-key`
  *   freeze, thaw, cut, join, fill, empty {id}
  *   interrupt {id, seconds}              two minutes, unless it says less
@@ -23,6 +23,7 @@ const mannerSchema = z.strictObject({
   bootSeconds: z.number().default(USUAL.bootSeconds),
   memoryMB: z.number().default(USUAL.memoryMB),
   shared: z.string().default(USUAL.shared),
+  image: z.string().default(USUAL.image),
 });
 const interruptSchema = z.strictObject({ id: z.string(), seconds: z.number().default(NOTICE_SECONDS) });
 

@@ -33,9 +33,11 @@ export interface Manner {
   readonly memoryMB: number;
   /** Directory of this machine that it sees as /opt/shared, and cannot write to; empty: none. */
   readonly shared: string;
+  /** Shell text that root runs at its first boot, before anybody may log in: how its image differs from others; empty: not at all. */
+  readonly image: string;
 }
 
-export const USUAL: Manner = { ssh: 'answers', bootSeconds: 0, memoryMB: 1024, shared: '' };
+export const USUAL: Manner = { ssh: 'answers', bootSeconds: 0, memoryMB: 1024, shared: '', image: '' };
 
 /** `ended`: by an order from outside. `powered-off`: from inside. `broken`: by itself. */
 export type RunEnd = 'ended' | 'powered-off' | 'broken';
@@ -119,6 +121,7 @@ export class Machine {
           BOOT_SECONDS: String(manner.bootSeconds),
           SSH: manner.ssh,
           SHARED: manner.shared,
+          IMAGE: manner.image,
         },
       },
     );

@@ -1,6 +1,6 @@
 #!/bin/sh
-# image.sh DIR [python]: the files of a small image of a container, made of this machine's own: bash, what scripts call, and Python if
-# asked for.
+# image.sh DIR [python [apk]]: the files of a small image of a container, made of this machine's own: bash, what scripts call, and Python
+# if asked for; with `apk` bash and Python are there once that has installed them.
 set -e
 umask 022
 root=$1
@@ -28,3 +28,11 @@ copy "$library"/lib-dynload/*.so
 # The agent's needs are a fraction of it.
 tar -C / -c --exclude='*/test' --exclude='*/tests' --exclude='*/idlelib' --exclude='*/ensurepip' --exclude='*/lib2to3' --exclude='*/pydoc_data' \
   --exclude='*/config-*' --exclude='*/dist-packages' --exclude='*/site-packages' --exclude='*.opt-?.pyc' "${library#/}" | tar -C "$root" -x
+[ "$3" = apk ] || exit 0
+mkdir "$root/usr/lib/packages"
+mv "$root/usr/bin/bash" "$root/usr/bin/python3" "$root/usr/lib/packages"
+cat >"$root/usr/sbin/apk" <<'PROGRAM'
+#!/bin/sh
+[ "$*" = 'add -q bash python3' ] && mv /usr/lib/packages/* /usr/bin
+PROGRAM
+chmod 755 "$root/usr/sbin/apk"

@@ -2,6 +2,7 @@
  * A registry of images of containers (the part of Docker's API that a pull needs), over HTTP at an address of the machines' network.
  *   styx/task:1     bash, Python, /of-the-image; FROM_IMAGE in its environment
  *   styx/bare:1     the same without Python
+ *   styx/apk:1      the same as the first, without bash and Python but with an `apk` that installs them
  */
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
@@ -40,6 +41,7 @@ export class Registry {
     const manifests: Readonly<Record<string, Buffer>> = {
       'styx/task': task,
       'styx/bare': await image(blobs),
+      'styx/apk': await image(blobs, 'python', 'apk'),
     };
     const registry: { made?: Registry } = {};
     const server = http.createServer(async (request, response) => {
