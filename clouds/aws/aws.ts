@@ -6,7 +6,7 @@ import type { MachineWants } from '../../model/machine-wants.ts';
 import type { Instance, InstanceTypeOffer, Placement, PowerOff, ResourceRequest } from '../../model/machines.ts';
 import { styxHome } from '../../system/home.ts';
 import type { Capabilities, Cloud, CloudCheck, CreateRequest, InstanceFilter, OpenedTargets } from '../cloud.ts';
-import { type AwsOptions, CAPABILITIES, NO_GROUPS, NO_TARGETS } from './capabilities.ts';
+import { type AwsOptions, CAPABILITIES, NO_TARGETS } from './capabilities.ts';
 import { hasCredentials } from './credentials.ts';
 import type { Ec2 } from './ec2.ts';
 import { classify } from './errors.ts';
@@ -112,8 +112,12 @@ export class AwsCloud implements Cloud {
     throw new StyxError('invalid', NO_TARGETS);
   }
 
-  async joinGroup(): Promise<Record<string, string>> {
-    throw new StyxError('invalid', NO_GROUPS);
+  async joinGroup(
+    place: Place,
+    ids: readonly string[],
+    addresses: readonly string[],
+  ): Promise<Readonly<Record<string, string>>> {
+    return await (await this.#loaded()).joinGroup(place, ids, addresses);
   }
 
   async armPowerOff(place: Place, ids: readonly string[], action: PowerOff['action']): Promise<void> {

@@ -3,9 +3,6 @@ import type { Capabilities } from '../cloud.ts';
 
 export const NO_TARGETS = 'on AWS files go below the home directory in this version of Styx';
 
-export const NO_GROUPS =
-  'on AWS the machines of one cluster are not let in by those of another in this version of Styx';
-
 export const CAPABILITIES: Capabilities = {
   stop: true,
   stopSpot: 'spot machines of AWS cannot be stopped, only ended',
@@ -14,7 +11,7 @@ export const CAPABILITIES: Capabilities = {
   openPorts: true,
   storage: 'mounts of buckets are not carried out by this version of Styx',
   absoluteTargets: NO_TARGETS,
-  groupHosts: NO_GROUPS,
+  groupHosts: true,
   wholeMachines: true,
   hostKeysKnown: true,
 };

@@ -20,6 +20,7 @@ import { identityOf, missingRights } from './check.ts';
 import { speedOf } from './disks.ts';
 import { classify } from './errors.ts';
 import { allowAmongNodes, ensurePlacementGroup, fabricOf } from './fabric.ts';
+import { HOSTS_FILE, letIn } from './group-hosts.ts';
 import { type Image, Images } from './images.ts';
 import { describeInstances, filtersOf, type Resolved, resolvedOf, runRequest, tagList, viewOf } from './instances.ts';
 import { mustBeTags } from './labels.ts';
@@ -143,6 +144,11 @@ export class Ec2 {
 
   async setPorts({ region }: Place, placementKey: string, ports: readonly string[]): Promise<void> {
     await setPorts(this.#api, region, placementKey, ports);
+  }
+
+  async joinGroup({ region }: Place, ids: readonly string[], addresses: readonly string[]) {
+    await letIn(this.#api, region, ids, addresses);
+    return Object.fromEntries(ids.map((id) => [id, HOSTS_FILE]));
   }
 
   async create(request: CreateRequest): Promise<Instance[]> {

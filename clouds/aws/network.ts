@@ -165,7 +165,7 @@ function fromAnywhere(ports: string): IpPermission {
 }
 
 /** A call for each: one that is there already would refuse all of them. */
-async function allow(api: Api, region: string, GroupId: string, rules: readonly IpPermission[]): Promise<void> {
+export async function allow(api: Api, region: string, GroupId: string, rules: readonly IpPermission[]): Promise<void> {
   for (const rule of rules) {
     try {
       await api.call(region, 'ec2:AuthorizeSecurityGroupIngress', { GroupId, IpPermissions: [rule] });

@@ -1,63 +1,12 @@
 /** Machines of a managed job on AWS are taken at each of its states: it ends SUCCEEDED once, no two tries ever ran together, nothing is left. */
-import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
-import { createServer, type Server } from 'node:net';
-import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { JobStory } from '../guarantees/job-story.ts';
 import { until } from '../guarantees/story.ts';
 import { AwsWorld, whyNoAws } from '../harness/aws-world.ts';
+import { Said } from './said.ts';
 
 const lacks = whyNoAws();
 if (lacks !== undefined) console.warn(`SKIPPED test/aws/managed: ${lacks}`);
-
-/** Of this process, on the network of the machines. */
-const HERE = '172.31.0.1';
-
-/** What jobs said, with the time at which it came; machines share no disk with anybody. */
-class Said {
-  lines: { readonly text: string; readonly at: number }[] = [];
-  private readonly server: Server;
-
-  private constructor(server: Server) {
-    this.server = server;
-  }
-
-  static async listen(): Promise<Said> {
-    const server = createServer((socket) => {
-      socket.on('error', () => undefined);
-      void text(socket).then(
-        (line) => said.lines.push({ text: line.trim(), at: Date.now() }),
-        () => undefined,
-      );
-    });
-    const said = new Said(server);
-    server.listen(0, HERE);
-    await once(server, 'listening');
-    return said;
-  }
-
-  /** Shell for a line. */
-  say(line: string): string {
-    return `echo ${line} >/dev/tcp/${HERE}/${(this.server.address() as AddressInfo).port}`;
-  }
-
-  count(line: string): number {
-    return this.lines.filter((one) => one.text === line).length;
-  }
-
-  /** First and last word of each try, in order. */
-  tries(): { first: number; last: number }[] {
-    const byTry = Map.groupBy(this.lines, (one) => Number(/ (\d+)$/.exec(one.text)?.[1]));
-    return [...byTry]
-      .toSorted(([a], [b]) => a - b)
-      .map(([, lines]) => ({ first: lines[0]?.at ?? 0, last: lines.at(-1)?.at ?? 0 }));
-  }
-
-  close(): void {
-    this.server.close();
-  }
-}
 
 describe.skipIf(lacks !== undefined)('a managed job on AWS whose machine is taken', () => {
   let aws: AwsWorld;

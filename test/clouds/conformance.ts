@@ -203,11 +203,12 @@ export function conformance(name: string, makeCloud: () => Promise<CloudUnderTes
         return;
       }
       const path = (await join())[id] ?? '';
+      expect(path).toMatch(/^\//);
       const run = async (command: string) => await world.run?.(instance as Instance, command);
-      expect(await run(`grep -c localhost ${path}`)).toMatch(/^[1-9]/);
+      if (world.run !== undefined) expect(await run(`grep -c localhost ${path}`)).toMatch(/^[1-9]/);
       await run(`echo 10.9.8.7 a-0.styx-conformance >> ${path}`);
       expect(await join()).toEqual({ [id]: path });
-      expect(await run('getent hosts a-0.styx-conformance')).toMatch(/^10\.9\.8\.7/);
+      if (world.run !== undefined) expect(await run('getent hosts a-0.styx-conformance')).toMatch(/^10\.9\.8\.7/);
     });
 
     it('lists by placement, by ids and by tags, and all of them must match', async () => {
