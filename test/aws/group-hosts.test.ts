@@ -82,7 +82,7 @@ describe.skipIf(lacks !== undefined)('the tasks of a group on AWS', () => {
   }
 
   test('talk by names over ports that nobody opened, the worker killed as it puts them there; one that is recovered is found anew, its old address is let in no more, and nothing is left', {
-    timeout: 240_000,
+    timeout: 360_000,
   }, async () => {
     aws.world.arm('putHosts.called');
     const heard = said.say(`heard ${fetch('side-0.net')}`);
@@ -140,6 +140,6 @@ describe.skipIf(lacks !== undefined)('the tasks of a group on AWS', () => {
         await registry.end();
       }
     },
-    120_000,
+    240_000,
   );
 });
