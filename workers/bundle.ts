@@ -62,15 +62,16 @@ export async function workflowBundle(onProgress: (message: string) => void = () 
  * Bundled code of a module that exports workflow functions, with what seals and opens their messages. Its modules are evaluated once a
  * worker and shared by all workflows, not once a workflow task, which took a third of a worker's CPU: they may hold no state
  * (test/architecture.test.ts).
+ * @param more paths of modules with interceptors of a test's own
  */
-export async function bundle(workflowsPath: string): Promise<string> {
+export async function bundle(workflowsPath: string, more: readonly string[] = []): Promise<string> {
   const { bundleWorkflowCode, DefaultLogger } = await import('@temporalio/worker');
-  const interceptors = join(ROOT, 'workflows', 'interceptors.ts');
+  const interceptors = [join(ROOT, 'workflows', 'interceptors.ts'), ...more];
   const { code } = await bundleWorkflowCode({
     workflowsPath,
-    workflowInterceptorModules: [interceptors],
+    workflowInterceptorModules: interceptors,
     failureConverterPath: FAILURE_CONVERTER,
-    preloadModules: [workflowsPath, interceptors],
+    preloadModules: [workflowsPath, ...interceptors],
     logger: new DefaultLogger('WARN'),
   });
   return code;

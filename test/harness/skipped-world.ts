@@ -1,15 +1,19 @@
 /** Real workflows on a server that skips time, with steps that are simulated. */
-import { rmSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { WorkflowClient } from '@temporalio/client';
 import type { TestWorkflowEnvironment } from '@temporalio/testing';
 import type { Worker } from '@temporalio/worker';
 import { createLog } from '../../system/log.ts';
-import { workflowBundle } from '../../workers/bundle.ts';
+import { bundle } from '../../workers/bundle.ts';
 import { sealedClient } from '../../workers/sealing.ts';
 import { createWorkers } from '../../workers/worker.ts';
 import type { SimulatedCluster } from './simulated-steps.ts';
 import { testDir } from './temporal.ts';
 import { skipTime, startTimeSkipping } from './time-skipping.ts';
+
+const ROOT = join(import.meta.dirname, '..', '..');
+const KEPT_TIMERS = join(ROOT, 'test', 'workflows', 'fixtures', 'kept-timers.ts');
 
 export class SkippedWorld {
   readonly client: WorkflowClient;
@@ -30,7 +34,8 @@ export class SkippedWorld {
   static async start(server: string, steps: SimulatedCluster): Promise<SkippedWorld> {
     const home = testDir();
     const environment = await startTimeSkipping(server);
-    const { codePath } = await workflowBundle();
+    const codePath = join(home, 'workflows.js');
+    writeFileSync(codePath, await bundle(join(ROOT, 'workflows', 'index.ts'), [KEPT_TIMERS]));
     const workers = await createWorkers({
       connection: environment.nativeConnection,
       namespace: 'default',
@@ -46,9 +51,9 @@ export class SkippedWorld {
     return new SkippedWorld(environment, client, home, workers);
   }
 
-  /** Lets so many ms of the server's time pass. A machine that is busy may take seconds for a step, which is not held then. */
+  /** Lets so many ms of the server's time pass. */
   async skip(ms: number): Promise<void> {
-    await skipTime(this.environment, ms, 5_000);
+    await skipTime(this.environment, ms, () => this.workers.every(isIdle));
   }
 
   async end(): Promise<void> {
@@ -57,4 +62,9 @@ export class SkippedWorld {
     await this.environment.teardown();
     rmSync(this.home, { recursive: true, force: true });
   }
+}
+
+function isIdle(worker: Worker): boolean {
+  const { numInFlightWorkflowActivations, numInFlightActivities } = worker.getStatus();
+  return numInFlightWorkflowActivations + numInFlightActivities === 0;
 }

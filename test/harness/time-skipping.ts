@@ -77,28 +77,32 @@ async function patiently<T>(start: () => Promise<T>): Promise<T> {
   }
 }
 
-const LOOK_MS = 250;
-/** ms for which a clock goes no faster than this machine's, after which it counts as held. */
-const HELD_MS = 3_000;
+const LOOK_MS = 100;
+/** Looks in a row at which the server's clock did not jump though no step was under way, after which it counts as stuck. */
+const STUCK_LOOKS = 20;
 
 /**
- * Lets `ms` of the server's time pass. The server holds its clock for each step that is under way, and now and then (version 1.38,
- * on a busy machine) keeps holding it when the step has ended: what it forgot is then let go in its place.
+ * Lets `ms` of the server's time pass. The server holds its clock for each step that is under way, and (version 1.38) for ever for a child
+ * that ends when its parent has continued as new or has ended: that hold is let go here.
+ * @param isIdle no worker has a step
  */
-export async function skipTime(environment: TestWorkflowEnvironment, ms: number, heldMs = HELD_MS): Promise<void> {
+export async function skipTime(environment: TestWorkflowEnvironment, ms: number, isIdle: () => boolean): Promise<void> {
   let over = false;
   const slept = environment.sleep(ms).finally(() => {
     over = true;
   });
-  let [clock, held] = [0, 0];
-  while (!over) {
+  let clock = await environment.currentTimeMs();
+  for (let [lookedAt, stuck] = [Date.now(), 0]; !over; ) {
     await Promise.race([slept, new Promise((resolve) => setTimeout(resolve, LOOK_MS))]);
-    const now = over ? clock : await environment.currentTimeMs();
-    held = now - clock > LOOK_MS * 20 ? 0 : held + 1;
-    clock = now;
-    if (held * LOOK_MS < heldMs) continue;
+    if (over) break;
+    const [before, passed] = [clock, Date.now() - lookedAt];
+    clock = await environment.currentTimeMs();
+    lookedAt = Date.now();
+    const jumped = clock - before > passed + 20 * LOOK_MS;
+    stuck = jumped || !isIdle() ? 0 : stuck + 1;
+    if (stuck < STUCK_LOOKS || over) continue;
     await environment.connection.testService?.unlockTimeSkipping({});
-    held = 0;
+    stuck = 0;
   }
   await slept;
 }

@@ -1,9 +1,6 @@
 /** What clusters do over hours, in seconds: the real workflows on a server that skips time. */
 import { randomUUID } from 'node:crypto';
-import { rmSync } from 'node:fs';
-import { WithStartWorkflowOperation, WorkflowClient, type WorkflowHandle } from '@temporalio/client';
-import type { TestWorkflowEnvironment } from '@temporalio/testing';
-import type { Worker } from '@temporalio/worker';
+import { WithStartWorkflowOperation, type WorkflowClient, type WorkflowHandle } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ClusterInput, ClusterView, LaunchCommand } from '../../model/commands.ts';
 import type { Budget } from '../../model/cost-budget.ts';
@@ -13,13 +10,9 @@ import { CLUSTER_QUEUE } from '../../model/queues.ts';
 import { resourcesText } from '../../model/resources-text.ts';
 import type { AutostopRule } from '../../model/task.ts';
 import { NORMAL } from '../../model/timing.ts';
-import { createLog } from '../../system/log.ts';
-import { workflowBundle } from '../../workers/bundle.ts';
-import { sealedClient } from '../../workers/sealing.ts';
-import { createWorkers } from '../../workers/worker.ts';
 import { type SimulatedCluster, simulatedCluster } from '../harness/simulated-steps.ts';
-import { testDir } from '../harness/temporal.ts';
-import { skipTime, startTimeSkipping, timeSkippingServer } from '../harness/time-skipping.ts';
+import { SkippedWorld } from '../harness/skipped-world.ts';
+import { timeSkippingServer } from '../harness/time-skipping.ts';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -30,39 +23,21 @@ const server = await timeSkippingServer();
 if ('missing' in server) console.warn(`SKIPPED: tests of hours with skipped time: ${server.missing}`);
 
 describe.skipIf('missing' in server)('a cluster over hours', () => {
-  const home = testDir();
-  let environment: TestWorkflowEnvironment;
+  let world: SkippedWorld;
+  let steps: SimulatedCluster;
   let client: WorkflowClient;
-  let workers: { running: Promise<void>[]; all: Worker[]; cluster: SimulatedCluster };
 
   beforeAll(async () => {
-    environment = await startTimeSkipping('path' in server ? server.path : '');
-    const { codePath } = await workflowBundle();
-    const cluster = simulatedCluster();
-    const all = await createWorkers({
-      connection: environment.nativeConnection,
-      namespace: 'default',
-      workflowBundle: { codePath },
-      activities: { actQueue: cluster.act, watchQueue: cluster.watch, noticeQueue: cluster.notices },
-      home,
-      // A command's age is measured by a clock that jumps here.
-      codec: 'optional',
-      serverIsLocal: true,
-      log: createLog('worker'),
-    });
-    workers = { running: all.map((worker) => worker.run()), all, cluster };
-    client = new WorkflowClient({ connection: environment.connection, ...sealedClient(home, 'optional') });
+    steps = simulatedCluster();
+    world = await SkippedWorld.start('path' in server ? server.path : '', steps);
+    client = world.client;
   }, 60_000);
-
   afterAll(async () => {
-    for (const worker of workers?.all ?? []) worker.shutdown();
-    await Promise.all(workers?.running ?? []);
-    await environment?.teardown();
-    rmSync(home, { recursive: true, force: true });
+    await world?.end();
   }, 60_000);
 
   async function launch(prefix: string, autostop: AutostopRule | null, budget?: Budget): Promise<Cluster> {
-    workers.cluster.actions.length = 0;
+    steps.actions.length = 0;
     // A second try of a test must not meet the cluster of the first.
     const name = `${prefix}-${randomUUID().slice(0, 6)}`;
     const cluster = new Cluster(client, name);
@@ -107,45 +82,45 @@ describe.skipIf('missing' in server)('a cluster over hours', () => {
     timeout: 240_000,
   }, async () => {
     const cluster = await launch('long', hour(false));
-    await skipTime(environment, 12 * HOUR);
+    await world.skip(12 * HOUR);
     const running = await cluster.view();
     expect(running.status).toBe('UP');
     expect(running.jobs[0]?.status).toBe('RUNNING');
-    expect(workers.cluster.actions).not.toContain('cancel 1 on 0');
+    expect(steps.actions).not.toContain('cancel 1 on 0');
     await cluster.endJob(running);
-    await skipTime(environment, 55 * MINUTE);
+    await world.skip(55 * MINUTE);
     expect((await cluster.view()).status).toBe('UP');
-    await skipTime(environment, 10 * MINUTE);
+    await world.skip(10 * MINUTE);
     await cluster.until((view) => view.status === 'STOPPED');
-    expect(workers.cluster.actions).toContain('stop');
-    expect(workers.cluster.actions).not.toContain('terminate');
+    expect(steps.actions).toContain('stop');
+    expect(steps.actions).not.toContain('terminate');
   });
 
   it('an SSH session holds the cluster, and its end starts the hour', { timeout: 240_000 }, async () => {
     const cluster = await launch('session', hour(true));
     await cluster.endJob(await cluster.view());
     await cluster.sessions(1);
-    await skipTime(environment, 5 * HOUR);
+    await world.skip(5 * HOUR);
     expect((await cluster.view()).status).toBe('UP');
     await cluster.sessions(0);
-    await skipTime(environment, 50 * MINUTE);
+    await world.skip(50 * MINUTE);
     expect((await cluster.view()).status).toBe('UP');
-    await skipTime(environment, 15 * MINUTE);
+    await world.skip(15 * MINUTE);
     expect(await cluster.handle.result()).toBeUndefined();
-    expect(workers.cluster.actions).toContain('terminate');
+    expect(steps.actions).toContain('terminate');
   });
 
   it('with wait_for jobs a session does not hold it', { timeout: 240_000 }, async () => {
     const cluster = await launch('jobs-only', hour(false, 'jobs'));
     await cluster.endJob(await cluster.view());
     await cluster.sessions(1);
-    await skipTime(environment, 65 * MINUTE);
+    await world.skip(65 * MINUTE);
     await cluster.until((view) => view.status === 'STOPPED');
   });
 
   it('with wait_for none the hour runs while a job runs', { timeout: 240_000 }, async () => {
     const cluster = await launch('timer', hour(false, 'none'));
-    await skipTime(environment, 65 * MINUTE);
+    await world.skip(65 * MINUTE);
     await cluster.until((view) => view.status === 'STOPPED');
     expect((await cluster.view()).jobs[0]?.status).toBe('CANCELLED');
   });
@@ -156,7 +131,7 @@ describe.skipIf('missing' in server)('a cluster over hours', () => {
     const cluster = await launch('days', null);
     await cluster.endJob(await cluster.view());
     const firstRun = (await cluster.handle.describe()).runId;
-    await skipTime(environment, 2 * DAY);
+    await world.skip(2 * DAY);
     await cluster.until((view) => view.status === 'UP');
     const { historyLength, runId } = await cluster.handle.describe();
     expect(runId, 'it continued as new').not.toBe(firstRun);
@@ -175,25 +150,25 @@ describe.skipIf('missing' in server)('a cluster over hours', () => {
     timeout: 240_000,
   }, async () => {
     const cluster = await launch('spends', null, budget(10, 'stop'));
-    await skipTime(environment, 4 * HOUR + 55 * MINUTE);
+    await world.skip(4 * HOUR + 55 * MINUTE);
     expect((await cluster.view()).status).toBe('UP');
-    await skipTime(environment, 10 * MINUTE);
+    await world.skip(10 * MINUTE);
     await cluster.until((view) => view.status === 'STOPPED');
     const view = await cluster.view();
     expect(view.statusReason).toBe('stopped: its budget of $10.00 is spent');
     expect(view.jobs[0]?.status).toBe('CANCELLED');
     expect(view.costSoFar).toBeGreaterThanOrEqual(10);
     expect(view.costSoFar, 'of the ten minutes in which it had to stop').toBeLessThan(10.4);
-    expect(workers.cluster.actions).toContain('stop');
-    expect(workers.cluster.actions).not.toContain('terminate');
+    expect(steps.actions).toContain('stop');
+    expect(steps.actions).not.toContain('terminate');
     await expect(cluster.start()).rejects.toMatchObject({
       cause: { message: expect.stringContaining(`The budget of cluster '${cluster.name}' ($10.00) is spent`) },
     });
     await submit(cluster.name, null, budget(14, 'stop'));
     await cluster.until((now) => now.status === 'UP');
-    await skipTime(environment, HOUR + 45 * MINUTE);
+    await world.skip(HOUR + 45 * MINUTE);
     expect((await cluster.view()).status).toBe('UP');
-    await skipTime(environment, 20 * MINUTE);
+    await world.skip(20 * MINUTE);
     await cluster.until((now) => now.status === 'STOPPED');
     const { costSoFar } = await cluster.view();
     expect(costSoFar).toBeGreaterThanOrEqual(14);
@@ -206,40 +181,40 @@ describe.skipIf('missing' in server)('a cluster over hours', () => {
     const cluster = await launch('hours', null, { maxCost: null, maxDuration: 30 * 3600, onExceed: 'down' });
     await cluster.endJob(await cluster.view());
     const firstRun = (await cluster.handle.describe()).runId;
-    await skipTime(environment, 20 * HOUR);
+    await world.skip(20 * HOUR);
     await cluster.stop();
     await cluster.until((view) => view.status === 'STOPPED');
-    await skipTime(environment, 40 * HOUR);
+    await world.skip(40 * HOUR);
     await cluster.start();
     await cluster.until((view) => view.status === 'UP');
-    await skipTime(environment, 9 * HOUR);
+    await world.skip(9 * HOUR);
     for (let turn = 0; turn < 40; turn++) await cluster.poke();
     expect((await cluster.view()).status).toBe('UP');
-    await skipTime(environment, 50 * MINUTE);
+    await world.skip(50 * MINUTE);
     expect((await cluster.handle.describe()).runId, 'it continued as new').not.toBe(firstRun);
     expect((await cluster.view()).status).toBe('UP');
-    await skipTime(environment, 20 * MINUTE);
+    await world.skip(20 * MINUTE);
     expect(await cluster.handle.result()).toBeUndefined();
     expect((await cluster.view()).statusReason).toBe('ended: its budget of 1d 6h of running is spent');
-    expect(workers.cluster.actions).toContain('terminate');
+    expect(steps.actions).toContain('terminate');
   });
 
   it('a budget that only tells does so once and lets everything run', { timeout: 240_000 }, async () => {
     const cluster = await launch('told', null, budget(10, 'notify'));
-    await skipTime(environment, 4 * HOUR);
+    await world.skip(4 * HOUR);
     expect((await cluster.view()).statusReason).toBe('');
-    await skipTime(environment, 2 * HOUR);
+    await world.skip(2 * HOUR);
     await cluster.until((view) => view.statusReason === 'its budget of $10.00 is spent');
     const told = (await cluster.view()).budget?.exceeded?.at;
     const { historyLength } = await cluster.handle.describe();
-    await skipTime(environment, 5 * HOUR);
+    await world.skip(5 * HOUR);
     const view = await cluster.view();
     expect(view).toMatchObject({ status: 'UP', budget: { exceeded: { at: told } } });
     expect(view.jobs[0]?.status).toBe('RUNNING');
     expect((await cluster.handle.describe()).historyLength - historyLength, 'it does not ring again').toBeLessThan(80);
     const { memo } = await cluster.handle.describe();
     expect(memo).toMatchObject({ styx: { status: 'UP', statusReason: 'its budget of $10.00 is spent' } });
-    expect(workers.cluster.actions).not.toContain('stop');
+    expect(steps.actions).not.toContain('stop');
   });
 });
 
