@@ -1,6 +1,7 @@
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
+import { styxCache } from './system/home.ts';
 import { ownNetwork } from './test/stand-ins/machines/pool.ts';
 
 /** Tests with machines at the addresses that a cloud's stand-in tells. */
@@ -28,8 +29,10 @@ export default defineConfig({
     hookTimeout: 60_000,
     teardownTimeout: 30_000,
     globalSetup: ['test/harness/global-setup.ts'],
-    // Nothing that the user's environment names may be touched by a test.
     env: {
+      // Workers are started by the hundred.
+      NODE_COMPILE_CACHE: join(styxCache(), 'compiled'),
+      // Nothing that the user's environment names may be touched by a test.
       TEMPORAL_ADDRESS: '',
       TEMPORAL_PROFILE: '',
       TEMPORAL_NAMESPACE: '',
