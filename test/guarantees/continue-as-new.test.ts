@@ -15,9 +15,10 @@ import { Story, sorted, until } from './story.ts';
 
 /** Events of one run: an entity that wakes a few times is at its bound. */
 const TIMING = { ...TEST, historyEvents: 40 };
-const COMMANDS = 480;
-const JOBS = 150;
-const CYCLES = 10;
+const LONG = process.env.STYX_TEST_LONG === '1';
+const COMMANDS = LONG ? 480 : 240;
+const JOBS = LONG ? 150 : 60;
+const CYCLES = LONG ? 10 : 4;
 
 let world: World;
 let link: Link;
