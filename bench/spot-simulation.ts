@@ -12,7 +12,7 @@ import {
   type MarketRule,
 } from '../model/market.ts';
 import { inPlaceOrder, type RegionRef } from '../model/place-order.ts';
-import { NORMAL } from '../model/timing.ts';
+import { NORMAL, type Timing } from '../model/timing.ts';
 import { type DeadlineRule, dueMoment, isDue } from '../model/uniform-progress.ts';
 import type { ZoneTrace } from './spot-traces.ts';
 
@@ -23,6 +23,8 @@ export interface Work {
   readonly overhead: number;
   /** Dollars an hour. */
   readonly prices: Readonly<Record<Market, number>>;
+  /** Of the pauses after launches that failed. Absent: NORMAL. */
+  readonly timing?: Pick<Timing, 'retryUntilUpFirst' | 'retryUntilUpMax'>;
 }
 
 export interface Strategy {
@@ -33,6 +35,8 @@ export interface Strategy {
    * launches are followed by. 0: it is known at each tick.
    */
   readonly looksEvery: number;
+  /** Which decides where the next machines are looked for first. Absent: EAGER_NEXT_REGION, as the strategies of markets do. */
+  readonly places?: 'EAGER_NEXT_REGION' | 'FAILOVER';
 }
 
 export interface Outcome {
@@ -48,7 +52,7 @@ export interface Outcome {
 }
 
 /** Machines of a look that finds some, until they are gone again. */
-const LOOK_MS = 3 * 60_000;
+export const LOOK_MS = 3 * 60_000;
 /** A job that is not done by then never is. */
 const GIVEN_UP = 6;
 
@@ -90,7 +94,7 @@ interface Present {
 
 export function simulate(
   traces: readonly ZoneTrace[],
-  { work, deadline, overhead, prices }: Work,
+  { work, deadline, overhead, prices, timing = NORMAL }: Work,
   strategy: Strategy,
 ): Outcome {
   const gap = traces[0]?.gap ?? 1;
@@ -104,6 +108,7 @@ export function simulate(
   let hold: Hold = 'no';
   let failures: number[] = [];
   let lost: RegionRef[] = [];
+  let last: RegionRef | null = null;
   let lookedAt = 0;
   let [tries, missingUntil] = [0, 0];
   const done = (endedAt: number): Outcome => ({
@@ -149,18 +154,19 @@ export function simulate(
       continue;
     }
     if (at === null && decision.want !== 'wait') {
-      const [zone] = inPlaceOrder(
+      const [zone]: (typeof zones)[number][] = inPlaceOrder(
         zones.filter(({ index }) => isThere(index, now)),
-        nextPlaces('EAGER_NEXT_REGION', null, lost),
+        nextPlaces(strategy.places ?? 'EAGER_NEXT_REGION', last, lost),
       );
       if (decision.want === 'on-demand' || zone !== undefined) {
         present = { market: decision.want, zone: zone?.index ?? -1, runsAt: now + overhead };
+        last = zone ?? last;
         lookedAt = now;
         tries = 0;
       } else if (strategy.looksEvery > 0) {
         failures = [...failures, now].slice(-20);
         tries += 1;
-        missingUntil = now + pauseAfter(tries, NORMAL);
+        missingUntil = now + pauseAfter(tries, timing);
         continue;
       }
     }

@@ -18,7 +18,7 @@ const NEVER = 1_000 * 24 * 60 * MINUTE;
 export interface SpotMarket {
   readonly regions: readonly string[];
   /** Null: there is none at that time. Else when one that is made then is taken away. */
-  takenAt(region: string, at: number): number | null;
+  takenAt(region: string, at: number, job: string): number | null;
 }
 
 export interface SimulatedWork {
@@ -34,6 +34,7 @@ export interface SimulatedWork {
 export interface SimulatedCopy {
   /** Of the job, without the copy's number. */
   readonly job: string;
+  readonly cluster: string;
   readonly region: string;
   readonly spot: boolean;
   readonly from: number;
@@ -113,14 +114,15 @@ export class SimulatedSpot {
 
   private create(placement: Placement, cluster: string, at: number): void {
     if (this.byKey.has(placement.key)) return;
-    const taken = placement.useSpot ? this.market.takenAt(placement.region, at) : NEVER + at;
+    const job = cluster.replace(/-\d+$/, '');
+    const taken = placement.useSpot ? this.market.takenAt(placement.region, at, job) : NEVER + at;
     if (taken === null) {
       this.refusals += 1;
       throw noCapacity(placement.region);
     }
-    const job = cluster.replace(/-\d+$/, '');
     const copy: SimulatedCopy = {
       job,
+      cluster,
       region: placement.region,
       spot: placement.useSpot,
       from: at,
@@ -202,8 +204,9 @@ export class SimulatedSpot {
         const { placement } = input.request;
         const at = await this.now();
         this.create(placement, input.cluster.name, at);
-        if (Context.current().info.attempt === 1) throw later(this.work.boot);
-        if ((this.byKey.get(placement.key)?.takenAt ?? 0) <= at) throw noCapacity(placement.region);
+        const takenAt = this.byKey.get(placement.key)?.takenAt ?? 0;
+        if (takenAt <= at) throw noCapacity(placement.region);
+        if (Context.current().info.attempt === 1) throw later(Math.min(this.work.boot, takenAt - at));
         return await base.act.createMachines(input);
       },
       terminateMachines: async ({ placement }) => {
