@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { until } from '../guarantees/story.ts';
 import { AwsWorld, whyNoAws, whyNoDocker } from '../harness/aws-world.ts';
@@ -23,6 +24,10 @@ if (lacks !== undefined) console.warn(`SKIPPED test/aws/set-up: ${lacks}`);
 const lacksSigning = ['gpg', 'openssl'].find((name) => spawnSync(name, ['--help']).error !== undefined);
 if (lacksSigning !== undefined)
   console.warn(`SKIPPED a signed repository in test/aws/set-up: ${lacksSigning} is missing`);
+
+/** Of a package whose configuration takes until the test lets it go on. */
+const STEPS =
+  'echo begun >>/var/log/steps; while [ ! -e /opt/shared/go ]; do sleep 0.1; done; echo ended >>/var/log/steps';
 
 const ALL = [...DRIVERS, PYTHON, TOOLKIT];
 
@@ -61,11 +66,14 @@ describe.skipIf(lacks !== undefined)('the set-up of machines on AWS', () => {
     return `/proc/${machine?.pid}/root`;
   }
 
-  /** Of the first machine; empty before its set-up. */
-  async function log(): Promise<string> {
-    const path = `${await root()}/var/log/styx/set-up.log`;
-    return existsSync(path) ? readFileSync(path, 'utf8') : '';
+  /** A file of the first machine; empty when it is not there. */
+  async function read(path: string): Promise<string> {
+    const file = join(await root(), path);
+    return existsSync(file) ? readFileSync(file, 'utf8') : '';
   }
+
+  const log = () => read('var/log/styx/set-up.log');
+  const steps = () => read('var/log/steps');
 
   test('gives a task of cards in a container Python, the driver, Docker and the container toolkit, once, and a start installs nothing', async () => {
     const { story } = aws;
@@ -95,10 +103,9 @@ describe.skipIf(lacks !== undefined)('the set-up of machines on AWS', () => {
 
   test('goes on where it was when the worker, the script, apt and dpkg are killed in the middle of a package', async () => {
     const { story, world } = aws;
-    const steps = `echo begun >>/var/log/steps; while [ ! -e /opt/shared/go ]; do sleep 0.1; done; echo ended >>/var/log/steps`;
-    await repository([PYTHON, docker(shared, steps)]);
+    await repository([PYTHON, docker(shared, STEPS)]);
     const answer = await story.launch('cut', aws.task('run: cat /of-the-image\n', `, ${image()}`));
-    await until('a package is half installed', async () => existsSync(`${await root()}/var/log/steps`));
+    await until('a package is half installed', async () => (await steps()) === 'begun\n');
     await world.killWorker();
     endProcessesWith('styx-set-up', 'apt-get', 'dpkg', 'docker.io.postinst');
     expect(unfinishedOn(await root())).not.toEqual([]);
@@ -108,8 +115,29 @@ describe.skipIf(lacks !== undefined)('the set-up of machines on AWS', () => {
     await story.jobEnds('cut', answer.jobId, 'SUCCEEDED');
     expect(unfinishedOn(await root())).toEqual([]);
     expect(installedOn(await root())).toEqual(['python3', 'docker.io']);
-    expect(readFileSync(`${await root()}/var/log/steps`, 'utf8')).toBe('begun\nbegun\nended\n');
+    expect(await steps()).toBe('begun\nbegun\nended\n');
     await story.down('cut');
+    await aws.nothingLeft(before + 1);
+  });
+
+  test('waits while the machine itself installs packages, as images do at their first boot', async () => {
+    const { story } = aws;
+    await repository([PYTHON, docker(shared), { name: 'of-the-image', postinst: STEPS }]);
+    const atBoot =
+      '(apt-get -q update && apt-get -q -y install of-the-image) >/dev/null 2>&1 &\nuntil [ -e /var/log/steps ]; do sleep 0.1; done';
+    await aws.machines.manner({ shared, image: `${imageWithout(LACKS, OWN_PACKAGES)}\n${atBoot}` });
+    const answer = await story.launch('busy', aws.task('run: cat /of-the-image\n', `, ${image()}`));
+    await until('both are at work', async () => (await log()).includes('setting up'));
+    // One try of the set-up to mend what is not broken at the least.
+    await sleep(2_000);
+    expect(await log()).not.toMatch(/installing|mending/);
+    writeFileSync(join(shared, 'go'), '');
+    await story.succeeds('busy', answer);
+    await story.jobEnds('busy', answer.jobId, 'SUCCEEDED');
+    expect(await steps()).toBe('begun\nended\n');
+    expect(installedOn(await root())).toEqual(['of-the-image', 'python3', 'docker.io']);
+    expect(await log()).not.toMatch(/mending|failed/);
+    await story.down('busy');
     await aws.nothingLeft(before + 1);
   });
 
@@ -139,7 +167,7 @@ describe.skipIf(lacks !== undefined)('the set-up of machines on AWS', () => {
   });
 
   test.skipIf(lacksSigning !== undefined)(
-    "takes the container toolkit of NVIDIA's signed repository where the machine's own have none, as soon as it can be reached",
+    "takes the container toolkit of NVIDIA's signed repository where the machine's own have none, as soon as it can be reached and is signed by its key",
     async () => {
       const { story } = aws;
       await repository([...DRIVERS, PYTHON, docker(shared)]);
@@ -149,7 +177,11 @@ describe.skipIf(lacks !== undefined)('the set-up of machines on AWS', () => {
         const answer = await story.launch('nvidia', gpuTask('nvidia-smi -L', image()));
         const refused = /failed \(transient the NVIDIA container toolkit cannot be had: https:\S+\/gpgkey: .*refused/;
         await until('the set-up says why it waits', async () => refused.test(await log()));
+        nvidia.isForged = true;
         await nvidia.open();
+        const unsigned = /NO_PUBKEY.*failed \(transient nvidia-ctk could not be installed/s;
+        await until('an index that another key signed is refused', async () => unsigned.test(await log()));
+        nvidia.isForged = false;
         await story.succeeds('nvidia', answer);
         await story.jobEnds('nvidia', answer.jobId, 'SUCCEEDED');
         expect(await aws.output('nvidia', answer.jobId ?? 0)).toContain(CARD);

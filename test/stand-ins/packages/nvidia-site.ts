@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import https from 'node:https';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { run } from '../machines/commands.ts';
 import { makeRepository, type Package } from './repository.ts';
 
@@ -14,6 +14,8 @@ const ADDRESS = '198.18.0.1';
 export class NvidiaSite {
   readonly #server: https.Server;
   readonly #directory: string;
+  /** Whether the index is signed by a key that is not the site's. */
+  isForged = false;
   /** Shell text for the image of a machine that finds the site, and trusts its certificate. */
   readonly trusted: string;
 
@@ -29,16 +31,20 @@ export class NvidiaSite {
     const site = join(directory, 'libnvidia-container');
     mkdirSync(site);
     await makeRepository(join(site, 'stable', 'deb', 'all'), packages);
-    await sign(directory, join(site, 'stable', 'deb', 'all'), join(site, 'gpgkey'));
+    const release = join(site, 'stable', 'deb', 'all', 'Release');
+    await sign(directory, release, 'InRelease', join(site, 'gpgkey'));
+    await sign(directory, release, 'forged', join(directory, 'nowhere'));
     const [key, certificate] = [join(directory, 'key'), join(directory, 'certificate')];
     const names = ['-subj', `/CN=${HOST}`, '-addext', `subjectAltName=DNS:${HOST}`];
     const made = ['-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-keyout', key, '-out', certificate];
     await run('openssl', 'req', ...made, ...names);
     const text = readFileSync(certificate, 'utf8').trim();
     const hash = (await run('openssl', 'x509', '-hash', '-noout', '-in', certificate)).trim();
+    const found: { site?: NvidiaSite } = {};
     const server = https.createServer({ key: readFileSync(key), cert: text }, (request, response) => {
       // Packages are for all architectures.
-      const path = (request.url ?? '').replace(/\/deb\/[^/]+\//, '/deb/all/');
+      const asked = (request.url ?? '').replace(/\/deb\/[^/]+\//, '/deb/all/');
+      const path = found.site?.isForged === true ? asked.replace(/InRelease$/, 'forged') : asked;
       const file = join(directory, path);
       const isThere = path.startsWith('/libnvidia-container/') && existsSync(file) && statSync(file).isFile();
       response.writeHead(isThere ? 200 : 404);
@@ -49,7 +55,8 @@ export class NvidiaSite {
       `echo '${text}' >/etc/ssl/certs/${hash}.0`,
       `cat /etc/ssl/certs/${hash}.0 >>/etc/ssl/certs/ca-certificates.crt`,
     ].join('\n');
-    return new NvidiaSite(server, directory, trusted);
+    found.site = new NvidiaSite(server, directory, trusted);
+    return found.site;
   }
 
   /** After the machines, whose network it is in. */
@@ -65,12 +72,12 @@ export class NvidiaSite {
   }
 }
 
-/** Signs the index of a repository with a new key, whose public part goes to `publicKey`. */
-async function sign(directory: string, repository: string, publicKey: string): Promise<void> {
-  const gpg = ['--homedir', join(directory, 'gpg'), '--batch', '--yes', '--passphrase', ''];
-  mkdirSync(join(directory, 'gpg'), { mode: 0o700 });
+/** Signs an index with a new key, as the file `name` beside it; the key's public part goes to `publicKey`. */
+async function sign(directory: string, release: string, name: string, publicKey: string): Promise<void> {
+  const home = mkdtempSync(join(directory, 'gpg-'));
+  const gpg = ['--homedir', home, '--batch', '--yes', '--passphrase', ''];
   await run('gpg', ...gpg, '--quick-generate-key', 'of a test', 'rsa2048', 'sign', '1d');
   await run('gpg', ...gpg, '--armor', '--output', publicKey, '--export');
-  await run('gpg', ...gpg, '--output', join(repository, 'InRelease'), '--clear-sign', join(repository, 'Release'));
-  await run('gpgconf', '--homedir', join(directory, 'gpg'), '--kill', 'all');
+  await run('gpg', ...gpg, '--output', join(dirname(release), name), '--clear-sign', release);
+  await run('gpgconf', '--homedir', home, '--kill', 'all');
 }

@@ -36,13 +36,8 @@ export class Registry {
 
   /** After the machines, whose network it is in. `isPrivate`: only for who logs in with REGISTRY_LOGIN. */
   static async start({ isPrivate = false }: { readonly isPrivate?: boolean } = {}): Promise<Registry> {
-    const blobs = new Map<string, Buffer>();
-    const task = await image(blobs, 'python');
-    const manifests: Readonly<Record<string, Buffer>> = {
-      'styx/task': task,
-      'styx/bare': await image(blobs),
-      'styx/apk': await image(blobs, 'python', 'apk'),
-    };
+    images ??= makeImages();
+    const { blobs, manifests } = await images;
     const registry: { made?: Registry } = {};
     const server = http.createServer(async (request, response) => {
       const [, name = '', kind, reference = ''] = /^\/v2\/(.+)\/(manifests|blobs)\/(.+)$/.exec(request.url ?? '') ?? [];
@@ -84,12 +79,28 @@ export class Registry {
   }
 }
 
+interface Images {
+  /** By digest. */
+  readonly blobs: ReadonlyMap<string, Buffer>;
+  /** By name. */
+  readonly manifests: Readonly<Record<string, Buffer>>;
+}
+
+/** Made once: every registry has the same. */
+let images: Promise<Images> | undefined;
+
+async function makeImages(): Promise<Images> {
+  const blobs = new Map<string, Buffer>();
+  const [task, bare, apk] = await Promise.all([image(blobs, 'python'), image(blobs), image(blobs, 'python', 'apk')]);
+  return { blobs, manifests: { 'styx/task': task, 'styx/bare': bare, 'styx/apk': apk } };
+}
+
 /** The manifest; what it names is in `blobs` then. */
 async function image(blobs: Map<string, Buffer>, ...more: readonly string[]): Promise<Buffer> {
   const folder = mkdtempSync(join(tmpdir(), 'styx-image-'));
   try {
     await run('sh', join(import.meta.dirname, 'image.sh'), join(folder, 'root'), ...more);
-    await run('tar', '-C', join(folder, 'root'), '-czf', join(folder, 'layer'), '.');
+    await run('tar', '-C', join(folder, 'root'), '-I', 'gzip -1', '-cf', join(folder, 'layer'), '.');
     const layer = readFileSync(join(folder, 'layer'));
     const config = Buffer.from(
       JSON.stringify({
