@@ -75,8 +75,13 @@ def _build(base, draft):
 
 def _place_programs(draft, base):
     folder = os.path.join(draft, 'bin')
-    # `python` last: that it is no stand-in tells that all is done. Others link to it.
-    for name in sorted(os.listdir(folder), key=lambda name: (name == 'python', name)):
+
+    def links_to_another(name):
+        path = os.path.join(folder, name)
+        return os.path.islink(path) and not os.path.isabs(os.readlink(path))
+
+    # `python` last: that it is no stand-in tells that all is done. Before it those that link to it, or to what is there by then.
+    for name in sorted(os.listdir(folder), key=lambda name: (name == 'python', links_to_another(name), name)):
         os.rename(os.path.join(folder, name), os.path.join(base, 'bin', name))
 
 

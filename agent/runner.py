@@ -41,7 +41,7 @@ set +o history
 set +H
 cd %(workdir)s
 %(env)scase $- in *x*) set +x; . %(secrets)s; set -x;; *) . %(secrets)s;; esac
-\command -p rm -f %(secrets)s
+\\command -p rm -f %(secrets)s
 '''
 
 _UV = b'case ":$PATH:" in *:%(uv)s:*) ;; *) PATH=$PATH:%(uv)s;; esac\n'
