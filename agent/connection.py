@@ -131,21 +131,12 @@ class Connection:
             os.set_blocking(fd, False)
         self.loop.forget(self.socket)
         try:
-            self.loop.on_readable(self.socket, self._waiter_ended)
+            # The channel's process says nothing more: what comes is its end.
+            self.loop.on_readable(self.socket, self.close)
             self.loop.on_readable(self.input, self._read)
         except OSError:
             # No pipe and no socket: nobody can be there.
             self.close()
-
-    def _waiter_ended(self):
-        try:
-            if self.socket.recv(4096):
-                return
-        except (BlockingIOError, InterruptedError):
-            return
-        except OSError:
-            pass
-        self.close()
 
     def _line(self, line):
         try:

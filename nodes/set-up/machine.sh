@@ -9,7 +9,7 @@ log=/var/log/styx/set-up.log
 enter=/usr/local/lib/styx/enter
 # Of NVIDIA's container toolkit: https://docs.nvidia.com/datacenter/cloud-native/container-toolkit/latest/install-guide.html
 nvidia_repository=https://nvidia.github.io/libnvidia-container
-gpus=$1 image=$2 key=$3 program=$4
+gpus=$1 image=$2 key=$3 program=$4 is_fresh=
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C
 umask 022
 registry=$(cat)
@@ -45,10 +45,10 @@ mend() {
   apart apt-get -q -y -o DPkg::Lock::Timeout=300 -f install
 }
 
-# refresh: what repositories offer. An old list does where none is to be had.
+# What repositories of apt offer: asked once, and again when one was added. An old list does where none is to be had.
 refresh() {
-  if command -v apt-get >/dev/null; then apart apt-get -q -o DPkg::Lock::Timeout=300 -o APT::Update::Error-Mode=any update
-  fi
+  [ -z "$is_fresh" ] || return 0
+  apart apt-get -q -o DPkg::Lock::Timeout=300 -o APT::Update::Error-Mode=any update && is_fresh=yes
 }
 
 # get COMMAND PACKAGE…: by the machine's own packages, when it has no such command. Where that fails: the kind of error in $kind, and $why.
@@ -138,6 +138,7 @@ toolkit_repository() {
     key_file=/etc/apt/keyrings/nvidia-container-toolkit.asc
     fetch "$nvidia_repository/gpgkey" $key_file
     echo "deb [signed-by=$key_file] $nvidia_repository/stable/deb/\$(ARCH) /" >/etc/apt/sources.list.d/nvidia-container-toolkit.list
+    is_fresh=
   elif command -v dnf >/dev/null || command -v yum >/dev/null; then
     say "adding $nvidia_repository"
     fetch "$nvidia_repository/stable/rpm/nvidia-container-toolkit.repo" /etc/yum.repos.d/nvidia-container-toolkit.repo

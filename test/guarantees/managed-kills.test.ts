@@ -1,7 +1,7 @@
 /** Kills at random moments while many managed jobs are on their way: each ends SUCCEEDED once, and no two copies of one run at once. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { StyxError } from '../../model/errors.ts';
+import { isRepeatable } from '../../client/errors.ts';
 import type { ManagedJobView } from '../../model/managed-job.ts';
 import { TEST } from '../../model/timing.ts';
 import { dice } from '../harness/dice.ts';
@@ -81,7 +81,7 @@ async function ended(id: string): Promise<ManagedJobView> {
     try {
       return await story.ends(id, 'SUCCEEDED');
     } catch (error) {
-      if (!(error instanceof StyxError)) throw error;
+      if (!isRepeatable(error)) throw error;
     }
   }
 }
