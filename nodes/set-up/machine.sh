@@ -173,6 +173,9 @@ pull() {
   esac
 }
 
+# What is mounted below it later is seen in the container as well, where the machine's own mounts can be followed.
+shared_mounts() { case $(findmnt -n -o PROPAGATION -T "$1") in *shared*) echo :rslave ;; esac }
+
 # The container does nothing by itself: what runs in it comes by enter.sh, and has the machine's processes, network and memory around it.
 container() {
   has=$(docker inspect --type container --format '{{.Config.Image}}' styx 2>/dev/null)
@@ -183,6 +186,9 @@ container() {
     set --
     [ "$gpus" != gpus ] || set -- "$@" --gpus all
     [ ! -e /dev/fuse ] || set -- "$@" --device /dev/fuse
+    for place in /mnt/local-disks /opt/dlami/nvme; do
+      [ ! -d $place ] || set -- "$@" --volume "$place:$place$(shared_mounts $place)"
+    done
     docker create --name styx --restart unless-stopped --user 0 --network host --pid host --ipc host --uts host --cgroupns host \
       --volume /var/log/styx:/var/log/styx:ro "$@" --entrypoint /bin/sh "$image" \
       -c 'trap "exit 0" TERM; while :; do sleep 3600 & wait $!; done' ||

@@ -36,6 +36,7 @@ describe.skipIf(lacks !== undefined)('a task in a container on AWS', () => {
   /** A second try begins with nothing of the first. */
   beforeEach(async () => {
     for (const { name } of await aws.story.clusters.list()) await aws.story.down(name);
+    await aws.machines.manner();
     before = (await aws.instances()).length;
   });
 
@@ -60,6 +61,29 @@ describe.skipIf(lacks !== undefined)('a task in a container on AWS', () => {
     expect(await aws.output('one', jobId ?? 0)).toContain('kept\na file of the image\n');
     expect((await story.look('one')).jobs.find(({ id }) => id === jobId)?.exitCodes).toEqual([3]);
     await story.down('one');
+    await aws.nothingLeft(before + 1);
+  });
+
+  test("has its machine's own disks at /mnt/local-disks, blank ones after a stop", async () => {
+    const { story } = aws;
+    const own = ['AWS1', 'AWS2'].map((name) => `nvme-Amazon_EC2_NVMe_Instance_Storage_${name}`);
+    await aws.machines.manner({ ownDisks: own });
+    const mounted =
+      'while read -r _ at type _; do [ "$at" != /mnt/local-disks/$n ] || echo $at $type; done </proc/mounts';
+    const look = `run: for n in 0 1; do ${mounted}; ls /mnt/local-disks/$n; done\n`;
+    const write = 'setup: for n in 0 1; do echo mine >/mnt/local-disks/$n/mine-$n; done\n';
+    const first = await story.up('disks', aws.task(`${write}${look}`, inside('styx/task:1')));
+    await story.jobEnds('disks', first, 'SUCCEEDED');
+    expect(await aws.output('disks', first)).toContain(
+      '/mnt/local-disks/0 ext4\nlost+found\nmine-0\n/mnt/local-disks/1 ext4\nlost+found\nmine-1\n',
+    );
+    await story.stopAndStart('disks');
+    const { jobId } = await story.exec('disks', aws.task(look));
+    await story.jobEnds('disks', jobId, 'SUCCEEDED');
+    expect(await aws.output('disks', jobId ?? 0)).toContain(
+      '/mnt/local-disks/0 ext4\nlost+found\n/mnt/local-disks/1 ext4\nlost+found\n',
+    );
+    await story.down('disks');
     await aws.nothingLeft(before + 1);
   });
 

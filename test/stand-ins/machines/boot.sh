@@ -5,6 +5,7 @@
 #   DISK                     what outlives this run: upper/ work/ root/ home/
 #   BOOT_SECONDS SSH         how long it takes, and `answers`, `never` or `other-key`
 #   SHARED                   directory of this machine that is /opt/shared there (may be empty)
+#   OWN_DISKS                names of disks that are blank at each boot (may be empty)
 #   IMAGE                    what root runs once, before anybody may log in: how its image differs from others (may be empty)
 # Its exit is 64 when it was powered off from inside.
 set -e
@@ -60,6 +61,21 @@ mount -t devpts -o newinstance,ptmxmode=0666,mode=620 devpts "$root/dev/pts"
 ln -s pts/ptmx "$root/dev/ptmx"
 ln -s /proc/self/fd "$root/dev/fd"
 mount -t tmpfs -o mode=1777 none "$root/dev/shm"
+mkdir -p "$root/dev/disk/by-id"
+for name in $OWN_DISKS; do
+  file=$(mktemp "$DISK/own.XXXXXX")
+  truncate -s 64M "$file"
+  loop=$(losetup --find --show "$file")
+  rm "$file"
+  touch "$root$loop"
+  mount --bind "$loop" "$root$loop"
+  ln -s "$loop" "$root/dev/disk/by-id/$name"
+  # It is there for as long as somebody has it open, which is a process of this machine.
+  exec 3<"$loop"
+  sleep infinity <&3 &
+  exec 3<&-
+  losetup --detach "$loop"
+done
 if [ -n "$SHARED" ]; then
   mkdir -p "$root/opt/shared"
   mount --bind "$SHARED" "$root/opt/shared"
@@ -81,6 +97,9 @@ first=
 if [ ! -e $cloud/instance/sem/first-boot ]; then
   first=yes
   [ -z "$IMAGE" ] || env -u IMAGE sh -e -c "$IMAGE"
+fi
+[ ! -e $cloud/instance/every-boot ] || sh $cloud/instance/every-boot
+if [ "$first" = yes ]; then
   sh -e $cloud/instance/first-boot
   mkdir -p $cloud/instance/sem
   : >$cloud/instance/sem/first-boot

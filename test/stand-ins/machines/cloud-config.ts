@@ -1,14 +1,16 @@
 /**
  * The part of cloud-init's user data that machines of the stand-in carry out, as shell text. What is not carried out is refused, so
  * that nobody believes it was:
- *   #cloud-config   ssh_authorized_keys, ssh_keys (ed25519), ssh_deletekeys: true, users (`default` first), write_files, runcmd
+ *   #cloud-config   ssh_authorized_keys, ssh_keys (ed25519), ssh_deletekeys: true, users (`default` first), write_files, bootcmd, runcmd
  *   #!…             a script that root runs once, after SSH answers
  */
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { shellQuote } from '../../../nodes/quote.ts';
 
-export interface FirstBoot {
+export interface Boots {
+  /** Run by root at every boot, before all else. */
+  readonly always: string;
   /** Run by root before anybody may log in. */
   readonly prepare: string;
   /** Run by root when SSH answers. */
@@ -35,25 +37,28 @@ const fileSchema = z.strictObject({
   append: z.boolean().default(false),
 });
 
+const commandsSchema = z.array(z.union([z.string(), z.array(z.string())]));
+
 const configSchema = z.strictObject({
   ssh_authorized_keys: keysSchema.default([]),
   ssh_keys: z.strictObject({ ed25519_private: z.string(), ed25519_public: z.string() }).optional(),
   ssh_deletekeys: z.literal(true).optional(),
   users: z.tuple([z.literal('default')], userSchema).default(['default']),
   write_files: z.array(fileSchema).default([]),
-  runcmd: z.array(z.union([z.string(), z.array(z.string())])).default([]),
+  bootcmd: commandsSchema.default([]),
+  runcmd: commandsSchema.default([]),
 });
 
 export const DEFAULT_USER = 'ubuntu';
 
 /** @throws Error for what is not carried out */
-export function firstBoot(userData: string): FirstBoot {
+export function bootsOf(userData: string): Boots {
   const home = makeUser(DEFAULT_USER, []);
-  if (userData === '') return { prepare: home, commands: '' };
+  if (userData === '') return { always: '', prepare: home, commands: '' };
   if (userData.startsWith('#!')) {
     const script = '/var/lib/cloud/instance/user-script';
     const write = writeFile(fileSchema.parse({ path: script, content: userData, permissions: '0700' }));
-    return { prepare: `${home}${write}`, commands: `${script}\n` };
+    return { always: '', prepare: `${home}${write}`, commands: `${script}\n` };
   }
   if (!/^#cloud-config\s*\n/.test(userData)) throw new Error(`user data begins with ${userData.slice(0, 20)}`);
   const read = configSchema.safeParse(parse(userData));
@@ -66,8 +71,11 @@ export function firstBoot(userData: string): FirstBoot {
     config.ssh_keys === undefined ? '' : hostKey(config.ssh_keys),
     ...config.write_files.map(writeFile),
   ];
-  const commands = config.runcmd.map((one) => (typeof one === 'string' ? one : one.map(shellQuote).join(' ')));
-  return { prepare: prepare.join(''), commands: commands.map((one) => `${one}\n`).join('') };
+  return { always: shellText(config.bootcmd), prepare: prepare.join(''), commands: shellText(config.runcmd) };
+}
+
+function shellText(commands: z.infer<typeof commandsSchema>): string {
+  return commands.map((one) => `${typeof one === 'string' ? one : one.map(shellQuote).join(' ')}\n`).join('');
 }
 
 function hostKey(keys: { readonly ed25519_private: string; readonly ed25519_public: string }): string {

@@ -24,6 +24,10 @@ const mannerSchema = z.strictObject({
   memoryMB: z.number().default(USUAL.memoryMB),
   shared: z.string().default(USUAL.shared),
   image: z.string().default(USUAL.image),
+  ownDisks: z
+    .array(z.string().regex(/^[\w-]+$/))
+    .readonly()
+    .default(USUAL.ownDisks),
 });
 const interruptSchema = z.strictObject({ id: z.string(), seconds: z.number().default(NOTICE_SECONDS) });
 

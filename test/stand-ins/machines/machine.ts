@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, mkdirSync, openSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { firstBoot } from './cloud-config.ts';
+import { bootsOf } from './cloud-config.ts';
 import { run } from './commands.ts';
 import { Groups } from './groups.ts';
 import { BRIDGE, cut } from './network.ts';
@@ -35,9 +35,18 @@ export interface Manner {
   readonly shared: string;
   /** Shell text that root runs at its first boot, before anybody may log in: how its image differs from others; empty: not at all. */
   readonly image: string;
+  /** Names in /dev/disk/by-id of further disks, which are blank at each boot, as instance stores are. */
+  readonly ownDisks: readonly string[];
 }
 
-export const USUAL: Manner = { ssh: 'answers', bootSeconds: 0, memoryMB: 1024, shared: '', image: '' };
+export const USUAL: Manner = {
+  ssh: 'answers',
+  bootSeconds: 0,
+  memoryMB: 1024,
+  shared: '',
+  image: '',
+  ownDisks: [],
+};
 
 /** `ended`: by an order from outside. `powered-off`: from inside. `broken`: by itself. */
 export type RunEnd = 'ended' | 'powered-off' | 'broken';
@@ -80,7 +89,8 @@ export class Machine {
     await run('cp', '-a', join(world, 'image'), join(disk, 'upper'));
     const instance = join(disk, 'upper', 'var', 'lib', 'cloud', 'instance');
     mkdirSync(instance, { recursive: true });
-    const { prepare, commands } = firstBoot(wanted.userData);
+    const { always, prepare, commands } = bootsOf(wanted.userData);
+    if (always !== '') writeFileSync(join(instance, 'every-boot'), always, { mode: 0o600 });
     writeFileSync(join(instance, 'first-boot'), prepare, { mode: 0o600 });
     if (commands !== '') writeFileSync(join(instance, 'commands'), commands, { mode: 0o600 });
     return machine;
@@ -122,6 +132,7 @@ export class Machine {
           SSH: manner.ssh,
           SHARED: manner.shared,
           IMAGE: manner.image,
+          OWN_DISKS: manner.ownDisks.join(' '),
         },
       },
     );
