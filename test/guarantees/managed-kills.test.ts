@@ -1,4 +1,5 @@
 /** Kills at random moments while many managed jobs are on their way: each ends SUCCEEDED once, and no two copies of one run at once. */
+import { renameSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { isRepeatable } from '../../client/errors.ts';
@@ -43,15 +44,17 @@ function beats(lines: readonly string[]): Beat[] {
   });
 }
 
-function script(path: string, name: string): string {
+/** Ends when there have been so many kills at the least, which it reads in a file. */
+function script(path: string, name: string, { kills, file }: { kills: number; file: string }): string {
   const say = (what: string) => `echo ${name} $STYX_JOB_TRY ${what} $(date +%s.%N) >> ${path}`;
-  return `name: ${name}\nresources: {cpus: 1}\nrun: |\n  ${say('begin')}\n  for i in 1 2 3 4 5; do sleep ${BEAT_S}; ${say('beat')}; done\n  ${say('done')}\n`;
+  const wait = `while [ $(cat ${file}) -lt ${kills} ]; do sleep ${BEAT_S}; done`;
+  return `name: ${name}\nresources: {cpus: 1}\nrun: |\n  ${say('begin')}\n  ${wait}\n  for i in 1 2 3 4 5; do sleep ${BEAT_S}; ${say('beat')}; done\n  ${say('done')}\n`;
 }
 
-/** Kills until all have ended, `kills` times at most. */
-async function killing(over: AbortSignal, kills: number, roll: () => number, alsoMachines: boolean): Promise<string[]> {
+/** Kills `KILLS` times, unless `over` says that nobody needs them any more; how often is told in a file. */
+async function killing(over: AbortSignal, file: string, roll: () => number, alsoMachines: boolean): Promise<string[]> {
   const killed: string[] = [];
-  while (killed.length < kills && !over.aborted) {
+  for (; killed.length < KILLS && !over.aborted; tellKills(file, killed.length)) {
     await sleep(500 + roll() * 2_500);
     const dealt = roll();
     if (alsoMachines && dealt < 0.5) {
@@ -75,6 +78,12 @@ async function killing(over: AbortSignal, kills: number, roll: () => number, als
   return killed;
 }
 
+/** Whole or not there: a job may read it at any time. */
+function tellKills(file: string, count: number): void {
+  writeFileSync(`${file}.new`, String(count));
+  renameSync(`${file}.new`, file);
+}
+
 /** A server that is killed again and again may answer to nobody for longer than a client waits. */
 async function ended(id: string): Promise<ManagedJobView> {
   for (;;) {
@@ -90,14 +99,18 @@ async function tell(name: string, alsoMachines: boolean) {
   const ledger = world.ledger(name);
   const names = Array.from({ length: JOBS }, (_, index) => `${name}-${index}`);
   const over = new AbortController();
-  const deaths = killing(over.signal, KILLS, dice(SEED + Number(alsoMachines)), alsoMachines);
+  const file = `${ledger.path}.kills`;
+  tellKills(file, 0);
+  const deaths = killing(over.signal, file, dice(SEED + Number(alsoMachines)), alsoMachines);
   const views = await Promise.all(
-    names.map(async (job) => {
-      const id = await story.submit(script(ledger.path, job));
+    names.map(async (job, index) => {
+      const kills = Math.floor(((index + 1) * KILLS) / JOBS);
+      const id = await story.submit(script(ledger.path, job, { kills, file }));
       return [job, await ended(id)] as const;
     }),
   ).finally(() => over.abort());
   const killed = await deaths;
+  expect(killed.length).toBe(KILLS);
   const count = (what: string) => killed.filter((one) => one === what).length;
   const recoveries = views.reduce((sum, [, view]) => sum + view.recoveries, 0);
   console.log(
