@@ -1,4 +1,4 @@
-/** A managed job on AWS is cancelled at each step of its life: a named point holds its worker there, and nothing is left of it. */
+/** A managed job on AWS is cancelled at each step of its life, paused or not: a named point holds its worker there, and nothing is left of it. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { JobStory } from '../guarantees/job-story.ts';
@@ -74,5 +74,31 @@ describe.skipIf(lacks !== undefined)('a managed job on AWS', () => {
     const made = (await aws.instances()).length - before;
     expect(made).toBeLessThanOrEqual(taken === true ? 2 : 1);
     await aws.nothingLeft(before + made);
+  });
+
+  test.each([
+    ['while it is paused', undefined],
+    ['while its machine goes since it was paused', 'terminateMachines.before'],
+  ])('that is cancelled %s ends so without a machine made anew, and nothing is left', async (_, point) => {
+    const before = (await aws.instances()).length;
+    said.lines = [];
+    const id = await jobs.submit(aws.task(`run: |\n  ${said.say('try $STYX_JOB_TRY')}\n  sleep 600\n`));
+    await until('it runs', () => said.count('try 1') > 0);
+    await jobs.is(id, 'RUNNING');
+    if (point !== undefined) aws.world.arm(point);
+    await jobs.jobs.pause(id, { budget: 60_000 });
+    if (point === undefined) {
+      const paused = await jobs.job(id, 'has no machine', ({ copy }) => copy === null);
+      expect(paused).toMatchObject({ status: 'PENDING', reason: 'paused by tester', queue: 'parked' });
+      await aws.nothingLeft(before + 1);
+    } else expect(await aws.world.hit(point, 60_000)).toBe(true);
+    const cancelling = jobs.jobs.cancel(id, { budget: 60_000 });
+    await sleep(ON_ITS_WAY_MS);
+    if (point !== undefined) aws.world.go(point);
+    expect(await cancelling).toMatchObject({ note: null });
+    expect(await jobs.ends(id, 'CANCELLED')).toMatchObject({ copy: null, copies: 1, paused: null });
+    expect(await jobs.jobs.resume(id, { budget: 60_000 })).toMatchObject({ status: 'CANCELLED' });
+    expect(said.count('try 2')).toBe(0);
+    await aws.nothingLeft(before + 1);
   });
 });
