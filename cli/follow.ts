@@ -7,9 +7,11 @@ import { StyxError } from '../model/errors.ts';
 import { type JobRow, jobExitCode } from '../model/job.ts';
 import type { NodeInfo } from '../model/machines.ts';
 import { LinePrefixer } from './lines.ts';
+import { otherTypesText } from './other-types.ts';
 import type { Context } from './run.ts';
 
 const NEWLINE = 10;
+const ROOMLESS: ReadonlySet<string> = new Set(['capacity', 'quota']);
 
 /** Shows an operation until it ends. @throws StyxError of its failure; aborted */
 export async function followOperation(
@@ -36,8 +38,12 @@ export async function followOperation(
     throw new StyxError('not-found', `the operation on cluster '${name}' ended, and how is no longer known`);
   }
   const failure = end.operation?.failure ?? null;
-  if (failure !== null)
-    throw new StyxError(failure.kind, failure.message, failure.hint === undefined ? {} : { hint: failure.hint });
+  if (failure !== null) {
+    const isLaunch = end.operation?.kind === 'launch';
+    const others = isLaunch && ROOMLESS.has(failure.kind) ? await otherTypesText(end.view.tries) : null;
+    const hints = [failure.hint, others].filter((one) => one !== undefined && one !== null);
+    throw new StyxError(failure.kind, failure.message, hints.length === 0 ? {} : { hint: hints.join('\n') });
+  }
   const kind = end.operation?.kind ?? 'operation';
   throw end.outcome === 'aborted'
     ? new StyxError('aborted', `the ${kind} of cluster '${name}' was ended by another command`)

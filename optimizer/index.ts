@@ -12,6 +12,7 @@ export {
   type TaskPlan,
   type Transfer,
 } from './optimize.ts';
+export { otherTypes } from './other-types.ts';
 export { rank } from './rank.ts';
 export type {
   Arch,

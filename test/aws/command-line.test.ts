@@ -79,6 +79,23 @@ describe.skipIf(lacks !== undefined)('the commands of a user on AWS', () => {
     await nothingLeft();
   });
 
+  test('launch where no place has room ends with why not, what else there is, and nothing left', async () => {
+    await account.order('capacity', { 'm5.large': { '*': 0 } });
+    try {
+      const { code, err } = await styx('launch', '-y', '-c', 'full', file('full.yaml', 'run: echo never\n'));
+      expect([code, err]).toEqual([5, expect.any(String)]);
+      for (const zone of 'abcdf') expect(err).toMatch(new RegExp(`aws/us-east-1/us-east-1${zone} m5.large: `));
+      expect(err).toContain('To have more places, name no region, or name sizes in place of the instance type.');
+      const [, others = ''] = /Other types that are at least as large: (.*)\./.exec(err) ?? [];
+      expect(others.split(', ')).toHaveLength(3);
+      expect(others).not.toContain('m5.large');
+      for (const other of others.split(', ')) expect(other).toMatch(/^[a-z]\w+\.[\w-]+ \(from \$0\.\d\d an hour\)$/);
+    } finally {
+      await account.order('capacity');
+    }
+    await nothingLeft();
+  });
+
   test('launch of four nodes runs on all of them, and autostop stops or ends them by its rule', async () => {
     const before = (await account.ledger()).created.length;
     const task = file('four.yaml', 'num_nodes: 4\nrun: echo rank $SKYPILOT_NODE_RANK\n');
