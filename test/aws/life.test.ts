@@ -24,6 +24,7 @@ describe.skipIf(lacks !== undefined)('a cluster on AWS', () => {
   beforeEach(async () => {
     for (const { name } of await aws.story.clusters.list()) await aws.story.down(name);
     asked = (await aws.account.ledger()).created.length;
+    aws.account.proxy.log.length = 0;
   });
 
   test('runs jobs, tells their output, stops and starts with its disks though one listing leaves it out, and leaves nothing', async () => {
@@ -45,6 +46,29 @@ describe.skipIf(lacks !== undefined)('a cluster on AWS', () => {
     await story.jobEnds('one', jobId, 'SUCCEEDED');
     expect(await aws.output('one', jobId ?? 0)).toContain('kept');
     await story.down('one');
+    await aws.nothingLeft(asked);
+  });
+
+  test('that is stopped stays so when its start finds no room, and starts with its disks when there is some', async () => {
+    const { story, account } = aws;
+    asked += 2;
+    const first = await story.up('full', aws.task('num_nodes: 2\nsetup: echo kept >proof\nrun: echo hi\n'));
+    await story.jobEnds('full', first, 'SUCCEEDED');
+    await story.succeeds('full', await story.clusters.stop('full'));
+    account.proxy.faults = [{ action: 'StartInstances', do: { error: 'InsufficientInstanceCapacity', status: 500 } }];
+    try {
+      const { operation } = await story.clusters.waitOperation('full', await story.clusters.start('full'));
+      expect(operation?.failure).toMatchObject({ kind: 'capacity', message: expect.stringContaining('Insufficient') });
+      expect(account.proxy.count('TerminateInstances')).toBe(0);
+    } finally {
+      account.proxy.faults = [];
+    }
+    await story.view('full', 'is stopped again', ({ status, operation }) => status === 'STOPPED' && operation === null);
+    await story.succeeds('full', await story.clusters.start('full'));
+    const { jobId } = await story.exec('full', aws.task('num_nodes: 2\nrun: cat ~/sky_workdir/proof\n'));
+    await story.jobEnds('full', jobId, 'SUCCEEDED');
+    expect((await aws.output('full', jobId ?? 0)).match(/kept/g)).toHaveLength(2);
+    await story.down('full');
     await aws.nothingLeft(asked);
   });
 
