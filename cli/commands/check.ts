@@ -56,8 +56,9 @@ export function checkText(reports: readonly CloudReport[], verbose: boolean): st
     else lines.push(`${cloud}: disabled`);
     if (error !== null) lines.push(`  ${error}`);
     for (const problem of check?.problems ?? []) lines.push(`  ${problem}`);
-    if (!verbose || check === null) continue;
-    lines.push(`  identity: ${check.identity}`);
+    if (check === null) continue;
+    lines.push(`  identity: ${check.identity}${check.account === null ? '' : `, account ${check.account}`}`);
+    if (!verbose) continue;
     const { hostKeysKnown, ...can } = check.capabilities;
     for (const [what, answer] of Object.entries(can)) lines.push(`  ${what}: ${answer === true ? 'yes' : answer}`);
     lines.push(`  host keys known before first contact: ${hostKeysKnown ? 'yes' : 'no'}`);

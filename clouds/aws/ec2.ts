@@ -50,6 +50,8 @@ export class Ec2 {
   readonly #quotas: Quotas;
   /** Placements of which nothing was seen, and since when. */
   readonly #unseen = new Map<string, number>();
+  /** Placements whose token was used for machines that were not listed, and since when. */
+  readonly #unlisted = new Map<string, number>();
 
   constructor({ home, environment, lookEvery, settle }: Required<AwsOptions>) {
     this.#home = home;
@@ -221,11 +223,16 @@ export class Ec2 {
       return [...left];
     }
     // Nothing was seen. A create call may have been answered a moment ago, with a listing that does not show it yet.
+    return this.#settled(this.#unseen, placementKey) ? [] : ['what no listing shows yet'];
+  }
+
+  /** Is it a while that this was said of the placement first? */
+  #settled(since: Map<string, number>, placementKey: string): boolean {
     const now = Date.now();
-    const since = this.#unseen.get(placementKey) ?? now;
-    for (const [key, at] of this.#unseen) if (now - at > 100 * this.#settle) this.#unseen.delete(key);
-    this.#unseen.set(placementKey, since);
-    return now - since >= this.#settle ? [] : ['what no listing shows yet'];
+    const first = since.get(placementKey) ?? now;
+    for (const [key, at] of since) if (now - at > 100 * this.#settle) since.delete(key);
+    since.set(placementKey, first);
+    return now - first >= this.#settle;
   }
 
   async armPowerOff({ region }: Place, ids: readonly string[], action: 'stop' | 'terminate'): Promise<void> {
@@ -255,11 +262,15 @@ export class Ec2 {
     }
   }
 
-  /** The token was used with another request, such as one of another version of Styx: what it made is this placement's. */
+  /**
+   * The token was used with another request, such as one of another version of Styx: what it made is this placement's. When nothing
+   * of it is listed for a while, the placement is over.
+   */
   async #adopted({ region, zone, key, numNodes }: Placement, over: StyxError): Promise<Instance[]> {
     const there = await this.list({ region, zone }, { placementKey: key });
     if (there.some(({ state }) => instanceEnding(state))) throw over;
     if (there.length === numNodes) return there;
+    if (there.length === 0 && this.#settled(this.#unlisted, key)) throw over;
     throw new StyxError('transient', `the machines of placement ${key} were made and are not listed yet`);
   }
 

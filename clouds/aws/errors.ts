@@ -121,6 +121,15 @@ export function codeOf(error: unknown): string {
   return given.find((one) => CODES.has(one)) ?? given.find((one) => one !== 'Error') ?? '';
 }
 
+/** What has no text of its own, such as an object without prototype, is told as such. */
+function textOf(thrown: unknown): string {
+  try {
+    return String(thrown);
+  } catch {
+    return 'an error without any words';
+  }
+}
+
 interface Answered {
   readonly message?: unknown;
   readonly $metadata?: { readonly httpStatusCode?: number; readonly clockSkewCorrected?: boolean };
@@ -131,7 +140,7 @@ export function classify(error: unknown): StyxError {
   if (error instanceof StyxError) return error;
   const { message, $metadata, $response } = (error ?? {}) as Answered;
   const code = codeOf(error);
-  const said = typeof message === 'string' && message !== '' ? message : String(error);
+  const said = typeof message === 'string' && message !== '' ? message : textOf(error);
   const text = code === '' || said.startsWith(code) ? `AWS: ${said}` : `AWS: ${code}: ${said}`;
   const meaning = CODES.get(code);
   if (meaning !== undefined) {

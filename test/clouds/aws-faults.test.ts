@@ -271,6 +271,50 @@ describe.skipIf('reason' in python)('AWS on a bad day', () => {
     expect((await cloud.create(changed)).map(({ id }) => id)).toEqual(first.map(({ id }) => id));
   });
 
+  test('a token that was used for machines that nobody has is a placement that is over, after a while and never at once', async () => {
+    const request = await prepared();
+    const before = (await account.ledger()).created.length;
+    faults({ action: 'RunInstances', do: { error: 'IdempotentParameterMismatch', message: 'another request' } });
+    expect(await failure(cloud.create(request))).toMatchObject({
+      kind: 'transient',
+      message: expect.stringContaining('not listed yet'),
+    });
+    const last = await until('the placement is over', async () => {
+      const said = await failure(cloud.create(request));
+      return said.kind === 'transient' ? null : said;
+    });
+    expect(last).toMatchObject({ kind: 'not-found', message: expect.stringContaining('is over') });
+    expect((await account.ledger()).created.length).toBe(before);
+  });
+
+  test('a token that was used for machines that are listed late finds them, and is not over before', async () => {
+    await account.order('lag', { seconds: 1 });
+    const patient = new AwsCloud({ home: account.home, lookEvery: 50, settle: 30_000 });
+    const request = await prepared(2);
+    const first = await patient.create(request);
+    const changed = { ...request, resolved: { ...request.resolved, diskSize: 300 } };
+    expect((await failure(patient.create(changed))).kind).toBe('transient');
+    const found = await until('they are listed', () => patient.create(changed).catch(() => null));
+    expect(found.map(({ id }) => id)).toEqual(first.map(({ id }) => id));
+  });
+
+  test('a create call whose token has machines that are shutting down is over, and makes no others', async () => {
+    const request = await prepared(2);
+    await cloud.create(request);
+    const [one] = await reach(request.placement, 'running');
+    await account.order('timing', { ending: 5 });
+    await cloud.terminate(request.placement, request.placement.key);
+    expect((await cloud.list(request.placement, { ids: [one?.id ?? ''] }))[0]?.state).toBe('shutting-down');
+    account.proxy.log.length = 0;
+    const before = (await account.ledger()).created.length;
+    expect(await failure(cloud.create(request))).toMatchObject({
+      kind: 'not-found',
+      message: expect.stringContaining('is over'),
+    });
+    expect(account.proxy.count('RunInstances')).toBe(1);
+    expect((await account.ledger()).created.length).toBe(before);
+  });
+
   test('spot machines are made one-time, are told when they were taken back, and cannot be stopped', async () => {
     const request = await prepared(1, { ...SMALL, useSpot: true });
     account.proxy.log.length = 0;

@@ -68,6 +68,7 @@ test('whatever is thrown is an error of a kind', () => {
       expect(failure).toBeInstanceOf(StyxError);
       expect(ERROR_KINDS).toContain(failure.kind);
     }),
+    { examples: [[{ toString: null }], [Object.create(null)]] },
   );
 });
 

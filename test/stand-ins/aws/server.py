@@ -339,6 +339,13 @@ def refused(start, code, message):
     return answered(start, "400 Bad Request", (text % (code, message)).encode(), "text/xml")
 
 
+def as_now(body, states):
+    for one, state in states.items():
+        told = "<instanceState><code>%d</code><name>%s</name></instanceState>" % (state.code, state.name)
+        body = re.sub("(<instanceId>%s</instanceId>.*?)<instanceState>.*?</instanceState>" % one, lambda found: found[1] + told, body, count=1, flags=re.S)
+    return body
+
+
 def with_tokens(app, env, start, body):
     """RunInstances with a ClientToken: once, and afterwards the same machines as they are then."""
     form = dict(urllib.parse.parse_qsl(body.decode(), keep_blank_values=True))
@@ -350,10 +357,10 @@ def with_tokens(app, env, start, body):
         if known is not None:
             if known["digest"] != digest:
                 return refused(start, "IdempotentParameterMismatch", "Arguments on this idempotent request are inconsistent with arguments used in previous request(s).")
-            states = [one._state.name for b in list(regions()) for one in everything(b) if one.id in known["ids"]]
-            if any(state == "terminated" for state in states):
+            states = {one.id: one._state for b in list(regions()) for one in everything(b) if one.id in known["ids"]}
+            if any(state.name == "terminated" for state in states.values()):
                 return refused(start, "IdempotentInstanceTerminated", "The client token was used for instances that are terminated.")
-            return answered(start, known["status"], known["body"], "text/xml")
+            return answered(start, known["status"], as_now(known["body"].decode(), states).encode(), "text/xml")
         before, held = len(created), {}
         near = lacking.placement_groups.get(region.group(1), {}) if region else {}
         name = form.get("Placement.GroupName")
