@@ -102,6 +102,24 @@ describe.skipIf('reason' in python)('a launch on AWS', () => {
     await account.order('regions');
   });
 
+  test('goes on in another zone when its token was used for machines that nobody has, and makes none twice', async () => {
+    const before = (await account.ledger()).created.length;
+    const used = { error: 'IdempotentParameterMismatch', message: 'another request had this token' };
+    account.proxy.faults = [{ action: 'RunInstances', do: used }];
+    await story.launch('token', TASK);
+    const { tries } = await story.view('token', 'gave its first place up', (view) => view.tries.length > 0);
+    expect(tries[0]?.failure).toMatchObject({ kind: 'not-found', message: expect.stringContaining('is over') });
+    expect((await account.ledger()).created).toHaveLength(before);
+    account.proxy.faults = [];
+    await until('machines are made', async () => (await account.ledger()).created.length === before + 2);
+    const machines = (await account.order('machines')) as { zone: string; state: string }[];
+    const zones = new Set(machines.filter(({ state }) => state === 'pending').map(({ zone }) => zone));
+    expect(zones).toEqual(new Set([expect.not.stringContaining(tries[0]?.zone ?? '')]));
+    await story.down('token');
+    expect(await left()).toEqual(NOTHING);
+    expect((await account.ledger()).created).toHaveLength(before + 2);
+  });
+
   test('says where there was no capacity, and what would have to change, when no zone has any, and leaves nothing', async () => {
     await account.order('capacity', { '*': { '*': 0 } });
     const before = (await account.ledger()).created.length;
