@@ -56,6 +56,8 @@ export interface LaunchRequest {
   readonly resourcesText: string;
   /** Default false. */
   readonly retryUntilUp?: boolean;
+  /** Milliseconds for which that is done; all places are tried once more at the end of them. Default: for ever. */
+  readonly retryFor?: number;
   /** In place of the task's; null: none; undefined: the task's, and without one the cluster's as it is. */
   readonly autostop?: AutostopRule | null;
   /** Leave out the task's setup. Default false. */
@@ -147,6 +149,7 @@ export class Clusters {
       task,
       spec,
       retryUntilUp: request.retryUntilUp ?? false,
+      ...(request.retryFor === undefined ? {} : { retryFor: request.retryFor }),
       ...(request.autostop === undefined ? {} : { autostop: request.autostop }),
       noSetup: request.noSetup ?? false,
       commandLine: request.commandLine ?? '',

@@ -27,11 +27,13 @@ export function commandText({ kind, payload, answer }: Asked): string {
   const note = answer?.note == null ? '' : ` (${answer.note})`;
   switch (kind) {
     case 'launch': {
-      const { spec, retryUntilUp, commandLine, task, autostop = task.autostop } = payload as LaunchCommand;
+      const { spec, retryUntilUp, retryFor, commandLine, task, autostop = task.autostop } = payload as LaunchCommand;
       const parts = [
         `${user} launches ${spec.resourcesText}`,
         ...(answer?.jobId == null ? [] : [`with ${jobText(answer.jobId, task.name)}`]),
-        ...(retryUntilUp ? ['until it is up'] : []),
+        ...(retryUntilUp
+          ? [retryFor === undefined ? 'until it is up' : `tried for ${formatDuration(retryFor / 1_000)}`]
+          : []),
       ];
       const rules = [
         ...(autostop == null ? [] : [ruleText(autostop)]),

@@ -19,6 +19,8 @@ export type Effect =
       /** Of a placement that stood: all that did, so that what is lost of it is made anew. Absent: an older build said it. */
       readonly standing?: Standing;
       readonly retryUntilUp: boolean;
+      /** Of `Operation`. */
+      readonly retryUntil?: number;
       /** Number of the next placement of this generation. */
       readonly attempt: number;
     }

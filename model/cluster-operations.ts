@@ -18,7 +18,11 @@ export function begin(
   draft: Draft,
   kind: OperationKind,
   opId: string,
-  options: Pick<Operation, 'progress' | 'ports'> & { auto?: boolean; why?: string | undefined; retryUntilUp?: boolean },
+  options: Pick<Operation, 'progress' | 'ports' | 'retryUntil'> & {
+    auto?: boolean;
+    why?: string | undefined;
+    retryUntilUp?: boolean;
+  },
 ): void {
   const operation: Operation = {
     id: opId,
@@ -34,6 +38,7 @@ export function begin(
     child: 1,
     aborting: false,
     retryUntilUp: options.retryUntilUp ?? false,
+    ...(options.retryUntil === undefined ? {} : { retryUntil: options.retryUntil }),
     ...(options.ports === undefined ? {} : { ports: options.ports }),
   };
   draft.set({ operation });
@@ -135,6 +140,7 @@ function provision(draft: Draft, operation: Operation): void {
     existing: placement,
     ...(placement === null ? {} : { standing: { placement, added, nodes } }),
     retryUntilUp: operation.retryUntilUp,
+    ...(operation.retryUntil === undefined ? {} : { retryUntil: operation.retryUntil }),
     attempt: attempts + 1,
   });
 }
@@ -207,7 +213,12 @@ export function actLaunch(draft: Draft, launch: Extract<Waiting, { kind: 'launch
   }
   if (fresh) draft.status('INIT');
   const progress = draft.state.status === 'UP' ? `opening ports ${closed.join(', ')}` : 'looking for a place';
-  begin(draft, 'launch', launch.opId, { retryUntilUp: launch.retryUntilUp, progress });
+  const { retryUntilUp, retryUntil } = launch;
+  begin(draft, 'launch', launch.opId, {
+    retryUntilUp,
+    ...(retryUntil === undefined ? {} : { retryUntil }),
+    progress,
+  });
   submit();
   if (draft.state.operation !== null) provision(draft, draft.state.operation);
 }

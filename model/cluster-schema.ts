@@ -133,6 +133,7 @@ const operation = z.object({
   child: z.number(),
   aborting: z.boolean(),
   retryUntilUp: z.boolean(),
+  retryUntil: z.number().exactOptional(),
   ports: z.array(z.string()).exactOptional(),
 });
 const opId = z.string();
@@ -142,6 +143,7 @@ const waiting = z.discriminatedUnion('kind', [
     opId,
     spec,
     retryUntilUp: z.boolean(),
+    retryUntil: z.number().exactOptional(),
     job: newJob.nullable(),
     autostop: rule.nullable().exactOptional(),
     budget: budget.exactOptional(),

@@ -167,6 +167,7 @@ function applyTo(draft: Draft, command: Command): Partial<CommandAnswer> {
         opId,
         spec: payload.spec,
         retryUntilUp: payload.retryUntilUp,
+        ...(payload.retryFor === undefined ? {} : { retryUntil: draft.now + payload.retryFor }),
         job,
         user: payload.user,
         commandLine: payload.commandLine,

@@ -55,6 +55,8 @@ export interface Operation {
   /** Asked to end early; what comes after it waits for its last word. */
   readonly aborting: boolean;
   readonly retryUntilUp: boolean;
+  /** Milliseconds since the epoch: the last time that all places are tried. Absent: they are for ever. */
+  readonly retryUntil?: number;
   /** Of `ports`: all that shall be open. */
   readonly ports?: readonly string[];
 }
@@ -76,6 +78,7 @@ export type Waiting =
       readonly opId: string;
       readonly spec: ClusterSpec;
       readonly retryUntilUp: boolean;
+      readonly retryUntil?: number;
       readonly job: NewJob | null;
       /** Absent: leave the cluster's rule as it is. */
       readonly autostop?: AutostopRule | null;

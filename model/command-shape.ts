@@ -25,9 +25,16 @@ function validatePorts(payload: object): void {
     throw new StyxError('invalid', 'port 22 cannot be closed: it is that of SSH, by which Styx reaches the nodes');
 }
 
+/** @throws invalid */
+function validateRetryFor(milliseconds: unknown): void {
+  if (typeof milliseconds === 'number' && Number.isFinite(milliseconds) && milliseconds > 0) return;
+  throw new StyxError('invalid', '`retryFor` is a number of milliseconds, more than 0');
+}
+
 /** Of a command that was not made by `client/`: a task or spec of another shape would fail this workflow's tasks for ever. */
 export function shapeProblem(payload: object): Failure | null {
   try {
+    if ('retryFor' in payload) validateRetryFor(payload.retryFor);
     if ('open' in payload || 'close' in payload) validatePorts(payload);
     if ('ray' in payload && payload.ray !== null) validateRay(payload.ray);
     if (!('task' in payload)) return null;

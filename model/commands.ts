@@ -43,6 +43,8 @@ export interface LaunchCommand extends CommandBase {
   readonly task: Task;
   readonly spec: ClusterSpec;
   readonly retryUntilUp: boolean;
+  /** Milliseconds for which that is done. Absent: for ever. */
+  readonly retryFor?: number;
   /** In place of the task's; undefined: the task's, and without one the cluster's as it is. */
   readonly autostop?: AutostopRule | null;
   readonly noSetup: boolean;

@@ -126,7 +126,17 @@ export class EffectCarrier {
     const cluster: ClusterRef = { workflowId: clusterId, workspace, name, generation: gen };
     switch (effect.type) {
       case 'startProvision': {
-        const { opId, child: number, resources, numNodes, existing, standing, retryUntilUp, attempt } = effect;
+        const {
+          opId,
+          child: number,
+          resources,
+          numNodes,
+          existing,
+          standing,
+          retryUntilUp,
+          retryUntil,
+          attempt,
+        } = effect;
         const provisionInput: ProvisionInput = {
           version: 1,
           cluster,
@@ -138,6 +148,7 @@ export class EffectCarrier {
           existing,
           ...(standing === undefined ? {} : { standing }),
           retryUntilUp,
+          ...(retryUntil === undefined ? {} : { retryUntil }),
           attempt,
           round: 0,
           timing,

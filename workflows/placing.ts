@@ -82,9 +82,11 @@ export async function findPlace(
     if ('stands' in result) return result.stands;
     attempt = result.attempt;
     round += 1;
-    if (!input.retryUntilUp || !worthRepeating(result.failures)) throw new Failed(summary(search, result.failures));
+    const left = (input.retryUntil ?? Number.POSITIVE_INFINITY) - Date.now();
+    const ends = !input.retryUntilUp || left <= 0 || !worthRepeating(result.failures);
+    if (ends) throw new Failed(summary(search, result.failures));
     const { retryUntilUpFirst, retryUntilUpMax } = input.timing;
-    const pause = Math.min(retryUntilUpMax, retryUntilUpFirst * 2 ** Math.min(round - 1, 20));
+    const pause = Math.min(retryUntilUpMax, retryUntilUpFirst * 2 ** Math.min(round - 1, 20), left);
     const refused = result.failures.find(({ kind }) => kind === 'auth');
     const why = refused === undefined ? '' : ` (${refused.message.slice(0, 300)})`;
     const waits = `round ${round} found no place${why}; next in ${Math.round(pause / 1000)} s`;

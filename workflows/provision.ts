@@ -28,6 +28,8 @@ export interface ProvisionInput {
   /** Of `existing`: all that stood. Absent: an older build started this. */
   readonly standing?: Standing;
   readonly retryUntilUp: boolean;
+  /** Milliseconds since the epoch: the last time that all places are tried. Absent: they are for ever. */
+  readonly retryUntil?: number;
   /** Number of the next placement of this generation. */
   readonly attempt: number;
   /** Rounds over all candidates that failed so far. */

@@ -120,6 +120,39 @@ describe.skipIf('reason' in python)('a launch on AWS', () => {
     expect((await account.ledger()).created).toHaveLength(before + 2);
   });
 
+  test('that is to be tried for a while ends with the reasons when that is over, after a last round', async () => {
+    await account.order('capacity', { '*': { '*': 0 } });
+    const before = (await account.ledger()).created.length;
+    const [retryFor, from] = [6_000, Date.now()];
+    const oneZone = TASK.replace('us-east-1', 'us-east-1/us-east-1a');
+    const answer = await story.launch('for-a-while', oneZone, { retryUntilUp: true, retryFor });
+    const { operation, view } = await story.clusters.waitOperation('for-a-while', answer);
+    expect(operation?.failure).toMatchObject({ kind: 'capacity', message: expect.stringContaining('us-east-1a') });
+    expect(Date.now() - from).toBeGreaterThan(retryFor);
+    expect(view.tries.length).toBeGreaterThan(1);
+    expect(Math.max(...view.tries.map(({ at }) => at))).toBeGreaterThan(from + retryFor);
+    await until('no group is left', async () => (await account.ledger()).groups.length === 0);
+    expect(await left()).toEqual(NOTHING);
+    expect((await account.ledger()).created).toHaveLength(before);
+  });
+
+  test('tries no other zone of a region in which the account has no quota, and goes on in the next region', async () => {
+    await account.order('regions', { 'us-east-1': true, 'us-east-2': true });
+    const before = (await account.ledger()).created.length;
+    const message = 'You have requested more vCPU capacity than your current vCPU limit';
+    account.proxy.faults = [{ action: 'RunInstances', times: 1, do: { error: 'VcpuLimitExceeded', message } }];
+    await story.launch('quota', TASK.replace('aws/us-east-1', 'aws'));
+    await until('machines are made', async () => (await account.ledger()).created.length === before + 2);
+    const { tries } = await story.look('quota');
+    expect(tries.map(({ region, failure }) => [region, failure.kind])).toEqual([['us-east-1', 'quota']]);
+    const machines = (await account.order('machines')) as { region: string; state: string }[];
+    const regions = new Set(machines.filter(({ state }) => state === 'pending').map(({ region }) => region));
+    expect(regions).toEqual(new Set(['us-east-2']));
+    await story.down('quota');
+    expect(await left()).toEqual(NOTHING);
+    await account.order('regions');
+  });
+
   test('says where there was no capacity, and what would have to change, when no zone has any, and leaves nothing', async () => {
     await account.order('capacity', { '*': { '*': 0 } });
     const before = (await account.ledger()).created.length;
