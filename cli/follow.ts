@@ -1,14 +1,17 @@
 /** Following what a command started: its operation, then the job's output, then the job's end. */
 import type { Styx } from '../client/connect.ts';
 import type { LogOptions } from '../client/logs.ts';
-import type { CommandAnswer, Try } from '../model/cluster.ts';
+import type { CommandAnswer, Operation, Try } from '../model/cluster.ts';
 import type { ClusterView } from '../model/commands.ts';
 import { StyxError } from '../model/errors.ts';
 import { type JobRow, jobExitCode } from '../model/job.ts';
 import type { NodeInfo } from '../model/machines.ts';
+import { tryText } from '../model/try-text.ts';
 import { LinePrefixer } from './lines.ts';
 import { otherTypesText } from './other-types.ts';
 import type { Context } from './run.ts';
+import { plain } from './table.ts';
+import { triesLines } from './tries.ts';
 
 const NEWLINE = 10;
 const ROOMLESS: ReadonlySet<string> = new Set(['capacity', 'quota']);
@@ -22,13 +25,15 @@ export async function followOperation(
   subject = '',
 ): Promise<ClusterView> {
   const { progress } = context;
-  let shownTries: number | undefined;
+  let shownUntil = 0;
   const end = await styx.clusters.waitOperation(name, answer, {
     onWait: (text) => progress.update(text, subject),
     onView: (view) => {
-      for (const tried of view.tries.slice(shownTries ?? view.tries.length))
-        progress.line((subject === '' ? '' : `${subject}: `) + tryText(tried));
-      shownTries = view.tries.length;
+      for (const tried of triesOf(view, operationOf(view, answer.operationId))) {
+        if (tried.at <= shownUntil) continue;
+        progress.line(plain((subject === '' ? '' : `${subject}: `) + tryText(tried)));
+        shownUntil = tried.at;
+      }
       const text = operationText(view, answer.operationId);
       if (text !== null) progress.update(text, subject);
     },
@@ -39,8 +44,13 @@ export async function followOperation(
   }
   const failure = end.operation?.failure ?? null;
   if (failure !== null) {
+    const tries = triesOf(end.view, end.operation);
+    if (tries.length > 1) {
+      progress.stop();
+      for (const line of triesLines(name, tries)) progress.line(line);
+    }
     const isLaunch = end.operation?.kind === 'launch';
-    const others = isLaunch && ROOMLESS.has(failure.kind) ? await otherTypesText(end.view.tries) : null;
+    const others = isLaunch && ROOMLESS.has(failure.kind) ? await otherTypesText(tries) : null;
     const hints = [failure.hint, others].filter((one) => one !== undefined && one !== null);
     throw new StyxError(failure.kind, failure.message, hints.length === 0 ? {} : { hint: hints.join('\n') });
   }
@@ -57,9 +67,14 @@ function operationText(view: ClusterView, operationId: string | null): string | 
   return `waiting for the ${view.operation?.kind ?? 'operation'} of ${view.name} to end`;
 }
 
-export function tryText(tried: Try): string {
-  const place = [tried.cloud, tried.region, tried.zone].filter((part) => part !== '').join('/');
-  return `${place} ${tried.instanceType}: ${tried.failure.message}`;
+function operationOf(view: ClusterView, operationId: string | null): Operation | undefined {
+  if (view.operation?.id === operationId) return view.operation ?? undefined;
+  return view.operations.find(({ id }) => id === operationId);
+}
+
+/** Those of one operation, as far as they are remembered. */
+function triesOf(view: ClusterView, operation: Operation | null | undefined): readonly Try[] {
+  return operation == null ? [] : view.tries.filter(({ at }) => at >= operation.since);
 }
 
 /** Writes a job's output to stdout as it comes. Lines carry node and rank when there are several. */

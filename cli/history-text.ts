@@ -1,6 +1,6 @@
 /** What happened, a line each or as JSON. */
 import type { HistoryEntry } from '../client/history.ts';
-import { spanText } from '../client/history-text.ts';
+import { spanText } from '../model/duration.ts';
 import { isoTime } from './format.ts';
 import { plain } from './table.ts';
 

@@ -2,16 +2,15 @@
 import type { SetUpLog } from '../client/set-up-logs.ts';
 import type { Operation } from '../model/cluster.ts';
 import type { ClusterView } from '../model/commands.ts';
-import { tryText } from './follow.ts';
 import { formatAge, formatSpan, isoTime } from './format.ts';
 import { plain } from './table.ts';
+import { triesLines, tryJson } from './tries.ts';
 
 export function provisionText(view: ClusterView, logs: readonly SetUpLog[], now = Date.now()): string {
   const lines = [`Cluster ${view.name} is ${view.status}${view.statusReason === '' ? '' : `: ${view.statusReason}`}`];
   for (const operation of view.operations) lines.push(operationLine(operation, now));
   for (const { opId } of view.waiting) lines.push(`  ${opId}  waits`);
-  if (view.tries.length > 0) lines.push('Places that could not give the machines:');
-  for (const tried of view.tries) lines.push(`  ${formatAge(tried.at, now)}  ${tryText(tried)}`);
+  lines.push(...triesLines(view.name, view.tries, now));
   if (view.nodes.length > 0) lines.push('Machines:');
   for (const { rank, instanceId, address, cpus, memory } of view.nodes) {
     lines.push(`  ${rank}  ${instanceId}  ${address}  ${cpus} vCPUs, ${memory} GB`);
@@ -39,5 +38,6 @@ export function provisionJson(
 ): string {
   const asTime = (key: string, value: unknown) =>
     TIMES.has(key) && typeof value === 'number' ? isoTime(value) : value;
-  return JSON.stringify({ cluster: name, operations, waiting, tries, placement, nodes, setUp }, asTime, 2);
+  const all = { cluster: name, operations, waiting, tries: tries.map(tryJson), placement, nodes, setUp };
+  return JSON.stringify(all, asTime, 2);
 }

@@ -1,11 +1,11 @@
 /** What the children of a cluster tell: jobs how they ran, all of them what did not work at once. */
 import type { JobChanged } from '../model/commands.ts';
+import { spanText } from '../model/duration.ts';
 import { isTerminalJob } from '../model/job.ts';
 import type { Task } from '../model/task.ts';
 import { type Chain, type Reader, timeOf } from './histories.ts';
 import type { HistoryEntry } from './history.ts';
 import { closes, type Place, stillRetrying, troubles } from './history-steps.ts';
-import { spanText } from './history-text.ts';
 import type { Link } from './link.ts';
 
 export interface Child {

@@ -15,13 +15,14 @@ import {
   UPDATES,
 } from '../model/commands.ts';
 import { costAt } from '../model/cost.ts';
+import { spanText } from '../model/duration.ts';
 import { generationOf, lifeOf } from '../model/identity.ts';
 import type { Placement } from '../model/machines.ts';
 import { type Chain, type RawEvent, type Reader, timeOf } from './histories.ts';
 import type { HistoryEntry, HistoryKind } from './history.ts';
 import type { Child } from './history-children.ts';
 import { closes, troubles } from './history-steps.ts';
-import { commandText, dollars, machines, placeOf, priceText, spanText } from './history-text.ts';
+import { commandText, dollars, machines, placeOf, priceText } from './history-text.ts';
 
 interface ClusterTold {
   readonly entries: HistoryEntry[];

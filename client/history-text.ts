@@ -106,8 +106,3 @@ export function priceText(placement: Placement): string {
 export function dollars(amount: number): string {
   return `$${amount.toFixed(amount > 0 && amount < 0.1 ? 4 : 2)}`;
 }
-
-/** `0.4s`, `12s`, `1h 5m`. */
-export function spanText(ms: number): string {
-  return ms < 10_000 ? `${(Math.max(0, ms) / 1_000).toFixed(1)}s` : formatDuration(ms / 1_000);
-}

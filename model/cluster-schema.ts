@@ -218,6 +218,8 @@ const clusterState = z.object({
       region: z.string(),
       zone: z.string(),
       instanceType: z.string(),
+      took: z.number().exactOptional(),
+      useSpot: z.literal(true).exactOptional(),
       failure,
     }),
   ),

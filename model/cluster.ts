@@ -68,6 +68,9 @@ export interface Try {
   readonly region: string;
   readonly zone: string;
   readonly instanceType: string;
+  /** Milliseconds from when it was recorded to its failure; that its machines ended is not in it. Absent in states of before. */
+  readonly took?: number;
+  readonly useSpot?: true;
   readonly failure: Failure;
 }
 

@@ -32,3 +32,8 @@ export function formatDuration(seconds: number): string {
   }
   return parts.join(' ') || '0s';
 }
+
+/** `0.4s`, `12s`, `1h 5m`. */
+export function spanText(ms: number): string {
+  return ms < 10_000 ? `${(Math.max(0, ms) / 1_000).toFixed(1)}s` : formatDuration(ms / 1_000);
+}

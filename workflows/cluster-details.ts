@@ -4,6 +4,7 @@ import { budgetView } from '../model/cluster-budget.ts';
 import { infraText } from '../model/cluster-state.ts';
 import { budgetText } from '../model/cost-budget.ts';
 import { isTerminalJob } from '../model/job.ts';
+import { tryText } from '../model/try-text.ts';
 import { utc } from './details.ts';
 
 export function clusterDetails(state: ClusterState, autostopDueAt: number | null): string {
@@ -18,6 +19,8 @@ export function clusterDetails(state: ClusterState, autostopDueAt: number | null
     const { numNodes, instanceType } = state.placement;
     lines.push(`${numNodes}x ${instanceType} in ${infraText(state.placement)}`);
   }
+  if (state.tries.length > 0) lines.push('Places that could not give the machines:');
+  for (const tried of state.tries.slice(-10)) lines.push(`- ${tryText(tried)}, ${utc(tried.at)}`);
   const live = state.jobs.filter((job) => !isTerminalJob(job.status));
   lines.push(`jobs: ${live.length} live, ${state.finishedJobs} finished`);
   for (const job of live.slice(0, 10)) lines.push(`- ${job.id} ${job.name ?? '-'}: ${job.status}`);

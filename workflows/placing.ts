@@ -3,12 +3,14 @@
  * for, and retired before the next is tried.
  */
 import { ActivityFailure, isCancellation, patched, sleep, workflowInfo } from '@temporalio/workflow';
+import type { Try } from '../model/cluster.ts';
 import type { OperationEnded } from '../model/commands.ts';
 import { ERROR_POLICIES, type Failure } from '../model/errors.ts';
 import { placementKey } from '../model/identity.ts';
 import type { Instance, InstanceTypeOffer, NodeInfo, Placement, ResourceRequest } from '../model/machines.ts';
 import { morePlaces } from '../model/more-places.ts';
 import { bootstrapBudget } from '../model/timing.ts';
+import { tryText } from '../model/try-text.ts';
 import { list, placementText, showDetails } from './details.ts';
 import { Failed, failureOf } from './failures.ts';
 import { placementFailedSignal, placementGoneSignal, placingSignal, progressSignal } from './messages.ts';
@@ -37,7 +39,7 @@ export async function progress(
   input: ProvisionInput,
   text: string,
   next: string,
-  tried: readonly Failure[] = [],
+  tried: readonly Try[] = [],
 ): Promise<void> {
   showDetails(text, next, triedText(tried));
   await tell(input.cluster.workflowId, progressSignal, {
@@ -47,11 +49,8 @@ export async function progress(
   });
 }
 
-function triedText(tried: readonly Failure[]): string[] {
-  return list(
-    'Tried before:',
-    tried.map(({ kind, message }) => `${kind}: ${message}`),
-  );
+function triedText(tried: readonly Try[]): string[] {
+  return list('Tried before:', tried.map(tryText));
 }
 
 export function where(place: { cloud: string; region: string; zone: string }): string {
@@ -90,7 +89,7 @@ export async function findPlace(
     const refused = result.failures.find(({ kind }) => kind === 'auth');
     const why = refused === undefined ? '' : ` (${refused.message.slice(0, 300)})`;
     const waits = `round ${round} found no place${why}; next in ${Math.round(pause / 1000)} s`;
-    await progress(input, waits, 'all places once more', result.failures);
+    await progress(input, waits, 'all places once more', result.tried);
     await sleep(pause, { summary: `before round ${round + 1}` });
     if (round - input.round >= ROUNDS_PER_RUN || workflowInfo().continueAsNewSuggested) {
       return { again: { attempt, round } };
@@ -135,14 +134,15 @@ async function tryRound(
   input: ProvisionInput,
   search: Search,
   firstAttempt: number,
-): Promise<{ stands: Stands } | { failures: Failure[]; attempt: number }> {
+): Promise<{ stands: Stands } | { failures: Failure[]; tried: Try[]; attempt: number }> {
   const { cluster } = input;
   showDetails('finding places', 'machines in the best of them');
   const { resources, numNodes, part = {}, choose = (all) => [...all] } = search;
   const found = await offersFor(input, resources);
-  if ('kind' in found) return { failures: [found], attempt: firstAttempt };
+  if ('kind' in found) return { failures: [found], tried: [], attempt: firstAttempt };
   const offers = choose(found);
   const failures: Failure[] = [];
+  const tried: Try[] = [];
   const proofs: Promise<void>[] = [];
   const blocked = new Set<string>();
   let attempt = firstAttempt;
@@ -156,13 +156,14 @@ async function tryRound(
       key: placementKey(input.installation, cluster.workflowId, cluster.generation, attempt, offer),
     };
     attempt += 1;
+    const since = Date.now();
     try {
-      return { stands: await place(input, placement, failures) };
+      return { stands: await place(input, placement, tried) };
     } catch (error) {
       const failure = failureOf(error);
       if (isCancellation(error) || failure.kind === 'aborted') throw error;
       failures.push(failure);
-      await gaveUp(input, placement, failure);
+      tried.push(await gaveUp(input, placement, since, failure));
       block(blocked, offer, failure);
       await retirePlacement(input, placement, proofs);
       if (endsLaunch(error, failure)) {
@@ -172,7 +173,7 @@ async function tryRound(
     }
   }
   await Promise.all(proofs);
-  return { failures, attempt };
+  return { failures, tried, attempt };
 }
 
 /** What is wrong on machines that stand, an image that cannot be fetched, is wrong in every place. */
@@ -185,7 +186,7 @@ function endsLaunch(error: unknown, { kind }: Failure): boolean {
   );
 }
 
-async function place(input: ProvisionInput, placement: Placement, tried: readonly Failure[]): Promise<Stands> {
+async function place(input: ProvisionInput, placement: Placement, tried: readonly Try[]): Promise<Stands> {
   const { cluster, timing, opId } = input;
   const { generation } = cluster;
   const recorded = await tell(cluster.workflowId, placingSignal, { generation, opId, placement });
@@ -207,20 +208,15 @@ async function place(input: ProvisionInput, placement: Placement, tried: readonl
   return { placement, nodes };
 }
 
-async function gaveUp(input: ProvisionInput, placement: Placement, failure: Failure): Promise<void> {
-  await tell(input.cluster.workflowId, placementFailedSignal, {
-    generation: input.cluster.generation,
-    opId: input.opId,
-    placementKey: placement.key,
-    tried: {
-      at: Date.now(),
-      cloud: placement.cloud,
-      region: placement.region,
-      zone: placement.zone,
-      instanceType: placement.instanceType,
-      failure,
-    },
-  });
+/** `since`: when it was begun. */
+async function gaveUp(input: ProvisionInput, placement: Placement, since: number, failure: Failure): Promise<Try> {
+  const { key: placementKey, cloud, region, zone, instanceType, useSpot } = placement;
+  const at = Date.now();
+  const spot = useSpot ? { useSpot } : {};
+  const tried: Try = { at, cloud, region, zone, instanceType, took: at - since, ...spot, failure };
+  const { generation } = input.cluster;
+  await tell(input.cluster.workflowId, placementFailedSignal, { generation, opId: input.opId, placementKey, tried });
+  return tried;
 }
 
 /** Returns when the next placement may start: this one's machines are on their way out. Proof that they are gone goes on in `proofs`. */

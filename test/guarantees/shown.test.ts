@@ -50,7 +50,7 @@ test('a launch that looks for a place says so, with what was tried', async () =>
   const launch = client.workflow.getHandle(`cluster/default/full/${life}/launch-1`);
   await until('it says what was tried', async () => {
     const { currentDetails } = await launch.query<{ currentDetails?: string }>('__temporal_workflow_metadata');
-    return /^\*\*round 1 found no place; [\s\S]*Next: all places once more\n\nTried before:\n- capacity: /.test(
+    return /^\*\*round 1 found no place; [\s\S]*Next: all places once more\n\nTried before:\n- local\/local\/local-a local-1x after [\d.]+s: /.test(
       currentDetails ?? '',
     );
   });

@@ -247,7 +247,7 @@ export class World {
       }
       if (aborted()) break;
       const { cloud, region, zone, instanceType } = placement;
-      const tried = { at: this.now, cloud, region, zone, instanceType, failure };
+      const tried = { at: this.now, cloud, region, zone, instanceType, took: 1, useSpot: true as const, failure };
       send({ type: 'placementFailed', generation: gen, opId, placementKey: placement.key, tried });
       made.ending = true;
       yield;

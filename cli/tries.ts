@@ -1,0 +1,22 @@
+/** Placements that a launch tried and gave up, for people and for programs. */
+import type { Try } from '../model/cluster.ts';
+import { tryText } from '../model/try-text.ts';
+import { formatAge, isoTime } from './format.ts';
+import { plain } from './table.ts';
+
+/** A title, then one a line, oldest first; none without tries. `most`: that many of the last. */
+export function triesLines(cluster: string, tries: readonly Try[], now = Date.now(), most = tries.length): string[] {
+  if (tries.length === 0) return [];
+  const left = Math.max(0, tries.length - most);
+  return [
+    `Places that could not give the machines of ${cluster}:`,
+    ...(left === 0 ? [] : [`  ${left} before these: \`styx logs --provision ${cluster}\``]),
+    ...tries.slice(left).map((tried) => plain(`  ${formatAge(tried.at, now)}  ${tryText(tried)}`)),
+  ];
+}
+
+/** docs/cli.md describes this shape. */
+export function tryJson({ at, cloud, region, zone, instanceType, useSpot, took, failure }: Try) {
+  const seconds = took === undefined ? null : took / 1_000;
+  return { at: isoTime(at), cloud, region, zone, instanceType, useSpot: useSpot === true, seconds, failure };
+}
