@@ -1,4 +1,4 @@
-/** Machines that cost and that nobody sees to: those of clusters whose workflow was closed from outside, and those of no cluster at all. */
+/** Machines at clouds: those that cost and that nobody sees to, of clusters whose workflow was closed from outside or of no cluster at all. */
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Cloud } from '../clouds/cloud.ts';
@@ -8,6 +8,7 @@ import { lifeOf } from '../model/identity.ts';
 import { instanceExists } from '../model/machines.ts';
 import { mapLimited } from '../model/map-limited.ts';
 import type { Finding, LeftMachine } from './doctor.ts';
+import { examineClusters } from './doctor-clusters.ts';
 import { type Known, terminate } from './doctor-workflows.ts';
 import { toStyxError } from './errors.ts';
 import { chainOf, Reader } from './histories.ts';
@@ -103,7 +104,6 @@ async function onCloud(cloud: Cloud, { link, installation, known, generations, c
   if ((await cloud.places()).length === 0) return [];
   const all = (await cloud.owned(installation)).filter(({ kind }) => kind === 'instance');
   counted.seen += all.length;
-  if (all.length === 0) return [];
   const findings: Finding[] = [];
   const seen = new Set<string>();
   const of = (wanted: string) => all.filter(({ workflowId }) => workflowId === wanted);
@@ -134,6 +134,8 @@ async function onCloud(cloud: Cloud, { link, installation, known, generations, c
     const problem = `machines of this installation that belong to no cluster that runs: ${texts(nobodys)}`;
     findings.push({ severity: 'error', check: 'machines', subject: cloud.name, problem, ...endThem(nobodys) });
   }
+  const summaries = known.clusters.flatMap(({ summary }) => summary ?? []);
+  findings.push(...(await examineClusters(link, cloud, summaries, all)));
   return findings;
 }
 

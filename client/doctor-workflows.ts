@@ -8,11 +8,16 @@ import type { Finding } from './doctor.ts';
 import { isNotFound, toStyxError } from './errors.ts';
 import { type RawEvent, Reader, timeOf } from './histories.ts';
 import type { Link } from './link.ts';
+import { type ClusterSummary, summaryOf } from './summary.ts';
 
 /** What the next check needs to know of this one. */
 export interface Known {
-  /** Running ones, by id; `readable`: their key is here. */
-  clusters: readonly { readonly workflowId: string; readonly readable: boolean }[];
+  /** Running ones, by id; `readable`: their key is here. `summary`: what lists show; null when that cannot be read. */
+  clusters: readonly {
+    readonly workflowId: string;
+    readonly readable: boolean;
+    readonly summary: ClusterSummary | null;
+  }[];
   /** Runs that were closed from outside. */
   lost: readonly { readonly workflowId: string; readonly runId: string; readonly how: string }[];
   /** Ids of clusters that have runs which are over. */
@@ -62,7 +67,11 @@ export async function examineWorkflows(link: Link, known: Known): Promise<Findin
   });
   known.clusters = running
     .filter(({ workflowId }) => workflowId.startsWith('cluster/') && clusterOf(workflowId) === workflowId)
-    .map(({ workflowId }) => ({ workflowId, readable: !sealed.has(workflowId) }));
+    .map((info) => ({
+      workflowId: info.workflowId,
+      readable: !sealed.has(info.workflowId),
+      summary: summaryOf(info),
+    }));
   known.listedAt = listedAt;
   const keys = [...sealed].map(
     ([cluster, workflows]): Finding => ({

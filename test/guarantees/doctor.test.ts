@@ -2,10 +2,16 @@ import { execFile } from 'node:child_process';
 import { readdirSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Client } from '@temporalio/client';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Check, diskFinding, type Finding } from '../../client/doctor.ts';
+import { examineClusters } from '../../client/doctor-clusters.ts';
 import { endMachines } from '../../client/doctor-machines.ts';
+import { Link } from '../../client/link.ts';
+import { askHost, type HostRequest } from '../../clouds/local/control.ts';
+import { localPaths } from '../../clouds/local/paths.ts';
+import type { InstanceState } from '../../model/machines.ts';
 import { Keyring } from '../../system/keyring.ts';
+import { connectConfig } from '../../workers/connection.ts';
 import { sealedTemporalClient } from '../harness/client.ts';
 import { World } from '../harness/world.ts';
 import { breakPlacements } from './broken-cloud.ts';
@@ -147,6 +153,108 @@ test('the machines of a cluster that was closed from outside are found, told in 
   await healthy();
   await story.down('lost');
   await story.down('kept');
+});
+
+describe('a cluster whose machines are not as its status says', () => {
+  const PAIR = `${TASK}num_nodes: 2\n`;
+  const of = (name: string) => new RegExp(`^cluster/default/${name}$`);
+  const place = { region: 'local', zone: 'local-a' };
+  const machinesOf = async (name: string) => (await story.look(name)).nodes.map(({ instanceId }) => instanceId);
+  const order = (request: HostRequest) => askHost(localPaths(world.home), request, process.env);
+  const are = (ids: readonly string[], wanted: InstanceState) =>
+    until(wanted, async () => (await world.cloud.list(place, { ids })).every(({ state }) => state === wanted));
+  const told = async () => {
+    const all = (await findings()).filter(({ check }) => check === 'machines');
+    return Object.fromEntries(all.map((one) => [one.subject.split('/').at(-1), one]));
+  };
+
+  test('is found without a worker, and when it says itself what it lost, until what is said to do is done', async () => {
+    await Promise.all([story.up('pair', PAIR), ...['one', 'off', 'well'].map((name) => story.up(name, TASK))]);
+    const [[, lost = ''], [one = ''], off] = [
+      await machinesOf('pair'),
+      await machinesOf('one'),
+      await machinesOf('off'),
+    ];
+    await world.killWorker();
+    for (const id of [lost, one]) await order({ op: 'preempt', id });
+    await world.cloud.stop(place, off);
+    await are([lost, one], 'terminated');
+    await are(off, 'stopped');
+    const { pair, one: gone, off: stopped, ...others } = await told();
+    expect(others).toEqual({});
+    expect(pair).toMatchObject({
+      severity: 'error',
+      problem: 'it is UP, and at local 1 of its 2 machines is gone',
+      next: expect.stringMatching(/watch .*styx server logs --part worker.*Then `styx start pair` .*`styx down pair`/),
+    });
+    expect(gone).toMatchObject({
+      problem: 'it is UP, and at local its machine is gone',
+      next: expect.stringMatching(/launch it again/),
+    });
+    expect(stopped).toMatchObject({
+      problem: `it is UP, and at local ${off[0]} is stopped`,
+      next: expect.stringMatching(/`styx start off`/),
+    });
+    // A cluster's own machines are nothing to be ended by the way.
+    expect([pair, gone, stopped].map((finding) => finding?.machines)).toEqual([undefined, undefined, undefined]);
+
+    await world.startWorker();
+    await story.status('pair', 'UNHEALTHY');
+    const { severity, problem, next } = await found('machines', of('pair'));
+    expect([severity, problem]).toEqual(['warning', 'it is UNHEALTHY, and at local 1 of its 2 machines is gone']);
+    expect(next).toMatch(/^`styx start pair` /);
+    await story.succeeds('pair', await story.clusters.start('pair'));
+    await healthy();
+    await Promise.all(['pair', 'off', 'well'].map((name) => story.down(name)));
+  });
+
+  test('is found when it is STOPPED and costs, or has lost its disks', async () => {
+    await Promise.all([story.up('pair', PAIR), story.up('one', TASK)]);
+    const [[lost = ''], one] = [await machinesOf('pair'), await machinesOf('one')];
+    for (const name of ['pair', 'one']) await story.succeeds(name, await story.clusters.stop(name));
+    await healthy();
+    await world.cloud.start(place, one);
+    await order({ op: 'preempt', id: lost });
+    await are([lost], 'terminated');
+    expect(await told()).toMatchObject({
+      one: {
+        severity: 'error',
+        problem: `it is STOPPED, and at local ${one[0]} runs`,
+        next: 'It costs: `styx start one` takes it, and `styx stop one` stops it then; `styx down one` ends it.',
+      },
+      pair: {
+        severity: 'warning',
+        problem: 'it is STOPPED, and at local 1 of its 2 machines is gone',
+        next: expect.stringMatching(/^`styx start pair` .*makes anew what is gone, empty/),
+      },
+    });
+    await Promise.all(['pair', 'one'].map(async (name) => story.succeeds(name, await story.clusters.start(name))));
+    await story.succeeds('one', await story.clusters.stop('one'));
+    await healthy();
+    await Promise.all([story.down('pair'), story.down('one')]);
+  });
+
+  test('is no finding when a list lacks it once, while an operation is at work on it, or when it has changed since', async () => {
+    await story.up('works', TASK);
+    const ids = await machinesOf('works');
+    const link = await Link.open(() => connectConfig(world.home), world.home);
+    const before = await story.clusters.list();
+    const lately = await world.cloud.owned(await world.styx.installation());
+    expect(await examineClusters(link, world.cloud, before, [])).toEqual([]);
+    world.arm('stopMachines.called');
+    const stop = await story.clusters.stop('works');
+    expect(await world.hit('stopMachines.called', 60_000)).toBe(true);
+    await are(ids, 'stopped');
+    expect(await told()).toEqual({});
+    world.go('stopMachines.called');
+    await story.succeeds('works', stop);
+    expect(await examineClusters(link, world.cloud, before, [])).toEqual([]);
+    const [works] = await story.clusters.list();
+    expect(works?.status).toBe('STOPPED');
+    expect(await examineClusters(link, world.cloud, works === undefined ? [] : [works], lately)).toEqual([]);
+    await link.close();
+    await story.down('works');
+  });
 });
 
 test('a machine of no cluster at all is found when it is old enough for its cluster to be known', async () => {
