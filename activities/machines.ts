@@ -108,10 +108,10 @@ export function machineSteps(context: ActivityContext): MachineSteps {
             );
           }
           const stopped = present.filter((instance) => instance.state === 'stopped').map((instance) => instance.id);
+          signal.throwIfAborted();
           if (stopped.length > 0) {
             await cloud.start(placement, stopped);
           } else if (present.every(answers)) return inOrder(present);
-          signal.throwIfAborted();
           await pause();
         }
       });
@@ -167,7 +167,8 @@ export function machineSteps(context: ActivityContext): MachineSteps {
 }
 
 export function starting(timing: Timing): Patience {
-  return { heartbeatEvery: timing.heartbeatEvery, budget: timing.createBudget, what: 'starting the machines' };
+  const { heartbeatEvery, createBudget: budget } = timing;
+  return { heartbeatEvery, budget, what: 'starting the machines', endsWithWork: true };
 }
 
 export function answers(instance: Instance): boolean {

@@ -14,17 +14,37 @@ export function repairSteps(context: ActivityContext): RepairSteps {
   return {
     async reviveMachines(input: ReviveInput): Promise<Revived> {
       return await whileHeartbeating(starting(input.timing), async (signal) => {
-        const parts = await Promise.all(
-          input.placements.map(async (placement) => {
-            const cloud = await context.cloud(placement.cloud);
-            return await new Part(cloud, placement, input).revive(signal);
-          }),
-        );
+        const parts = await allOrNone(input.placements, signal, async (placement, until) => {
+          const cloud = await context.cloud(placement.cloud);
+          return await new Part(cloud, placement, input).revive(until);
+        });
         const lost = parts.flatMap((part) => part.lost).toSorted((a, b) => a.rank - b.rank);
         return { instances: parts.map(({ instances }) => instances), lost };
       });
     },
   };
+}
+
+/** When one fails the others are told to end, and have ended before that is said. */
+async function allOrNone<T, R>(
+  items: readonly T[],
+  signal: AbortSignal,
+  work: (item: T, signal: AbortSignal) => Promise<R>,
+): Promise<R[]> {
+  const failed = new AbortController();
+  const either = AbortSignal.any([signal, failed.signal]);
+  const all = items.map(async (item) => {
+    try {
+      return await work(item, either);
+    } catch (error) {
+      failed.abort(error);
+      throw error;
+    }
+  });
+  await Promise.allSettled(all);
+  // The first failure, which is what the others were ended by.
+  if (failed.signal.aborted) throw failed.signal.reason;
+  return await Promise.all(all);
 }
 
 /** What of one placement still is the cluster's. */
@@ -56,13 +76,13 @@ class Part {
         else if (instance !== undefined) there.push(instance);
       }
       const stopped = there.filter(({ state }) => state === 'stopped').map(({ id }) => id);
+      signal.throwIfAborted();
       if (stopped.length > 0) {
         await this.#cloud.start(this.#placement, stopped);
         crashPoint('reviveMachines.called');
       } else if (there.length + lost.length === ranks.length && there.every(answers)) {
         return { instances: there.toSorted((a, b) => a.index - b.index), lost };
       }
-      signal.throwIfAborted();
       await pause();
     }
   }

@@ -82,6 +82,8 @@ export interface Patience {
   readonly what?: string;
   /** Why, as far as is known by then; empty when it is not. */
   readonly why?: () => string;
+  /** The step ends when its work has: what it asked for cannot come after what is asked for next. `work` has to heed its signal. */
+  readonly endsWithWork?: boolean;
 }
 
 /**
@@ -90,11 +92,12 @@ export interface Patience {
  */
 export async function whileHeartbeating<T>(patience: Patience, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const context = Context.current();
-  const { heartbeatEvery, budget = Number.POSITIVE_INFINITY, what = 'it', why } = patience;
+  const { heartbeatEvery, budget = Number.POSITIVE_INFINITY, what = 'it', why, endsWithWork = false } = patience;
   const before = spentBefore(context.info.heartbeatDetails);
   const began = Date.now();
   const spent = () => before + Date.now() - began;
   const over = new AbortController();
+  let working: Promise<T> | undefined;
   const given = new Promise<never>((_, reject) => {
     over.signal.addEventListener('abort', () => {
       const last = why?.() ?? '';
@@ -109,7 +112,11 @@ export async function whileHeartbeating<T>(patience: Patience, work: (signal: Ab
   }, heartbeatEvery);
   try {
     const signal = AbortSignal.any([context.cancellationSignal, over.signal]);
-    return await Promise.race([work(signal), context.cancelled, given]);
+    working = work(signal);
+    return await Promise.race([working, context.cancelled, given]);
+  } catch (error) {
+    if (endsWithWork) await working?.catch(() => undefined);
+    throw error;
   } finally {
     clearInterval(timer);
   }

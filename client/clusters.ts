@@ -48,16 +48,20 @@ export interface CommandOptions {
   readonly budget?: number;
 }
 
-export interface LaunchRequest {
+/** Whether places that had no room are tried again. */
+export interface Retries {
+  /** Default false; with `retryFor` true. */
+  readonly retryUntilUp?: boolean;
+  /** Milliseconds for which that is done; all places are tried once more at the end of them. Default: for ever. */
+  readonly retryFor?: number;
+}
+
+export interface LaunchRequest extends Retries {
   readonly name: string;
   /** The values of its secrets are closed here, and are seen by nothing between here and the node. */
   readonly task: WrittenTask;
   /** For people; see `resourcesText` of model. */
   readonly resourcesText: string;
-  /** Default false. */
-  readonly retryUntilUp?: boolean;
-  /** Milliseconds for which that is done; all places are tried once more at the end of them. Default: for ever. */
-  readonly retryFor?: number;
   /** In place of the task's; null: none; undefined: the task's, and without one the cluster's as it is. */
   readonly autostop?: AutostopRule | null;
   /** Leave out the task's setup. Default false. */
@@ -89,6 +93,13 @@ export interface ClustersContext {
   readonly budget?: Budget | null;
   /** Data directory: what a task brings along is kept in its store. */
   readonly home: string;
+}
+
+function retriesOf({
+  retryFor,
+  retryUntilUp = retryFor !== undefined,
+}: Retries): Pick<CommandPayloads['start'], 'retryUntilUp' | 'retryFor'> {
+  return { retryUntilUp, ...(retryFor === undefined ? {} : { retryFor }) };
 }
 
 export class Clusters {
@@ -148,8 +159,7 @@ export class Clusters {
       ...this.#base(options),
       task,
       spec,
-      retryUntilUp: request.retryUntilUp ?? false,
-      ...(request.retryFor === undefined ? {} : { retryFor: request.retryFor }),
+      ...retriesOf(request),
       ...(request.autostop === undefined ? {} : { autostop: request.autostop }),
       noSetup: request.noSetup ?? false,
       commandLine: request.commandLine ?? '',
@@ -181,10 +191,10 @@ export class Clusters {
 
   async start(
     name: string,
-    options: CommandOptions & { retryUntilUp?: boolean; autostop?: AutostopRule | null } = {},
+    options: CommandOptions & Retries & { autostop?: AutostopRule | null } = {},
   ): Promise<CommandAnswer> {
-    const { retryUntilUp = false, autostop } = options;
-    const payload = { ...this.#base(options), retryUntilUp, ...(autostop === undefined ? {} : { autostop }) };
+    const { autostop } = options;
+    const payload = { ...this.#base(options), ...retriesOf(options), ...(autostop === undefined ? {} : { autostop }) };
     return await this.#command(name, 'start', payload, options);
   }
 

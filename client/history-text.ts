@@ -8,6 +8,7 @@ import type {
   LaunchCommand,
   PortsCommand,
   RayCommand,
+  StartCommand,
 } from '../model/commands.ts';
 import { budgetText } from '../model/cost-budget.ts';
 import { formatDuration } from '../model/duration.ts';
@@ -22,18 +23,22 @@ export interface Asked {
   readonly answer: CommandAnswer | null;
 }
 
+function retriesText({ retryUntilUp, retryFor }: Pick<StartCommand, 'retryUntilUp' | 'retryFor'>): string[] {
+  if (!retryUntilUp) return [];
+  return [retryFor === undefined ? 'until it is up' : `tried for ${formatDuration(retryFor / 1_000)}`];
+}
+
 export function commandText({ kind, payload, answer }: Asked): string {
   const { user } = payload;
   const note = answer?.note == null ? '' : ` (${answer.note})`;
   switch (kind) {
     case 'launch': {
-      const { spec, retryUntilUp, retryFor, commandLine, task, autostop = task.autostop } = payload as LaunchCommand;
+      const launch = payload as LaunchCommand;
+      const { spec, commandLine, task, autostop = task.autostop } = launch;
       const parts = [
         `${user} launches ${spec.resourcesText}`,
         ...(answer?.jobId == null ? [] : [`with ${jobText(answer.jobId, task.name)}`]),
-        ...(retryUntilUp
-          ? [retryFor === undefined ? 'until it is up' : `tried for ${formatDuration(retryFor / 1_000)}`]
-          : []),
+        ...retriesText(launch),
       ];
       const rules = [
         ...(autostop == null ? [] : [ruleText(autostop)]),
@@ -53,7 +58,7 @@ export function commandText({ kind, payload, answer }: Asked): string {
     case 'stop':
       return `${user} stops it${note}`;
     case 'start':
-      return `${user} starts it${note}`;
+      return `${[`${user} starts it`, ...retriesText(payload as StartCommand)].join(' ')}${note}`;
     case 'down':
       return `${user} takes it down${note}`;
     case 'autostop': {

@@ -128,9 +128,17 @@ export function watchEnded(draft: Draft, child: number): void {
   if (wanted && (draft.state.status === 'UP' || draft.state.status === 'UNHEALTHY')) startWatching(draft);
 }
 
+function retries({
+  retryUntilUp,
+  retryUntil,
+}: Pick<Operation, 'retryUntilUp' | 'retryUntil'>): Pick<Operation, 'retryUntilUp' | 'retryUntil'> {
+  return { retryUntilUp, ...(retryUntil === undefined ? {} : { retryUntil }) };
+}
+
 function provision(draft: Draft, operation: Operation): void {
-  const { spec, placement, added = [], nodes, attempts } = draft.state;
+  const { spec, placement, added = [], nodes, attempts, status } = draft.state;
   if (spec === null) return;
+  const stopped = status === 'STOPPED' ? { stopped: true as const } : {};
   draft.effect({
     type: 'startProvision',
     opId: operation.id,
@@ -138,9 +146,8 @@ function provision(draft: Draft, operation: Operation): void {
     resources: spec.resources,
     numNodes: spec.numNodes,
     existing: placement,
-    ...(placement === null ? {} : { standing: { placement, added, nodes } }),
-    retryUntilUp: operation.retryUntilUp,
-    ...(operation.retryUntil === undefined ? {} : { retryUntil: operation.retryUntil }),
+    ...(placement === null ? {} : { standing: { placement, added, nodes, ...stopped } }),
+    ...retries(operation),
     attempt: attempts + 1,
   });
 }
@@ -213,12 +220,7 @@ export function actLaunch(draft: Draft, launch: Extract<Waiting, { kind: 'launch
   }
   if (fresh) draft.status('INIT');
   const progress = draft.state.status === 'UP' ? `opening ports ${closed.join(', ')}` : 'looking for a place';
-  const { retryUntilUp, retryUntil } = launch;
-  begin(draft, 'launch', launch.opId, {
-    retryUntilUp,
-    ...(retryUntil === undefined ? {} : { retryUntil }),
-    progress,
-  });
+  begin(draft, 'launch', launch.opId, { ...retries(launch), progress });
   submit();
   if (draft.state.operation !== null) provision(draft, draft.state.operation);
 }
@@ -242,7 +244,7 @@ export function actStart(draft: Draft, start: Extract<Waiting, { kind: 'start' }
     finishAtOnce(draft, 'start', start.opId, 'failed', { kind: 'not-found', message });
     return;
   }
-  begin(draft, 'start', start.opId, { retryUntilUp: start.retryUntilUp, progress: 'starting machines' });
+  begin(draft, 'start', start.opId, { ...retries(start), progress: 'starting machines' });
   if (draft.state.operation !== null) provision(draft, draft.state.operation);
 }
 

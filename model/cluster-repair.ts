@@ -10,6 +10,8 @@ export interface Standing {
   readonly placement: Placement;
   readonly added: readonly Placement[];
   readonly nodes: readonly NodeInfo[];
+  /** All of it was stopped: none of its machines need run until all do. */
+  readonly stopped?: true;
 }
 
 /** Empty when nothing stands. */

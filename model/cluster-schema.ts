@@ -151,7 +151,12 @@ const waiting = z.discriminatedUnion('kind', [
     user: z.string(),
     commandLine: z.string(),
   }),
-  z.object({ kind: z.literal('start'), opId, retryUntilUp: z.boolean() }),
+  z.object({
+    kind: z.literal('start'),
+    opId,
+    retryUntilUp: z.boolean(),
+    retryUntil: z.number().exactOptional(),
+  }),
   z.object({ kind: z.literal('stop'), opId, auto: z.boolean(), why: z.string().exactOptional() }),
   z.object({ kind: z.literal('down'), opId, auto: z.boolean(), why: z.string().exactOptional() }),
   z.object({ kind: z.literal('ports'), opId, open: z.array(z.string()), close: z.array(z.string()) }),

@@ -192,7 +192,9 @@ function applyTo(draft: Draft, command: Command): Partial<CommandAnswer> {
       if (what === 'noop') return { note: `Cluster '${draft.state.name}' is up already.` };
       if (what === 'join') return join(draft);
       const opId = newOperationId(draft, 'start');
-      enqueue(draft, { kind: 'start', opId, retryUntilUp: command.payload.retryUntilUp });
+      const { retryUntilUp, retryFor } = command.payload;
+      const until = retryFor === undefined ? {} : { retryUntil: draft.now + retryFor };
+      enqueue(draft, { kind: 'start', opId, retryUntilUp, ...until });
       return { operationId: opId };
     }
     case 'stop':

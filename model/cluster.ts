@@ -92,7 +92,7 @@ export type Waiting =
       readonly user: string;
       readonly commandLine: string;
     }
-  | { readonly kind: 'start'; readonly opId: string; readonly retryUntilUp: boolean }
+  | { readonly kind: 'start'; readonly opId: string; readonly retryUntilUp: boolean; readonly retryUntil?: number }
   | { readonly kind: 'stop'; readonly opId: string; readonly auto: boolean; readonly why?: string }
   | { readonly kind: 'down'; readonly opId: string; readonly auto: boolean; readonly why?: string }
   | {

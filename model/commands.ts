@@ -69,6 +69,8 @@ export interface DownCommand extends CommandBase {}
 
 export interface StartCommand extends CommandBase {
   readonly retryUntilUp: boolean;
+  /** As of a launch. */
+  readonly retryFor?: number;
   readonly autostop?: AutostopRule | null;
 }
 

@@ -70,31 +70,52 @@ export async function bootstrapped(
   return await longStep(timing, what, bootstrapBudget(asked)).bootstrap(asked);
 }
 
-/** `again`: with this the workflow continues as new. @throws Failed when nothing can be had */
-export async function findPlace(
-  input: ProvisionInput,
-  search: Search,
-): Promise<Stands | { again: Pick<ProvisionInput, 'attempt' | 'round'> }> {
+/** With this the workflow continues as new. */
+export type Again = Pick<ProvisionInput, 'attempt' | 'round'>;
+
+/** @throws Failed when nothing can be had */
+export async function findPlace(input: ProvisionInput, search: Search): Promise<Stands | { again: Again }> {
   let { attempt, round } = input;
   for (;;) {
+    const began = Date.now();
     const result = await tryRound(input, search, attempt);
     if ('stands' in result) return result.stands;
     attempt = result.attempt;
     round += 1;
-    const left = (input.retryUntil ?? Number.POSITIVE_INFINITY) - Date.now();
-    const ends = !input.retryUntilUp || left <= 0 || !worthRepeating(result.failures);
-    if (ends) throw new Failed(summary(search, result.failures));
-    const { retryUntilUpFirst, retryUntilUpMax } = input.timing;
-    const pause = Math.min(retryUntilUpMax, retryUntilUpFirst * 2 ** Math.min(round - 1, 20), left);
-    const refused = result.failures.find(({ kind }) => kind === 'auth');
-    const why = refused === undefined ? '' : ` (${refused.message.slice(0, 300)})`;
-    const waits = `round ${round} found no place${why}; next in ${Math.round(pause / 1000)} s`;
-    await progress(input, waits, 'all places once more', result.tried);
-    await sleep(pause, { summary: `before round ${round + 1}` });
-    if (round - input.round >= ROUNDS_PER_RUN || workflowInfo().continueAsNewSuggested) {
-      return { again: { attempt, round } };
-    }
+    const { failures } = result;
+    if (!isTriedAgain(input, began) || !worthRepeating(failures)) throw new Failed(summary(search, failures));
+    await beforeRound(input, round + 1, result, `round ${round} found no place`, 'all places once more');
+    if (enoughRounds(input, round)) return { again: { attempt, round } };
   }
+}
+
+/** Whether a round that began then and failed is followed by another. The last one begins when the time for it is over, or later. */
+export function isTriedAgain(
+  { retryUntilUp, retryUntil = Number.POSITIVE_INFINITY }: ProvisionInput,
+  began: number,
+): boolean {
+  return retryUntilUp && began < retryUntil;
+}
+
+/** Waits as long as rounds wait for each other, and says why. */
+export async function beforeRound(
+  input: ProvisionInput,
+  next: number,
+  { failures, tried }: { readonly failures: readonly Failure[]; readonly tried: readonly Try[] },
+  what: string,
+  then: string,
+): Promise<void> {
+  const { retryUntilUpFirst, retryUntilUpMax } = input.timing;
+  const left = Math.max(0, (input.retryUntil ?? Number.POSITIVE_INFINITY) - Date.now());
+  const pause = Math.min(retryUntilUpMax, retryUntilUpFirst * 2 ** Math.min(next - 2, 20), left);
+  const refused = failures.find(({ kind }) => kind === 'auth');
+  const why = refused === undefined ? '' : ` (${refused.message.slice(0, 300)})`;
+  await progress(input, `${what}${why}; next in ${Math.round(pause / 1000)} s`, then, tried);
+  await sleep(pause, { summary: `before round ${next}` });
+}
+
+export function enoughRounds(input: ProvisionInput, round: number): boolean {
+  return round - input.round >= ROUNDS_PER_RUN || workflowInfo().continueAsNewSuggested;
 }
 
 /** Nothing that was asked for can ever be had when every answer says that the request itself is wrong. Credentials come back. */

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { lastChecks } from '../../client/checks.ts';
 import { type LeftOut, onAllowedClouds, onEnabledClouds } from '../../client/clouds.ts';
 import type { CommandAnswer } from '../../model/cluster.ts';
-import { formatDuration, parseDuration } from '../../model/duration.ts';
+import { formatDuration } from '../../model/duration.ts';
 import { StyxError } from '../../model/errors.ts';
 import { nameProblem } from '../../model/identity.ts';
 import type { InstanceTypeOffer } from '../../model/machines.ts';
@@ -14,6 +14,7 @@ import { confirm } from '../confirm.ts';
 import { followJob, followOperation } from '../follow.ts';
 import { configOption, debugOption, outputOption, yesOption } from '../options.ts';
 import { showPlan, withBudget } from '../plan.ts';
+import { type RetryOptions, retriesOf, retryOptions } from '../retry-options.ts';
 import { type CommonOptions, type Context, runCommand } from '../run.ts';
 import { keepSshEntries } from '../ssh-entries.ts';
 import {
@@ -26,10 +27,8 @@ import {
   taskOptions,
 } from '../task-input.ts';
 
-interface LaunchOptions extends CommonOptions, TaskOptions, AutostopOptions {
+interface LaunchOptions extends CommonOptions, TaskOptions, AutostopOptions, RetryOptions {
   readonly cluster?: string;
-  readonly retryUntilUp?: boolean;
-  readonly retryFor?: string;
   readonly setup: boolean;
   readonly detachRun?: boolean;
   readonly dryrun?: boolean;
@@ -44,9 +43,7 @@ export function configure(command: Command): void {
     .argument('[entrypoint...]', 'task file (.yaml, .yml, - for stdin), or a shell command')
     .option('-c, --cluster <name>', 'name of the cluster; a running one is used');
   taskOptions(command);
-  autostopOptions(command)
-    .option('-r, --retry-until-up', 'try again until the machines are there')
-    .option('--retry-for <duration>', 'try again for so long at the most: 30m, 2h')
+  retryOptions(autostopOptions(command))
     .option('--no-setup', "leave out the task's setup")
     .option('-d, --detach-run', 'return when the job is submitted')
     .option('--dryrun', 'show the plan and do nothing')
@@ -61,7 +58,7 @@ export function configure(command: Command): void {
 async function launch(context: Context, entrypoint: string[], options: LaunchOptions): Promise<number | undefined> {
   checkPlanOptions(entrypoint, options);
   const { config } = await context.config();
-  const retryFor = retryDuration(options.retryFor);
+  const retries = retriesOf(options);
   const written = readTask(entrypoint, options);
   const rule = autostopRule(options, written.autostop);
   const name = options.cluster ?? (await generatedName());
@@ -96,8 +93,7 @@ async function launch(context: Context, entrypoint: string[], options: LaunchOpt
       name,
       task,
       resourcesText: resourcesText(task),
-      retryUntilUp: options.retryUntilUp ?? retryFor !== undefined,
-      ...(retryFor === undefined ? {} : { retryFor }),
+      ...retries,
       noSetup: !options.setup,
       commandLine: commandLineText(process.argv.slice(2)),
       ...(rule === undefined ? {} : { autostop: rule }),
@@ -106,17 +102,6 @@ async function launch(context: Context, entrypoint: string[], options: LaunchOpt
     { onProgress: (text) => context.progress.update(text), onNote: (text) => context.progress.line(text) },
   );
   return await follow(context, name, task, answer, options);
-}
-
-/** Milliseconds. @throws invalid */
-function retryDuration(text: string | undefined): number | undefined {
-  if (text === undefined) return undefined;
-  const seconds = parseDuration(text);
-  if (seconds !== null && seconds > 0) return seconds * 1_000;
-  throw new StyxError(
-    'invalid',
-    `--retry-for: "${text.slice(0, 64)}" is no length of time: expected 30m, 2h or the like`,
-  );
 }
 
 /** @throws invalid */

@@ -57,14 +57,24 @@ describe.skipIf(lacks !== undefined)('a cluster on AWS', () => {
     await story.succeeds('full', await story.clusters.stop('full'));
     account.proxy.faults = [{ action: 'StartInstances', do: { error: 'InsufficientInstanceCapacity', status: 500 } }];
     try {
-      const { operation } = await story.clusters.waitOperation('full', await story.clusters.start('full'));
+      const answer = await story.clusters.start('full', { retryFor: 2_000 });
+      const { operation } = await story.clusters.waitOperation('full', answer);
       expect(operation?.failure).toMatchObject({ kind: 'capacity', message: expect.stringContaining('Insufficient') });
       expect(account.proxy.count('TerminateInstances')).toBe(0);
+      await story.view(
+        'full',
+        'is stopped again',
+        ({ status, operation }) => status === 'STOPPED' && operation === null,
+      );
+      const again = await story.clusters.start('full', { retryUntilUp: true });
+      await story.view('full', 'has tried twice', (view) =>
+        /^they cannot be started \(.*Insufficient.*\); next in/.test(view.operation?.progress ?? ''),
+      );
+      account.proxy.faults = [];
+      await story.succeeds('full', again);
     } finally {
       account.proxy.faults = [];
     }
-    await story.view('full', 'is stopped again', ({ status, operation }) => status === 'STOPPED' && operation === null);
-    await story.succeeds('full', await story.clusters.start('full'));
     const { jobId } = await story.exec('full', aws.task('num_nodes: 2\nrun: cat ~/sky_workdir/proof\n'));
     await story.jobEnds('full', jobId, 'SUCCEEDED');
     expect((await aws.output('full', jobId ?? 0)).match(/kept/g)).toHaveLength(2);

@@ -123,13 +123,13 @@ describe.skipIf('reason' in python)('a launch on AWS', () => {
   test('that is to be tried for a while ends with the reasons when that is over, after a last round', async () => {
     await account.order('capacity', { '*': { '*': 0 } });
     const before = (await account.ledger()).created.length;
-    const [retryFor, from] = [6_000, Date.now()];
+    // The deadline comes when the first place has failed and is still being cleared.
+    account.proxy.faults = [{ action: 'DeleteSecurityGroup', times: 1, do: { delay: 9_000 } }];
+    const [retryFor, from] = [8_000, Date.now()];
     const oneZone = TASK.replace('us-east-1', 'us-east-1/us-east-1a');
-    const answer = await story.launch('for-a-while', oneZone, { retryUntilUp: true, retryFor });
+    const answer = await story.launch('for-a-while', oneZone, { retryFor });
     const { operation, view } = await story.clusters.waitOperation('for-a-while', answer);
     expect(operation?.failure).toMatchObject({ kind: 'capacity', message: expect.stringContaining('us-east-1a') });
-    expect(Date.now() - from).toBeGreaterThan(retryFor);
-    expect(view.tries.length).toBeGreaterThan(1);
     expect(Math.max(...view.tries.map(({ at }) => at))).toBeGreaterThan(from + retryFor);
     await until('no group is left', async () => (await account.ledger()).groups.length === 0);
     expect(await left()).toEqual(NOTHING);
