@@ -67,10 +67,7 @@ export interface StopCommand extends CommandBase {}
 
 export interface DownCommand extends CommandBase {}
 
-export interface StartCommand extends CommandBase {
-  readonly retryUntilUp: boolean;
-  /** As of a launch. */
-  readonly retryFor?: number;
+export interface StartCommand extends CommandBase, Pick<LaunchCommand, 'retryUntilUp' | 'retryFor'> {
   readonly autostop?: AutostopRule | null;
 }
 
