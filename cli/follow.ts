@@ -1,7 +1,7 @@
 /** Following what a command started: its operation, then the job's output, then the job's end. */
 import type { Styx } from '../client/connect.ts';
 import type { LogOptions } from '../client/logs.ts';
-import type { CommandAnswer, Operation, Try } from '../model/cluster.ts';
+import type { CommandAnswer } from '../model/cluster.ts';
 import type { ClusterView } from '../model/commands.ts';
 import { StyxError } from '../model/errors.ts';
 import { type JobRow, jobExitCode } from '../model/job.ts';
@@ -11,7 +11,7 @@ import { LinePrefixer } from './lines.ts';
 import { otherTypesText } from './other-types.ts';
 import type { Context } from './run.ts';
 import { plain } from './table.ts';
-import { triesLines } from './tries.ts';
+import { triesLines, triesOf } from './tries.ts';
 
 const NEWLINE = 10;
 const ROOMLESS: ReadonlySet<string> = new Set(['capacity', 'quota']);
@@ -29,8 +29,7 @@ export async function followOperation(
   const end = await styx.clusters.waitOperation(name, answer, {
     onWait: (text) => progress.update(text, subject),
     onView: (view) => {
-      for (const tried of triesOf(view, operationOf(view, answer.operationId))) {
-        if (tried.at <= shownUntil) continue;
+      for (const tried of triesOf(view, answer.operationId, shownUntil)) {
         progress.line(plain((subject === '' ? '' : `${subject}: `) + tryText(tried)));
         shownUntil = tried.at;
       }
@@ -44,9 +43,9 @@ export async function followOperation(
   }
   const failure = end.operation?.failure ?? null;
   if (failure !== null) {
-    const tries = triesOf(end.view, end.operation);
+    const tries = triesOf(end.view, answer.operationId);
     if (tries.length > 1) {
-      progress.stop();
+      progress.end(subject);
       for (const line of triesLines(name, tries)) progress.line(line);
     }
     const isLaunch = end.operation?.kind === 'launch';
@@ -65,16 +64,6 @@ function operationText(view: ClusterView, operationId: string | null): string | 
   if (view.operation?.id === operationId) return view.operation.progress || `${view.operation.kind} of ${view.name}`;
   if (!view.waiting.some(({ opId }) => opId === operationId)) return null;
   return `waiting for the ${view.operation?.kind ?? 'operation'} of ${view.name} to end`;
-}
-
-function operationOf(view: ClusterView, operationId: string | null): Operation | undefined {
-  if (view.operation?.id === operationId) return view.operation ?? undefined;
-  return view.operations.find(({ id }) => id === operationId);
-}
-
-/** Those of one operation, as far as they are remembered. */
-function triesOf(view: ClusterView, operation: Operation | null | undefined): readonly Try[] {
-  return operation == null ? [] : view.tries.filter(({ at }) => at >= operation.since);
 }
 
 /** Writes a job's output to stdout as it comes. Lines carry node and rank when there are several. */

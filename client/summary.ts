@@ -1,5 +1,6 @@
 /** A cluster as lists show it: its workflow's memo, which is there without a worker. */
 import type { WorkflowExecutionInfo } from '@temporalio/client';
+import type { Try } from '../model/cluster.ts';
 import { headAddress } from '../model/cluster-state.ts';
 import { type ClusterMemo, type ClusterView, MEMO_KEY } from '../model/commands.ts';
 import { costAt } from '../model/cost.ts';
@@ -10,6 +11,8 @@ export interface ClusterSummary extends ClusterMemo {
   readonly name: string;
   /** What happens at the moment, for people; null when nothing does or it is not known. */
   readonly progress: string | null;
+  /** Places that were tried and given up, the last of them; absent where that is not known. */
+  readonly tries?: readonly Try[];
 }
 
 /** Workspace and name of `cluster/<workspace>/<name>`; null for other ids. */
@@ -52,5 +55,6 @@ export function summaryOfView(view: ClusterView): ClusterSummary {
     statusReason: view.statusReason,
     statusSince: view.statusSince,
     progress: view.operation?.progress ?? null,
+    tries: view.tries,
   };
 }

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import type { ClusterSummary } from '../../client/summary.ts';
+import type { ClusterView } from '../../model/commands.ts';
 import { type BudgetView, budgetText } from '../../model/cost-budget.ts';
 import { formatDuration } from '../../model/duration.ts';
 import { StyxError } from '../../model/errors.ts';
@@ -9,6 +10,10 @@ import { configOption, debugOption, outputOption } from '../options.ts';
 import { type CommonOptions, type Context, runCommand } from '../run.ts';
 import { dropSshEntries } from '../ssh-entries.ts';
 import { formatTable } from '../table.ts';
+import { triesLines, tryJson } from '../tries.ts';
+
+/** Shown of each of several clusters. */
+const TRIES_OF_EACH = 5;
 
 interface StatusOptions extends CommonOptions {
   readonly verbose?: boolean;
@@ -20,7 +25,7 @@ interface StatusOptions extends CommonOptions {
 export function configure(command: Command): void {
   command
     .argument('[clusters...]', 'names or globs; default: all')
-    .option('-v, --verbose', 'more columns')
+    .option('-v, --verbose', 'more columns, and places that could not give the machines')
     .option('--ip', "print only the cluster's head address")
     .option('--endpoints', 'print only where the open ports of the cluster are reached')
     .option('--endpoint <port>', 'the same of one port');
@@ -40,37 +45,68 @@ async function status(context: Context, names: string[], options: StatusOptions)
   ].filter((flag) => flag !== undefined && flag !== false);
   if (only.length > 1) throw new StyxError('invalid', `give one of ${only.join(' and ')}, not both`);
   if (only.length === 1) return await printOne(context, oneOf(found, names, String(only[0])), options);
-  const clusters = options.verbose === true ? await withProgress(context, found) : found;
+  const { isGlob } = await import('../../client/names.ts');
+  const missing = names.filter((name) => !isGlob(name) && !found.some((cluster) => cluster.name === name));
+  const clusters = options.verbose === true ? await withProgress(context, found, missing) : found;
   if (options.output === 'json') process.stdout.write(`${JSON.stringify(clusters.map(asJson), null, 2)}\n`);
   else if (clusters.length === 0) process.stdout.write('No existing clusters.\n');
   else process.stdout.write(`${statusText(clusters, options.verbose === true)}\n`);
-  const { isGlob } = await import('../../client/names.ts');
-  const missing = names.filter((name) => !isGlob(name) && !found.some((cluster) => cluster.name === name));
   if (missing.length === 0) return 0;
   throw new StyxError('not-found', `Cluster ${missing.map((name) => `'${name}'`).join(', ')} does not exist`);
 }
 
 function statusText(clusters: readonly ClusterSummary[], verbose: boolean): string {
-  return [statusTable(clusters, verbose), ...totalLine(clusters), ...budgetLines(clusters, verbose)].join('\n');
+  const tries = verbose ? clusters.flatMap((cluster) => clusterTries(cluster, clusters.length === 1)) : [];
+  return [statusTable(clusters, verbose), ...totalLine(clusters), ...budgetLines(clusters, verbose), ...tries].join(
+    '\n',
+  );
 }
 
-/** What happens at the moment is known to the cluster's workflow alone; without a worker the summary stands. */
-async function withProgress(context: Context, found: readonly ClusterSummary[]): Promise<ClusterSummary[]> {
+function clusterTries({ name, tries = [] }: ClusterSummary, alone: boolean): string[] {
+  return triesLines(name, tries, Date.now(), alone ? tries.length : TRIES_OF_EACH);
+}
+
+/**
+ * What happens at the moment is known to the cluster's workflow alone; without a worker the summary stands. Of the names without a cluster
+ * those whose last launch failed come after the others.
+ */
+async function withProgress(
+  context: Context,
+  found: readonly ClusterSummary[],
+  missing: readonly string[],
+): Promise<ClusterSummary[]> {
   const styx = await context.styx();
   const { mapLimited } = await import('../../model/map-limited.ts');
   const { summaryOfView } = await import('../../client/summary.ts');
   let silent = false;
-  return await mapLimited(found, 8, async (summary) => {
-    if (silent) return summary;
+  const viewed = async (name: string): Promise<ClusterView | null> => {
+    if (silent) return null;
     try {
-      return summaryOfView(await styx.clusters.view(summary.name));
+      return await styx.clusters.view(name);
     } catch (error) {
-      if (!(error instanceof StyxError) || error.kind === 'not-found') return summary;
+      if (!(error instanceof StyxError) || error.kind === 'not-found') return null;
       if (!silent) context.progress.line('Note: no worker answers; this is the last state that was recorded.');
       silent = true;
-      return summary;
+      return null;
     }
+  };
+  const standing = await mapLimited(found, 8, async (summary) => {
+    const view = await viewed(summary.name);
+    return view === null ? summary : summaryOfView(view);
   });
+  const ended = await mapLimited(missing, 8, viewed);
+  return [
+    ...standing,
+    ...ended
+      .filter((view) => view !== null)
+      .filter(neverStood)
+      .map(summaryOfView),
+  ];
+}
+
+/** Its machines were asked for last, and could not be had. */
+function neverStood({ status, operations, tries }: ClusterView): boolean {
+  return status === 'TERMINATED' && operations.at(-1)?.outcome === 'failed' && tries.length > 0;
 }
 
 function oneOf(found: readonly ClusterSummary[], names: readonly string[], flag: string): ClusterSummary {
@@ -172,6 +208,7 @@ function asJson(cluster: ClusterSummary) {
     costPerHour: cluster.costPerHour,
     costSoFar: cluster.costSoFar,
     budget: cluster.budget === undefined ? null : budgetJson(cluster.budget),
+    tries: cluster.tries?.map(tryJson) ?? null,
   };
 }
 

@@ -7,10 +7,12 @@ import type { Try } from '../../model/cluster.ts';
 import { tryText } from '../../model/try-text.ts';
 import { REPOSITORY } from '../harness/command-line.ts';
 import { World } from '../harness/world.ts';
-import { Story } from './story.ts';
+import { Story, until } from './story.ts';
 
+const TITLE = 'Places that could not give the machines of';
+const ROOM = 1_000;
 /** As people read it: place, type, duration, reason. */
-const REFUSED = String.raw`local/local/local-a local-1x after (\d+\.\d)s: .*at most 0`;
+const REFUSED = String.raw`local/local/local-a local-\dx after (\d+\.\d)s: .*at most 0.*`;
 
 let world: World;
 let story: Story;
@@ -24,12 +26,20 @@ afterAll(async () => {
 });
 
 function styx(...args: string[]): Promise<{ code: number; out: string; err: string }> {
-  const env = { ...process.env, NO_COLOR: '1', STYX_SSH_CONFIG: join(world.home, 'ssh-config') };
+  // The world's worker alone, which knows of crash points, and which ends with the world.
+  const env = {
+    ...{ ...process.env, NO_COLOR: '1', STYX_WORKERS: 'elsewhere' },
+    STYX_SSH_CONFIG: join(world.home, 'ssh-config'),
+  };
   return new Promise((resolve) =>
     execFile(join(REPOSITORY, 'bin', 'styx'), args, { env }, (error, out, err) =>
       resolve({ code: Number(error?.code ?? 0), out, err }),
     ),
   );
+}
+
+async function provisionJson(name: string) {
+  return JSON.parse((await styx('logs', '--provision', name, '-o', 'json')).out);
 }
 
 test('a launch for which no place has room says each as it is refused, and then the list of all', async () => {
@@ -55,7 +65,7 @@ test('later `logs --provision` lists them, of a cluster that was never up too', 
   expect(out).toMatch(
     new RegExp(`\nPlaces that could not give the machines of full:\n  (just now|.* ago)  ${REFUSED}`),
   );
-  const { tries } = JSON.parse((await styx('logs', '--provision', 'full', '-o', 'json')).out);
+  const { tries } = await provisionJson('full');
   expect(tries[0]).toEqual({
     at: expect.stringMatching(/^\d{4}-.*Z$/),
     ...{ cloud: 'local', region: 'local', zone: 'local-a', instanceType: 'local-1x', useSpot: false },
@@ -65,8 +75,65 @@ test('later `logs --provision` lists them, of a cluster that was never up too', 
   expect(tries[0].seconds).toBeGreaterThan(0);
 });
 
+test('so does `status -v` of its name, where it is TERMINATED; without -v there is no such cluster', async () => {
+  const { code, out, err } = await styx('status', '-v', 'full');
+  expect([code, err.split('\n')[0]]).toEqual([4, "Error: Cluster 'full' does not exist"]);
+  expect(out).toMatch(/^NAME .*\nfull .* TERMINATED /);
+  expect(out).toMatch(new RegExp(`\n${TITLE} full:\n  .*  ${REFUSED}`));
+  const verbose = JSON.parse((await styx('status', '-v', 'full', '-o', 'json')).out);
+  const { tries } = await provisionJson('full');
+  expect(verbose).toMatchObject([{ name: 'full', status: 'TERMINATED', tries }]);
+  expect(await styx('status', 'full', '-o', 'json')).toMatchObject({ code: 4, out: '[]\n' });
+  world.limit(ROOM);
+  await story.up('ended', "run: 'true'");
+  await story.down('ended');
+  expect((await styx('status', '-v', 'ended', '-o', 'json')).out, 'it was taken down').toBe('[]\n');
+});
+
+test('while a launch tries again and again its follower is told of each, and `status -v` lists them', async () => {
+  world.limit(0);
+  const launch = styx('launch', '-y', '-d', '-r', '-c', 'again', '--cpus', '1+', 'true');
+  await until('it is there', () => world.styx.clusters.summary('again'));
+  const seen = new Set<number>();
+  await story.view('again', 'was tried often', ({ tries }) => {
+    for (const { at } of tries) seen.add(at);
+    return seen.size >= 6;
+  });
+  const [shown, brief] = [await styx('status', '-v', 'again'), await styx('status', 'again')];
+  expect(shown.out).toMatch(/^NAME .*\nagain .* INIT /);
+  expect(shown.out.match(new RegExp(`^  .*  ${REFUSED}`, 'gm'))?.length).toBeGreaterThanOrEqual(seen.size);
+  expect(brief.out).not.toContain('at most 0');
+  world.limit(ROOM);
+  const { code, err } = await launch;
+  expect(code, err).toBe(0);
+  const told = err.match(new RegExp(`^${REFUSED}`, 'gm')) ?? [];
+  expect(told.length).toBeGreaterThanOrEqual(seen.size);
+});
+
+test('of a cluster that came up after all `status -v` still lists where it did not, of several the last few', async () => {
+  world.limit(ROOM);
+  await story.up('other', "run: 'true'\nresources: {cpus: 1}\n");
+  const { code, out } = await styx('status', '-v');
+  expect(code).toBe(0);
+  const [table = '', list = ''] = out.split(`${TITLE} `);
+  expect(table).toMatch(/\nagain .* UP [\s\S]*\nother .* UP /);
+  expect(list).toMatch(
+    new RegExp(`^again:\n  \\d+ before these: \`styx logs --provision again\`\n(  .* ago  ${REFUSED}\n){5}$`),
+  );
+  const rows: { name: string; tries: unknown }[] = JSON.parse((await styx('status', '-v', '-o', 'json')).out);
+  const { tries } = await provisionJson('again');
+  expect(rows.map((row) => [row.name, row.tries])).toEqual([
+    ['again', tries],
+    ['other', []],
+  ]);
+  const brief = JSON.parse((await styx('status', '-o', 'json')).out);
+  expect(brief.map((row: { tries: unknown }) => row.tries)).toEqual([null, null]);
+  await Promise.all([story.down('again'), story.down('other')]);
+});
+
 test('how long a place took is from its record to its failure, and a try of spot machines says so', async () => {
   const HELD = 1_500;
+  world.limit(0);
   world.arm('createMachines.before');
   const from = Date.now();
   await story.launch('slow', "resources: {cpus: 1, use_spot: true}\nrun: 'true'\n", { retryUntilUp: true });
