@@ -30,10 +30,14 @@ export function sweepSteps(context: ActivityContext): SweepSteps {
         const unknown: Look['unknown'][number][] = [];
         const everything: CloudResource[] = [];
         const looked: string[] = [];
+        const without: string[] = [];
         for (const cloud of await context.clouds()) {
           try {
             // No place: there are no credentials of it here.
-            if ((await cloud.places()).length === 0) continue;
+            if ((await cloud.places()).length === 0) {
+              without.push(cloud.name);
+              continue;
+            }
             everything.push(...(await cloud.owned(installation)));
             looked.push(cloud.name);
           } catch (error) {
@@ -53,6 +57,7 @@ export function sweepSteps(context: ActivityContext): SweepSteps {
         unclaimed.sort((a, b) => (a.createdAt ?? 0) - (b.createdAt ?? 0));
         return {
           looked,
+          without,
           seen: everything.length,
           unclaimed: unclaimed.slice(0, ORPHANS_NAMED),
           young: everything.length - old.length,

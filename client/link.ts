@@ -105,9 +105,9 @@ export class Link {
     return await repeat(attempt, { budget: 30_000 });
   }
 
-  /** The namespace's UUID. */
-  async installation(): Promise<string> {
-    if (this.#installation === undefined) {
+  /** The namespace's UUID. `anew`: as the server says it now, which may be another one than at first. */
+  async installation({ anew = false } = {}): Promise<string> {
+    if (this.#installation === undefined || anew) {
       const { namespace } = this;
       const answer = await this.read((workflow) => workflow.workflowService.describeNamespace({ namespace }));
       const id = answer.namespaceInfo?.id;

@@ -23,7 +23,7 @@ const ONE_LOOK_MS = 10 * 60_000;
 /** @throws transient when no worker carries it out in time; it goes on all the same */
 export async function sweep(link: Link, timing: Timing, options: SweepOptions = {}): Promise<SweepReport> {
   const { fix = false, max = null, only = null } = options;
-  const installation = options.installation ?? (await link.installation());
+  const installation = options.installation ?? (await link.installation({ anew: true }));
   const input: SweepInput = { version: 1, installation, looks: fix ? 2 : 1, fix, max, only, timing };
   const workflowId = `${SWEEP_ID}/${randomUUID()}`;
   const begin = (deadline: number) =>

@@ -34,6 +34,8 @@ export interface Unclaimed extends CloudResource {
 export interface Look {
   /** Clouds that were looked at: those with credentials. */
   readonly looked: readonly string[];
+  /** Clouds that the worker has no credentials of: nothing of them is known. Absent: a look of an earlier version. */
+  readonly without?: readonly string[];
   /** Everything with the installation's tag. */
   readonly seen: number;
   /** Oldest first; ≤ ORPHANS_NAMED. */

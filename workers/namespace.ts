@@ -1,5 +1,5 @@
 /** What Styx needs of a namespace: search attributes of the right types and, on a server of our own, 30 days of history. */
-import type { Connection } from '@temporalio/client';
+import type { Connection, WorkflowClient } from '@temporalio/client';
 import { StyxError } from '../model/errors.ts';
 import { SEARCH_ATTRIBUTES } from '../model/search-attributes.ts';
 
@@ -38,6 +38,23 @@ export async function ensureNamespace(
   const retention = Number(description.config?.workflowExecutionRetentionTtl?.seconds ?? 0);
   if (embedded && retention !== RETENTION_DAYS * DAY_SECONDS) await setRetention(connection, namespace, RETENTION_DAYS);
   return { installation };
+}
+
+/**
+ * What goes by the lack of workflows must not do so on a server that came in the place of the one that has them.
+ *
+ * @throws refused when the server's namespace is another one than that of `installation`
+ */
+export async function mustBeInstallation(
+  { workflowService, options: { namespace } }: Pick<WorkflowClient, 'workflowService' | 'options'>,
+  installation: string,
+): Promise<void> {
+  const { namespaceInfo } = await workflowService.describeNamespace({ namespace });
+  if (namespaceInfo?.id === installation) return;
+  const instead = `${namespaceInfo?.id} in place of ${installation}`;
+  throw new StyxError('refused', `the Temporal server has another database than when this worker began: ${instead}`, {
+    hint: 'End this worker; the next command starts another one.',
+  });
 }
 
 /**

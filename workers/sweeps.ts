@@ -3,16 +3,22 @@ import type { WorkflowClient } from '@temporalio/client';
 import { CHILD_QUEUE } from '../model/queues.ts';
 import { SWEEP_ID, SWEEP_WORKFLOW, type SweepInput } from '../model/sweep.ts';
 import { NORMAL, type Timing } from '../model/timing.ts';
+import { mustBeInstallation } from './namespace.ts';
 
 export const SWEEP_EVERY_MS = 60 * 60_000;
 
-/** False when one began within the half hour before `now`. Of several workers the one that comes first starts it: they share its id. */
+/**
+ * False when one began within the half hour before `now`. Of several workers the one that comes first starts it: they share its id.
+ *
+ * @throws refused when the server is another one than that of `installation`, on which everything would seem to be nobody's
+ */
 export async function startSweep(
   workflow: WorkflowClient,
   installation: string,
   now = Date.now(),
   timing: Timing = NORMAL,
 ): Promise<boolean> {
+  await mustBeInstallation(workflow, installation);
   const last = await workflow
     .getHandle(SWEEP_ID)
     .describe()

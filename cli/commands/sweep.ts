@@ -64,9 +64,12 @@ async function sweep(context: Context, options: SweepCommandOptions): Promise<nu
   return 0;
 }
 
-function sweepText({ looked, seen, young, unclaimed, unknown }: SweepReport): string {
+function sweepText({ looked, without = [], seen, young, unclaimed, unknown }: SweepReport): string {
   const now = Date.now();
-  const notKnown = unknown.map(({ subject, why }) => `Not known: ${subject}: ${why}.`);
+  const notKnown = [
+    ...without.map((cloud) => `Not looked at: ${cloud}: the worker has no credentials of it.`),
+    ...unknown.map(({ subject, why }) => `Not known: ${subject}: ${why}.`),
+  ];
   const all = `${seen} ${seen === 1 ? 'thing' : 'things'} of this installation at ${looked.join(', ') || 'no cloud'}, ${young} too young to judge`;
   if (unclaimed.length === 0) return [...notKnown, `Nothing is nobody's: ${all}.`].join('\n');
   return [

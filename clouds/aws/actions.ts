@@ -29,6 +29,7 @@ export interface Calls {
   'ec2:DescribePlacementGroups': [Ec2.DescribePlacementGroupsRequest, Ec2.DescribePlacementGroupsResult];
   'ec2:DescribeRegions': [Ec2.DescribeRegionsRequest, Ec2.DescribeRegionsResult];
   'ec2:DescribeSecurityGroups': [Ec2.DescribeSecurityGroupsRequest, Ec2.DescribeSecurityGroupsResult];
+  'ec2:DescribeSpotInstanceRequests': [Ec2.DescribeSpotInstanceRequestsRequest, Ec2.DescribeSpotInstanceRequestsResult];
   'ec2:DescribeSubnets': [Ec2.DescribeSubnetsRequest, Ec2.DescribeSubnetsResult];
   'ec2:DescribeVolumes': [Ec2.DescribeVolumesRequest, Ec2.DescribeVolumesResult];
   'ec2:DescribeVpcs': [Ec2.DescribeVpcsRequest, Ec2.DescribeVpcsResult];
@@ -67,6 +68,7 @@ export const ACTIONS: Readonly<Record<Action, Reach>> = {
   'ec2:DescribePlacementGroups': 'read',
   'ec2:DescribeRegions': 'read',
   'ec2:DescribeSecurityGroups': 'read',
+  'ec2:DescribeSpotInstanceRequests': 'read',
   'ec2:DescribeSubnets': 'read',
   'ec2:DescribeVolumes': 'read',
   'ec2:DescribeVpcs': 'read',

@@ -31,6 +31,7 @@ const DRY: { readonly [A in Action]: Calls[A][0] } = {
   'ec2:DescribePlacementGroups': {},
   'ec2:DescribeRegions': {},
   'ec2:DescribeSecurityGroups': {},
+  'ec2:DescribeSpotInstanceRequests': {},
   'ec2:DescribeSubnets': {},
   'ec2:DescribeVolumes': {},
   'ec2:DescribeVpcs': {},

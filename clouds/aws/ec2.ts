@@ -188,8 +188,11 @@ export class Ec2 {
     const found = await Promise.all(
       [...byRegion].map(async ([region, wanted]) => {
         const keys = [...new Set(wanted.flatMap(({ placementKey }) => placementKey ?? []))];
-        const filter = { Name: `tag:${PLACEMENT_TAG}`, Values: keys };
-        const there = keys.length === 0 ? [] : await ownedIn(this.#api, region, filter, () => null);
+        // Of what names no placement all that is ours is listed.
+        const filter = wanted.every(({ placementKey }) => placementKey !== null)
+          ? { Name: `tag:${PLACEMENT_TAG}`, Values: keys }
+          : { Name: 'tag-key', Values: [TAGS.installation] };
+        const there = await ownedIn(this.#api, region, filter, () => null);
         const ids = new Set(there.map(({ id }) => id));
         return wanted.filter(({ id }) => ids.has(id));
       }),

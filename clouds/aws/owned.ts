@@ -1,9 +1,11 @@
-/** Everything at AWS that carries an installation's tag: machines, their volumes, interfaces that lost them, and the groups of placements. */
+/** Everything at AWS that carries an installation's tag: machines, their volumes, interfaces that lost them, open spot requests, and the groups of placements. */
 import type {
   Instance as Ec2Instance,
+  Filter,
   NetworkInterface,
   PlacementGroup,
   SecurityGroup,
+  SpotInstanceRequest,
   Tag,
   Volume,
 } from '@aws-sdk/client-ec2';
@@ -25,16 +27,17 @@ type Found = Pick<CloudResource, 'kind' | 'id' | 'state' | 'zone' | 'createdAt' 
 export async function ownedIn(
   api: Api,
   region: string,
-  filter: { readonly Name: string; readonly Values: string[] },
+  filter: Filter,
   priceOf: (instance: Ec2Instance) => number | null,
 ): Promise<CloudResource[]> {
   const Filters = [filter];
-  const [machines, volumes, groups, near, interfaces] = await Promise.all([
+  const [machines, volumes, groups, near, interfaces, requests] = await Promise.all([
     describeInstances(api, region, Filters),
     api.all(region, 'ec2:DescribeVolumes', { Filters }, (answer) => answer.Volumes),
     api.all(region, 'ec2:DescribeSecurityGroups', { Filters }, (answer) => answer.SecurityGroups),
     api.call(region, 'ec2:DescribePlacementGroups', { Filters }).then((answer) => answer.PlacementGroups ?? []),
     looseInterfaces(api, region, filter),
+    openRequests(api, region, filter),
   ]);
   const found: Found[] = [
     ...machines.filter(({ State }) => State?.Name !== 'terminated').map((one) => machine(one, priceOf)),
@@ -42,6 +45,7 @@ export async function ownedIn(
     ...groups.map(group),
     ...near.filter(({ State }) => State !== 'deleted').map(placementGroup),
     ...interfaces.map(networkInterface),
+    ...requests.map(spotRequest),
   ];
   return found.map(({ Tags, ...one }) => ({
     cloud: 'aws',
@@ -66,6 +70,8 @@ export async function removeOwned(api: Api, { region, kind, id }: CloudResource)
   } else if (kind === 'placement-group') {
     if (!(await deletePlacementGroup(api, region, id)))
       throw new StyxError('transient', `placement group ${id} is still in use`);
+  } else if (kind === 'spot-request') {
+    await unlessGone(api.call(region, 'ec2:CancelSpotInstanceRequests', { SpotInstanceRequestIds: [id] }));
   } else {
     throw new StyxError('internal', `Styx makes no ${kind} at AWS`);
   }
@@ -106,6 +112,31 @@ function volume(one: Volume): Found {
     zone: one.AvailabilityZone ?? '',
     createdAt: one.CreateTime?.getTime() ?? null,
     hourlyCost: one.Size === undefined ? null : diskCost(DISK_PRICES, 'aws', one.Size),
+    Tags: one.Tags,
+  };
+}
+
+/** Requests that got no machine: one that did goes with that. */
+async function openRequests(api: Api, region: string, filter: Filter): Promise<SpotInstanceRequest[]> {
+  const Filters = [filter, { Name: 'state', Values: ['open', 'active'] }];
+  const found = await api.all(
+    region,
+    'ec2:DescribeSpotInstanceRequests',
+    { Filters },
+    (answer) => answer.SpotInstanceRequests,
+  );
+  return found.filter(({ InstanceId }) => InstanceId === undefined);
+}
+
+/** It costs nothing, and may become a machine at any time. */
+function spotRequest(one: SpotInstanceRequest): Found {
+  return {
+    kind: 'spot-request',
+    id: one.SpotInstanceRequestId ?? '',
+    state: one.State ?? '',
+    zone: one.LaunchSpecification?.Placement?.AvailabilityZone ?? '',
+    createdAt: one.CreateTime?.getTime() ?? null,
+    hourlyCost: 0,
     Tags: one.Tags,
   };
 }

@@ -88,6 +88,11 @@ export class Account {
     writeFileSync(this.#credentials, `[default]\naws_access_key_id = ${key}\naws_secret_access_key = none\n`);
   }
 
+  /** Takes the credentials away. */
+  leave(): void {
+    rmSync(this.#credentials);
+  }
+
   /** URL of the stand-in itself, past the faults. */
   get direct(): string {
     return this.#upstream;

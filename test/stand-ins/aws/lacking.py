@@ -79,6 +79,44 @@ for method in (create_placement_group, describe_placement_groups, delete_placeme
     setattr(EC2Response, method.__name__, method)
 
 
+# A spot request stays open while there is no capacity for it, and tells when it was made.
+import datetime  # noqa: E402
+
+from moto.ec2.models.spot_requests import SpotInstanceRequest, SpotRequestBackend  # noqa: E402
+
+original_launch, original_request = SpotInstanceRequest.launch_instance, SpotInstanceRequest.__init__
+
+
+def launch_instance(self):
+    try:
+        return original_launch(self)
+    except EC2ClientError as error:
+        if error.code != "InsufficientInstanceCapacity":
+            raise
+        return None
+
+
+def request_spot_instance(self, *args, **kwargs):
+    self.made_at = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    original_request(self, *args, **kwargs)
+    if self.instance is None:
+        self.state, self._status_code = "open", "capacity-not-available"
+
+
+def cancel_spot_instance_requests(self, request_ids):
+    for one in request_ids:
+        if one not in self.spot_instance_requests:
+            raise Refusal("InvalidSpotInstanceRequestID.NotFound", "The spot instance request ID '%s' does not exist" % one)
+    return [self.spot_instance_requests.pop(one) for one in request_ids]
+
+
+SpotInstanceRequest.launch_instance = launch_instance
+SpotInstanceRequest.__init__ = request_spot_instance
+SpotInstanceRequest.instance_id = property(lambda self: self.instance and self.instance.id)
+SpotInstanceRequest.create_time = property(lambda self: self.made_at)
+SpotRequestBackend.cancel_spot_instance_requests = cancel_spot_instance_requests
+
+
 # An account in which few regions are switched on: one question to all of them is quick.
 from moto.ec2.models.availability_zones_and_regions import RegionsAndZonesBackend  # noqa: E402
 

@@ -133,7 +133,7 @@ original_run = Backend.run_instances
 def run_instances(self, image_id, count, user_data, security_group_names, **kwargs):
     kind = kwargs.get("instance_type") or "m1.small"
     nics = kwargs.get("nics") or [{}]
-    zone = self.get_subnet(nics[0]["SubnetId"]).availability_zone
+    zone = self.get_subnet(nics[0].get("SubnetId") or kwargs["subnet_id"]).availability_zone
     for group in [name for nic in nics for name in nic.get("Groups", [])]:
         if self.get_security_group_from_id(group) is None:
             raise Refusal("InvalidGroup.NotFound", "The security group '%s' does not exist" % group)
