@@ -153,6 +153,22 @@ describe.skipIf('reason' in python)('a launch on AWS', () => {
     await account.order('regions');
   });
 
+  test('refused by AWS since credentials are expired tries no other place of AWS, and goes on in the next cloud', async () => {
+    account.proxy.faults = [{ action: 'RunInstances', do: EXPIRED }];
+    const asked = account.proxy.count('RunInstances');
+    await story.up(
+      'clouds',
+      'resources: {ordered: [{infra: aws, instance_type: m5.large}, {infra: local}]}\nrun: echo hi\n',
+    );
+    const { tries, placement } = await story.look('clouds');
+    expect(tries.map(({ cloud, failure }) => [cloud, failure.kind])).toEqual([['aws', 'auth']]);
+    expect(placement?.cloud).toBe('local');
+    expect(account.proxy.count('RunInstances')).toBe(asked + 1);
+    account.proxy.faults = [];
+    await story.down('clouds');
+    expect(await left()).toEqual(NOTHING);
+  });
+
   test('says where there was no capacity, and what would have to change, when no zone has any, and leaves nothing', async () => {
     await account.order('capacity', { '*': { '*': 0 } });
     const before = (await account.ledger()).created.length;
