@@ -5,6 +5,7 @@ import {
   WorkflowUpdateRPCTimeoutOrCancelledError,
 } from '@temporalio/client';
 import { ApplicationFailure, WorkflowNotFoundError } from '@temporalio/common';
+import { SENT_BEFORE_START } from '../model/envelope.ts';
 import { isErrorKind, StyxError } from '../model/errors.ts';
 
 /** gRPC status codes that mean something here; https://grpc.github.io/grpc/core/md_doc_statuscodes.html */
@@ -45,6 +46,7 @@ export function isRepeatable(error: unknown): boolean {
   if (error instanceof WorkflowUpdateFailedError) {
     const root = rootFailure(error);
     return (
+      root?.details?.[1] === SENT_BEFORE_START ||
       root?.type === 'AcceptedUpdateCompletedWorkflow' ||
       (!isErrorKind(root?.type) && INTERRUPTED.test(root?.message ?? ''))
     );

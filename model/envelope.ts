@@ -12,6 +12,12 @@ export interface Envelope {
   readonly strict?: boolean;
 }
 
+/**
+ * Second detail of the refusal of an update that was sent before the start of its workflow was: it may be a copy of a command for an
+ * earlier workflow of that name, or have been overtaken on its way. Its sender sends it anew; nobody else can.
+ */
+export const SENT_BEFORE_START = 'sent-before-start';
+
 export type MessageKind = 'start' | 'signal' | 'update';
 
 export function envelope(

@@ -9,7 +9,14 @@ import {
   type WorkflowInterceptors,
   workflowInfo,
 } from '@temporalio/workflow';
-import { type Envelope, envelope, envelopeIn, foreignReason, type MessageKind } from '../model/envelope.ts';
+import {
+  type Envelope,
+  envelope,
+  envelopeIn,
+  foreignReason,
+  type MessageKind,
+  SENT_BEFORE_START,
+} from '../model/envelope.ts';
 
 /** A command that was under way for longer is not a command but somebody's copy of one. */
 const COMMAND_AGE_MS = 10 * 60_000;
@@ -25,8 +32,13 @@ export function interceptors(): WorkflowInterceptors {
     if (found !== null) return found.$styx === `${kind}:${name}` ? found : `it was sent as ${found.$styx}`;
     return start?.strict === true ? 'it is not sealed' : envelope(kind, name, args);
   };
-  const refuse = (what: string, why: string) =>
-    ApplicationFailure.create({ message: `${what} was refused: ${why}`, type: 'refused', nonRetryable: true });
+  const refuse = (what: string, why: string, ...details: readonly unknown[]) =>
+    ApplicationFailure.create({
+      message: `${what} was refused: ${why}`,
+      type: 'refused',
+      nonRetryable: true,
+      details: [...details],
+    });
   const enclosedStart = (type: string, args: readonly unknown[]) => [
     envelope('start', type, args, { strict: start?.strict === true, ...sentAt(start) }),
   ];
@@ -61,7 +73,7 @@ export function interceptors(): WorkflowInterceptors {
           const found = opened('update', input.name, input.args);
           if (typeof found === 'string') throw refuse(`the update ${input.name}`, found);
           const stale = staleness(found, start);
-          if (stale !== null) throw refuse(`the update ${input.name}`, stale);
+          if (stale !== null) throw refuse(`the update ${input.name}`, ...stale);
           next({ ...input, args: [...found.args] });
         },
         handleUpdate(input, next) {
@@ -108,9 +120,11 @@ function sentAt(from: Envelope | null): Pick<Envelope, 'sentAt'> {
 }
 
 /** Null for a command that may have been sent just now, in the life of this workflow. */
-function staleness(command: Envelope, start: Envelope | null): string | null {
+function staleness(command: Envelope, start: Envelope | null): [why: string, ...details: unknown[]] | null {
   if (command.sentAt === undefined || start?.strict !== true) return null;
-  if (Math.abs(Date.now() - command.sentAt) > COMMAND_AGE_MS) return 'it was not sent just now';
-  if (start.sentAt !== undefined && command.sentAt < start.sentAt) return 'it was sent to an earlier one of this name';
+  if (Math.abs(Date.now() - command.sentAt) > COMMAND_AGE_MS) return ['it was not sent just now'];
+  if (start.sentAt !== undefined && command.sentAt < start.sentAt) {
+    return ['it was sent to an earlier one of this name', null, SENT_BEFORE_START];
+  }
   return null;
 }
