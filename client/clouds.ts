@@ -4,6 +4,7 @@ import { alternativesOf, choiceOf, mayBeOf } from '../model/alternatives.ts';
 import { cloudRefusal } from '../model/config/values.ts';
 import { StyxError } from '../model/errors.ts';
 import type { InstanceTypeOffer, ResourceRequest } from '../model/machines.ts';
+import type { AutostopRule } from '../model/task.ts';
 import type { LastCheck } from './checks.ts';
 
 /** Nobody waits longer for one cloud. */
@@ -147,6 +148,28 @@ export async function absoluteTargetsProblem(request: ResourceRequest): Promise<
   const answers = await Promise.all((await candidates(request)).map(async (cloud) => await cloud.capabilities()));
   const reasons = answers.flatMap(({ absoluteTargets: can }) => (can === true ? [] : [can]));
   return reasons.length < answers.length ? null : (reasons[0] ?? null);
+}
+
+/**
+ * What can be known here of an autostop rule; a machine that cannot be stopped after all says so itself.
+ * @throws invalid when no machine that a launch may get can be stopped
+ */
+export async function mustStop(request: ResourceRequest, rule: AutostopRule | null): Promise<void> {
+  if (rule === null || rule.down) return;
+  const clouds = await candidates(request);
+  const reasons: string[] = [];
+  for (const { cloud: wanted, useSpot } of alternativesOf(request)) {
+    for (const cloud of clouds.filter(({ name }) => wanted === null || wanted === name)) {
+      const { stop, stopSpot } = await cloud.capabilities();
+      const can = useSpot ? stopSpot : stop;
+      if (can === true) return;
+      reasons.push(can);
+    }
+  }
+  if (reasons[0] === undefined) return;
+  throw new StyxError('invalid', `autostop: ${reasons[0]}`, {
+    hint: 'Give `--down`, or `down: true` in the file: it is ended when it is idle then, disks included.',
+  });
 }
 
 /** The clouds that a launch may use. */

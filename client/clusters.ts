@@ -26,7 +26,7 @@ import type { AutostopRule, Task, WrittenTask } from '../model/task.ts';
 import type { Timing } from '../model/timing.ts';
 import { openSecrets } from '../system/secret-box.ts';
 import { closedTask } from './closed-task.ts';
-import { onAllowedClouds } from './clouds.ts';
+import { mustStop, onAllowedClouds } from './clouds.ts';
 import { isNotFound, isUnanswered, toStyxError } from './errors.ts';
 import { type FollowedCluster, type FollowOptions, type OperationEnd, waitForJob, waitForOperation } from './follow.ts';
 import { glanceAt, LOOK_MS } from './followed.ts';
@@ -147,6 +147,7 @@ export class Clusters {
     const problem = nameProblem(request.name);
     if (problem !== null) throw new StyxError('invalid', `cluster name '${request.name}' ${problem}`);
     const allowed = await onAllowedClouds(request.task, allowedClouds);
+    await mustStop(allowed.resources, request.autostop === undefined ? allowed.autostop : request.autostop);
     const task = this.#closed(await withSnapshots(home, () => link.installation(), allowed, 'launch', options));
     const spec: ClusterSpec = {
       resources: request.planned === undefined ? task.resources : { ...task.resources, planned: request.planned },
@@ -257,8 +258,7 @@ export class Clusters {
 
   /** What a list shows of one running cluster, without a worker. Null when there is no such cluster. */
   async summary(name: string): Promise<ClusterSummary | null> {
-    const workflowId = clusterWorkflowId(this.#context.workspace, name);
-    return await this.#describe(workflowId);
+    return await this.#describe(clusterWorkflowId(this.#context.workspace, name));
   }
 
   /**

@@ -5,8 +5,10 @@ import type { Draft } from './cluster-draft.ts';
 import { abandonJobs, submitJob } from './cluster-jobs.ts';
 import { leaveRay, rayProblem, wantRay } from './cluster-ray.ts';
 import { standingPlacements } from './cluster-repair.ts';
+import { allNodesGone } from './cluster-state.ts';
 import { assertNever, type Failure } from './errors.ts';
 import { closedPorts, joinPorts, withoutPorts } from './machine-wants.ts';
+import { stopProblem } from './unstoppable.ts';
 
 export function newOperationId(draft: Draft, kind: OperationKind): string {
   const number = draft.state.nextOperation;
@@ -259,6 +261,12 @@ export function actStop(draft: Draft, stop: Extract<Waiting, { kind: 'stop' }>):
   // A STOPPED cluster is stopped again: the start that this one overtook may have started machines.
   if (draft.state.status === 'TERMINATED') {
     finishAtOnce(draft, 'stop', stop.opId, 'succeeded', null);
+    return;
+  }
+  const problem = allNodesGone(draft.state) ? null : stopProblem(draft.state);
+  if (problem !== null) {
+    finishAtOnce(draft, 'stop', stop.opId, 'failed', problem);
+    draft.status(draft.state.status, problem.message);
     return;
   }
   stopWatching(draft);

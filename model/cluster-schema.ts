@@ -24,6 +24,7 @@ const offer = z.object({
   useSpot: z.boolean(),
   hourlyCost: z.number(),
   disk: z.object({ size: z.number(), hourlyCost: z.number() }).exactOptional(),
+  noStop: z.string().exactOptional(),
 });
 const regions = z.array(z.object({ cloud: z.string(), region: z.string() }));
 const choice = z.object({

@@ -12,6 +12,7 @@ import { idleness } from './idle.ts';
 import { isTerminalJob } from './job.ts';
 import type { Placement } from './machines.ts';
 import type { Timing } from './timing.ts';
+import { autostopNotice, autostopProblem } from './unstoppable.ts';
 
 export function newCluster(
   input: Pick<ClusterInput, 'workspace' | 'name' | 'owner'>,
@@ -115,7 +116,7 @@ export function clusterIdleness(
   now: number,
 ): { idleSince: number | null; dueAt: number | null } {
   if (state.status !== 'UP' || state.operation !== null) return { idleSince: null, dueAt: null };
-  return idleness({
+  const { idleSince, dueAt } = idleness({
     rule: state.autostop,
     liveJobs: state.jobs.filter((job) => !isTerminalJob(job.status)).length,
     sessions: state.sessions,
@@ -127,6 +128,7 @@ export function clusterIdleness(
     now,
     idleMinute: timing.idleMinute,
   });
+  return { idleSince, dueAt: autostopProblem(state, state.autostop) === null ? dueAt : null };
 }
 
 export function clusterView(
@@ -141,7 +143,7 @@ export function clusterView(
     status: displayStatus(state),
     entityStatus: state.status,
     statusSince: state.statusSince,
-    statusReason: state.statusReason || budgetNotice(state) || warning(state),
+    statusReason: state.statusReason || budgetNotice(state) || warning(state) || autostopNotice(state),
     launchedAt: state.launchedAt,
     lastUse: state.lastUse,
     resources: resourcesOf(state),
@@ -198,7 +200,7 @@ export function clusterMemo(state: ClusterState, now: number): ClusterMemo {
     costSoFar: Math.round(costAt(state.cost, now) * 1e4) / 1e4,
     cost: state.cost,
     ...budgetView(state),
-    statusReason: clip(state.statusReason || budgetNotice(state), 200),
+    statusReason: clip(state.statusReason || budgetNotice(state) || autostopNotice(state), 200),
     statusSince: state.statusSince,
   };
 }

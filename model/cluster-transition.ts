@@ -21,6 +21,7 @@ import type {
   CommandKind,
   CommandPayloads,
   JobChanged,
+  LaunchCommand,
   MachinesMissing,
   Observed,
   OperationEnded,
@@ -38,6 +39,7 @@ import { wantedPorts } from './machine-wants.ts';
 import type { RayRequest } from './ray.ts';
 import type { AutostopRule } from './task.ts';
 import { filesProblem } from './task-files.ts';
+import { autostopProblem, stopProblem } from './unstoppable.ts';
 
 export type Command = { [K in CommandKind]: { readonly kind: K; readonly payload: CommandPayloads[K] } }[CommandKind];
 
@@ -73,6 +75,8 @@ export type ClusterEvent =
 export function commandProblem(state: ClusterState, command: Command, now: number): Failure | null {
   if (state.requests.some((request) => request.id === command.payload.requestId)) return null;
   if (disposition(state, command.kind) === 'refuse') return refusal(state, command.kind);
+  const unstoppable = command.kind === 'stop' ? stopProblem(state) : autostopProblem(state, autostopOf(command));
+  if (unstoppable !== null) return unstoppable;
   const asked = rayOf(command);
   const ray = rayProblem(state.ray, asked);
   if (ray !== null) {
@@ -126,6 +130,18 @@ export function commandProblem(state: ClusterState, command: Command, now: numbe
   return null;
 }
 
+/** That a command gives the cluster; null: none. */
+function autostopOf(command: Command): AutostopRule | null {
+  if (command.kind === 'autostop') return command.payload.rule;
+  if (command.kind === 'start') return command.payload.autostop ?? null;
+  return command.kind === 'launch' ? (ruleOf(command.payload) ?? null) : null;
+}
+
+/** Of a launch; undefined: the cluster's stays as it is. */
+function ruleOf({ autostop, task }: LaunchCommand): AutostopRule | null | undefined {
+  return autostop === undefined ? (task.autostop ?? undefined) : autostop;
+}
+
 function rayOf(command: Command): RayRequest | undefined {
   if (command.kind === 'ray') return command.payload.ray ?? undefined;
   return command.kind === 'launch' || command.kind === 'exec' ? command.payload.task.ray : undefined;
@@ -161,7 +177,7 @@ function applyTo(draft: Draft, command: Command): Partial<CommandAnswer> {
       const { payload } = command;
       const opId = newOperationId(draft, 'launch');
       const job = numberJob(draft, payload.task, !payload.noSetup, payload.user);
-      const autostop = payload.autostop === undefined ? (payload.task.autostop ?? undefined) : payload.autostop;
+      const autostop = ruleOf(payload);
       enqueue(draft, {
         kind: 'launch',
         opId,

@@ -71,6 +71,8 @@ export interface InstanceTypeOffer {
   readonly hourlyCost: number;
   /** Of one node, charged while it runs and while it is stopped; absent: it costs nothing, or an older version made the offer. */
   readonly disk?: Disk;
+  /** Why its cloud can only end it, for people; absent: it can be stopped, or an older version made the offer. */
+  readonly noStop?: string;
 }
 
 export interface Disk {

@@ -20,7 +20,7 @@ function byPlace(offers: readonly InstanceTypeOffer[]): Map<string, InstanceType
 /** The same machine in the same place, whatever it costs. */
 function isSameMachine(a: InstanceTypeOffer, b: InstanceTypeOffer): boolean {
   const bare = (one: InstanceTypeOffer) => {
-    const { disk, ...rest } = one;
+    const { disk, noStop: _, ...rest } = one;
     return canonicalJson({ ...rest, hourlyCost: 0, diskSize: disk?.size ?? null });
   };
   return bare(a) === bare(b);

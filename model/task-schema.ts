@@ -61,6 +61,7 @@ export function plannedOffers(): z.ZodType<InstanceTypeOffer[]> {
     useSpot: z.boolean(),
     hourlyCost: finite,
     disk: z.object({ size: finite, hourlyCost: finite }).exactOptional(),
+    noStop: z.string().exactOptional(),
   });
   return z
     .array(offer)

@@ -9,6 +9,7 @@ import { nameProblem } from '../../model/identity.ts';
 import type { InstanceTypeOffer } from '../../model/machines.ts';
 import { resourcesText } from '../../model/resources-text.ts';
 import type { WrittenTask } from '../../model/task.ts';
+import { autostopNotice } from '../../model/unstoppable.ts';
 import { styxHome } from '../../system/home.ts';
 import { confirm } from '../confirm.ts';
 import { followJob, followOperation } from '../follow.ts';
@@ -164,6 +165,8 @@ async function follow(
   if (answer.note !== null) context.progress.line(answer.note);
   const view = await followOperation(context, styx, name, answer);
   await keepSshEntries(context, styx, view);
+  const notice = autostopNotice(view);
+  if (notice !== '') context.progress.line(`Note: ${notice}`);
   const { exceedsAt = null } = view.budget ?? {};
   if (exceedsAt !== null) {
     context.progress.line(`The cluster's budget lasts ${formatDuration((exceedsAt - Date.now()) / 1_000)} from now.`);

@@ -7,6 +7,7 @@ import type { Disk, InstanceTypeOffer, ResourceRequest } from '../../model/machi
 import { nearestWord } from '../../model/spelling.ts';
 import { launchRequest, type Ranked, rank } from '../../optimizer/index.ts';
 import type { Api } from './api.ts';
+import { CAPABILITIES } from './capabilities.ts';
 import { diskFor, mustHaveSize } from './disks.ts';
 import type { Images } from './images.ts';
 import { mustBeTags } from './labels.ts';
@@ -162,6 +163,7 @@ function reserved(offer: InstanceTypeOffer, held: readonly Reservation[], numNod
 
 function offerIn(place: Ranked, zone: string, disk: Disk): InstanceTypeOffer {
   const { region, instanceType, cpus, memory, accelerators, useSpot, hourlyCost } = place;
+  const { stopSpot } = CAPABILITIES;
   return {
     cloud: 'aws',
     region,
@@ -173,6 +175,7 @@ function offerIn(place: Ranked, zone: string, disk: Disk): InstanceTypeOffer {
     useSpot,
     hourlyCost,
     disk,
+    ...(useSpot && stopSpot !== true ? { noStop: stopSpot } : {}),
   };
 }
 

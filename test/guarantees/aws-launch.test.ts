@@ -136,6 +136,26 @@ describe.skipIf('reason' in python)('a launch on AWS', () => {
     expect((await account.ledger()).created).toHaveLength(before);
   });
 
+  test('of spot machines with an autostop that does not end them is refused with what to do, and nothing is made', async () => {
+    const before = (await account.ledger()).created.length;
+    const spot = TASK.replace('m5.large}', 'm5.large, use_spot: true}');
+    const stops = { idleMinutes: 10, down: false, waitFor: 'jobs_and_ssh' } as const;
+    const error = await story.launch('spot', spot, { autostop: stops }).catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({ kind: 'invalid', hint: expect.stringContaining('--down') });
+    expect(String(error)).toContain('autostop: spot machines of AWS cannot be stopped, only ended');
+    const inFile = spot.replace('use_spot: true', 'use_spot: true, autostop: 10');
+    await expect(story.launch('spot', inFile)).rejects.toMatchObject({ kind: 'invalid' });
+    expect(await story.clusters.summary('spot')).toBeNull();
+    expect((await account.ledger()).created).toHaveLength(before);
+
+    // One that ends them is taken, and the cluster knows that its machines cannot be stopped.
+    await story.launch('spot', spot, { autostop: { ...stops, down: true } });
+    const { intents } = await story.view('spot', 'has a place', (view) => view.intents.length > 0);
+    expect(intents[0]).toMatchObject({ useSpot: true, noStop: expect.stringContaining('cannot be stopped') });
+    await story.down('spot');
+    expect(await left()).toEqual(NOTHING);
+  });
+
   test('tries no other zone of a region in which the account has no quota, and goes on in the next region', async () => {
     await account.order('regions', { 'us-east-1': true, 'us-east-2': true });
     const before = (await account.ledger()).created.length;

@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { displayStatus } from '../../model/cluster.ts';
-import { Story } from './cluster-fixtures.ts';
+import { clusterIdleness, clusterMemo, clusterView } from '../../model/cluster-state.ts';
+import { TEST } from '../../model/timing.ts';
+import { aPlacement, RULE, Story } from './cluster-fixtures.ts';
 
 const DOWN_RULE = { idleMinutes: 5, down: true, waitFor: 'jobs' } as const;
 
@@ -207,6 +209,67 @@ describe('a stop', () => {
     expect(story.did('abortOperation')).toEqual([]);
     expect(story.operation(start.operationId ?? '')?.outcome).toBe('aborted');
     expect(story.job(2).status).toBe('CANCELLED');
+  });
+});
+
+describe('a cluster whose machines can only be ended', () => {
+  const noStop = 'spot machines of the cloud cannot be stopped';
+
+  function standing(more: Parameters<Story['command']>[1] = {}): Story {
+    const story = new Story();
+    story.command('launch', more);
+    story.stands({ ...story.placing(), useSpot: true, noStop });
+    runs(story, 1);
+    return story;
+  }
+
+  test('refuses to be stopped, now and when it is idle, and says what can be done; its jobs go on', () => {
+    const story = standing();
+    const { state } = story;
+    expect(story.problem('stop')).toEqual({
+      kind: 'refused',
+      message: `Cluster 'c' cannot be stopped: ${noStop}. Its machines and jobs go on.`,
+      hint: expect.stringMatching(/`styx down c`.*`styx autostop c --down`/),
+    });
+    for (const kind of ['autostop', 'launch', 'start'] as const) {
+      const { message, hint } = story.problem(kind, { autostop: RULE }) ?? {};
+      expect([message, hint]).toEqual([
+        `Cluster 'c' cannot be stopped when it is idle: ${noStop}.`,
+        expect.stringMatching(/^`styx autostop c --down`/),
+      ]);
+      expect(story.problem(kind, { autostop: DOWN_RULE })).toBeNull();
+    }
+    expect(story.problem('launch', { task: { autostop: RULE } })?.kind).toBe('refused');
+    for (const kind of ['launch', 'down'] as const) expect(story.problem(kind)).toBeNull();
+    expect(story.state).toBe(state);
+  });
+
+  test('is not stopped by what was asked for while it was made: nothing is done to machines and jobs, and it says so', () => {
+    const story = new Story();
+    story.command('launch');
+    const placement = { ...story.placing(), useSpot: true, noStop };
+    const { operationId } = story.command('stop');
+    story.stands(placement);
+    expect(story.did('startRetire')).toEqual([]);
+    expect(story.effects.map(({ type }) => type)).toEqual(['startWatch', 'runJob']);
+    expect(story.operation(operationId ?? '')).toMatchObject({ outcome: 'failed', failure: { kind: 'refused' } });
+    expect(story.state).toMatchObject({ status: 'UP', placement, operation: null });
+    expect(story.state.statusReason).toMatch(/^Cluster 'c' cannot be stopped: /);
+    expect(story.job(1).endedAt).toBeNull();
+  });
+
+  test('is not due to be stopped by a rule that came before its machines, and says so as long as it has that', () => {
+    const { state, now } = standing({ autostop: RULE });
+    const idle = { ...state, jobs: [], lastJobEndedAt: now };
+    expect(clusterIdleness(idle, TEST, now)).toEqual({ idleSince: now, dueAt: null });
+    expect(clusterIdleness({ ...idle, autostop: DOWN_RULE }, TEST, now).dueAt).toBeGreaterThan(now);
+    const stoppable = { ...idle, placement: aPlacement(idle, 1, 1) };
+    expect(clusterIdleness(stoppable, TEST, now).dueAt).toBeGreaterThan(now);
+    const context = { installation: '', timing: TEST, now, waits: {} };
+    const reason = `Cluster 'c' cannot be stopped when it is idle: ${noStop}. \`styx autostop c --down\` ends it when it is idle, disks included.`;
+    expect(clusterView(idle, context).statusReason).toBe(reason);
+    expect(clusterMemo(idle, now).statusReason).toBe(reason);
+    expect(clusterMemo({ ...idle, autostop: DOWN_RULE }, now).statusReason).toBe('');
   });
 });
 
