@@ -86,6 +86,12 @@ export function waitReason(job: JobSummary, queue: QueueView | null): string | n
   return `${position === null ? `more than ${queue.waiting.length} before it` : `number ${position} in the queue`}: ${why}`;
 }
 
+/** Of one that is over: its machines cost until they are proved gone, whatever became of the job. */
+function endingText({ status, cluster, pool }: JobSummary): string | null {
+  if (!isManagedEnd(status) || cluster === null || pool !== undefined) return null;
+  return `is over, and its machines are being taken away (cluster ${cluster})`;
+}
+
 function barrierText({ user }: JobSummary, queue: QueueView): string {
   const { live, limits, users } = queue;
   const place = users.indexOf(user);
@@ -142,7 +148,7 @@ export function queueText(
         infraName(job.infra),
         String(job.priority),
         job.queue.toUpperCase(),
-        clip(reasons.get(job.id) ?? job.reason, 80) || progressText(job) || '-',
+        clip(reasons.get(job.id) ?? job.reason, 80) || (endingText(job) ?? progressText(job)) || '-',
       );
     }
     return row;
@@ -158,7 +164,7 @@ export function queueText(
     : jobs
         .flatMap((job) => [job, ...(tasks.get(job.id) ?? [])])
         .flatMap((job) => {
-          const why = reasons.get(job.id) ?? null;
+          const why = reasons.get(job.id) ?? endingText(job);
           const which = 'task' in job ? `${job.number ?? '-'}, task ${job.task}` : (job.number ?? '-');
           return why === null ? [] : [`Job ${which} ${why}.`];
         });

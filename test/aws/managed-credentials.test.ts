@@ -1,6 +1,7 @@
 /** Credentials of AWS that expire while a managed job runs or its machines go: its end is known at once, and they go by themselves later. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { queueText } from '../../cli/jobs/queue.ts';
 import type { ManagedStatus } from '../../model/managed-job.ts';
 import { JobStory } from '../guarantees/job-story.ts';
 import { until } from '../guarantees/story.ts';
@@ -25,6 +26,11 @@ describe.skipIf(lacks !== undefined)('a managed job on AWS whose credentials exp
     await aws?.end();
   });
 
+  /** As `styx jobs queue` prints it. */
+  async function listed(): Promise<string> {
+    return queueText(await jobs.jobs.list(), new Map(), new Map(), {});
+  }
+
   test('runs on and ends; its teardown waits, and is done by itself when they are back', {
     timeout: 240_000,
   }, async () => {
@@ -44,8 +50,10 @@ describe.skipIf(lacks !== undefined)('a managed job on AWS whose credentials exp
     await until('the teardown was refused more than once', () => proxy.log.length > asked + 3);
     await waits(id, 'SUCCEEDED');
     expect((await aws.instances()).find((one) => one.id === machine)?.state).toBe('running');
+    expect(await listed()).toMatch(/^Job \d+ is over, and its machines are being taken away \(cluster /m);
     proxy.faults = [];
     expect(await jobs.ends(id, 'SUCCEEDED')).toMatchObject({ recoveries: 0, copies: 1 });
+    await until('nothing is said of machines any more', async () => !(await listed()).includes('taken away'));
     await aws.nothingLeft(before.size + 1);
   });
 
