@@ -1,6 +1,7 @@
 /** What a launch would try first, before it is confirmed. */
 import type { LeftOut } from '../client/clouds.ts';
 import { catalogsOf, type LaunchPreview, previewLaunch } from '../client/preview.ts';
+import { budgetAct } from '../model/cluster-budget.ts';
 import { type Budget, budgetLasts, foreseen } from '../model/cost-budget.ts';
 import { disksHourly, type InstanceTypeOffer, nodeHourly } from '../model/machines.ts';
 import type { WrittenTask } from '../model/task.ts';
@@ -74,7 +75,10 @@ export function planText(
   lines.push(...ageLines(catalogs));
   if (leftOut.length > 0) lines.push(leftOutText(leftOut));
   lines.push(estimateText(first.hourlyCost * numNodes, disksHourly({ ...first, numNodes })));
-  if (budget !== undefined) lines.push(foreseen(budget, nodeHourly(first) * numNodes));
+  if (budget !== undefined) {
+    const onExceed = budgetAct({ placement: first }, budget);
+    lines.push(foreseen({ ...budget, onExceed }, nodeHourly(first) * numNodes));
+  }
   return lines.join('\n');
 }
 

@@ -14,6 +14,7 @@ import {
   spentText,
 } from './cost-budget.ts';
 import type { Failure } from './errors.ts';
+import type { Placement } from './machines.ts';
 import type { Timing } from './timing.ts';
 
 /** What earlier clusters of this name had cost: a budget is about the present one. */
@@ -46,6 +47,14 @@ export function budgetDueAt(state: ClusterState, timing: Pick<Timing, 'describeO
   if (at === null || budgetToActOn(state, at) === null) return null;
   const { exceeded } = budget;
   return exceeded === undefined || exceeded.at < upAt ? at : Math.max(at, exceeded.at + timing.describeOpsEvery);
+}
+
+/** What cannot be stopped is ended: a budget is there so that the cost has an end. */
+export function budgetAct(
+  { placement }: { readonly placement: Pick<Placement, 'noStop'> | null },
+  { onExceed }: Budget,
+): Budget['onExceed'] {
+  return onExceed === 'stop' && placement?.noStop !== undefined ? 'down' : onExceed;
 }
 
 /** The budget as found to be spent. */

@@ -4,7 +4,7 @@
  */
 import { jsonBytes, LIVE_JOBS, STATE_REFUSE_BYTES } from './budgets.ts';
 import type { ClusterState } from './cluster.ts';
-import { budgetProblem, budgetToActOn, exceededBudget } from './cluster-budget.ts';
+import { budgetAct, budgetProblem, budgetToActOn, exceededBudget } from './cluster-budget.ts';
 import { disposition, refusal } from './cluster-commands.ts';
 import { Draft } from './cluster-draft.ts';
 import type { QueuedEffect } from './cluster-effects.ts';
@@ -317,7 +317,8 @@ function applyEventTo(draft: Draft, event: ClusterEvent): void {
       if (due === null) return;
       const budget = exceededBudget(draft.state, due, draft.now);
       draft.set({ budget });
-      if (budget.onExceed !== 'notify') end(draft, budget.onExceed, true, budget.exceeded.why);
+      const kind = budgetAct(draft.state, budget);
+      if (kind !== 'notify') end(draft, kind, true, budget.exceeded.why);
       return;
     }
     default:

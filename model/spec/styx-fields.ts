@@ -80,7 +80,7 @@ const budgetFields = mapOf(
     ),
     on_exceed: doc(
       wordField(['stop', 'down', 'notify']),
-      '`stop`: stop the cluster, `down`: end it, `notify`: say so in `styx status`',
+      '`stop`: stop the cluster, or end it where its machines cannot be stopped; `down`: end it; `notify`: say so in `styx status`',
       '`stop`',
     ),
   },

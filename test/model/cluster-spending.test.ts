@@ -91,6 +91,16 @@ describe('a budget', () => {
     expect(story.state).toMatchObject({ status: 'TERMINATED', statusReason: `ended: ${WHY}` });
   });
 
+  test('that stops ends a cluster whose machines can only be ended, so that its cost has an end', () => {
+    const story = new Story();
+    story.command('launch', { task: { budget: TEN } });
+    story.stands({ ...story.placing(), useSpot: true, noStop: 'spot machines cannot be stopped' });
+    due(story);
+    expect(story.did('startRetire')).toMatchObject([{ mode: 'terminate' }]);
+    story.ended('succeeded');
+    expect(story.state).toMatchObject({ status: 'TERMINATED', statusReason: `ended: ${WHY}` });
+  });
+
   test('that only tells leaves all as it is, and is told once, until it is replaced', () => {
     const story = new Story();
     story.up(1, { task: { budget: TEN_TOLD } });
