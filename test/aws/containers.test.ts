@@ -140,8 +140,7 @@ describe.skipIf(lacks !== undefined)('a task in a container on AWS', () => {
   });
 
   async function provisionLog(name: string, ...more: string[]): Promise<string> {
-    const env = { ...process.env, STYX_WORKERS: 'elsewhere' };
-    return (await promisify(execFile)(STYX, ['logs', '--provision', name, ...more], { env })).stdout;
+    return (await promisify(execFile)(STYX, ['logs', '--provision', name, ...more])).stdout;
   }
 
   test('tells of its set-up while that goes on, which a killed worker neither ends nor repeats', async () => {

@@ -131,11 +131,11 @@ const ours = (name: string) => ({
   [TAGS.generation]: `${name}-1`,
 });
 
-/** Carried out by the worker of this world. */
 async function styx(...args: string[]): Promise<{ code: number; out: string; err: string }> {
-  const env = { ...process.env, STYX_WORKERS: 'elsewhere' };
   return await new Promise((resolve) => {
-    const child = execFile(STYX, args, { env }, (_, out, err) => resolve({ code: child.exitCode ?? -1, out, err }));
+    const child = execFile(STYX, args, { env: process.env }, (_, out, err) =>
+      resolve({ code: child.exitCode ?? -1, out, err }),
+    );
   });
 }
 

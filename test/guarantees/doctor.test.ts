@@ -168,7 +168,9 @@ describe('a cluster whose machines are not as its status says', () => {
     return Object.fromEntries(all.map((one) => [one.subject.split('/').at(-1), one]));
   };
 
-  test('is found without a worker, and when it says itself what it lost, until what is said to do is done', async () => {
+  test('is found without a worker, and when it says itself what it lost, until what is said to do is done', {
+    timeout: 300_000,
+  }, async () => {
     await Promise.all([story.up('pair', PAIR), ...['one', 'off', 'well'].map((name) => story.up(name, TASK))]);
     const [[, lost = ''], [one = ''], off] = [
       await machinesOf('pair'),

@@ -24,8 +24,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await story.nothingLeft();
   await story.close();
-  // The CLI started what it found missing.
-  await styx('server', 'stop');
   await world.end();
 });
 

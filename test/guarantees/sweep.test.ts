@@ -7,7 +7,6 @@ import type { Client } from '@temporalio/client';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { TAGS } from '../../model/cloud-resource.ts';
 import { TEST } from '../../model/timing.ts';
-import { stopServer } from '../../workers/server.ts';
 import { startSweep } from '../../workers/sweeps.ts';
 import { sealedTemporalClient } from '../harness/client.ts';
 import { World } from '../harness/world.ts';
@@ -55,14 +54,11 @@ const unplant = () =>
   ).then(() => until('all is gone', async () => (await world.machinesLeft()).length === 0));
 
 async function styx(...args: string[]): Promise<{ code: number; out: string; err: string }> {
-  const answer = await new Promise<{ code: number; out: string; err: string }>((resolve) => {
+  return await new Promise((resolve) => {
     const child = execFile(STYX, args, { env: process.env }, (_, out, err) =>
       resolve({ code: child.exitCode ?? -1, out, err }),
     );
   });
-  // It has started a worker of its own beside the one that this test kills.
-  await stopServer({ env: process.env });
-  return answer;
 }
 
 test('what is claimed is not listed, and a look changes nothing', async () => {

@@ -26,11 +26,7 @@ afterAll(async () => {
 });
 
 function styx(...args: string[]): Promise<{ code: number; out: string; err: string }> {
-  // The world's worker alone, which knows of crash points, and which ends with the world.
-  const env = {
-    ...{ ...process.env, NO_COLOR: '1', STYX_WORKERS: 'elsewhere' },
-    STYX_SSH_CONFIG: join(world.home, 'ssh-config'),
-  };
+  const env = { ...process.env, NO_COLOR: '1', STYX_SSH_CONFIG: join(world.home, 'ssh-config') };
   return new Promise((resolve) =>
     execFile(join(REPOSITORY, 'bin', 'styx'), args, { env }, (error, out, err) =>
       resolve({ code: Number(error?.code ?? 0), out, err }),

@@ -53,6 +53,8 @@ export class World extends LocalWorld {
     Object.assign(process.env, server.env);
     process.env.STYX_HOME = home;
     process.env.STYX_TIMING = 'test';
+    // Programs that are run use the workers of this world, which know of crash points and end with it.
+    process.env.STYX_WORKERS = 'elsewhere';
     // As on the embedded server.
     process.env.STYX_CODEC = 'required';
     const env = { ...server.env, STYX_CRASH_POINTS: join(home, 'points') };

@@ -1,13 +1,18 @@
 /** Servers and workers that are killed and come back, as every crash test uses them. */
+import { execFile } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import type { Client } from '@temporalio/client';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { CLUSTER_QUEUE } from '../../model/queues.ts';
 import { SEARCH_ATTRIBUTES } from '../../model/search-attributes.ts';
+import { serverStatus, stopServer } from '../../workers/server.ts';
 import { sealedTemporalClient } from '../harness/client.ts';
+import { REPOSITORY } from '../harness/command-line.ts';
 import { startTestServer, startTestWorker, type TestServer, type TestWorker, testDir } from '../harness/temporal.ts';
+import { World } from '../harness/world.ts';
 
 // Processes are started and ended over and over; on a busy machine each takes seconds.
 vi.setConfig({ testTimeout: 120_000 });
@@ -99,4 +104,15 @@ test('workflow code that never pauses ends the worker, with the reason in its lo
   await spinning.terminate();
   await startWorker();
   expect(await other.result()).toBe('hello Ada');
+});
+
+test('a program that is run against a world starts no worker of its own, which would outlive it', async () => {
+  const world = await World.start({ given: server });
+  try {
+    await promisify(execFile)(join(REPOSITORY, 'bin', 'styx'), ['status']);
+    expect((await serverStatus()).pids).toEqual({ supervisor: null, temporal: null, worker: null });
+  } finally {
+    await stopServer();
+    await world.end();
+  }
 });
