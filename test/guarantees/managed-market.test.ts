@@ -31,7 +31,7 @@ function task(recovery: string, ledger: Ledger): string {
 }
 
 async function runs(ledger: Ledger, tried: number): Promise<void> {
-  await until(`try ${tried} runs`, () => ledger.lines().includes(String(tried)), 90_000);
+  await until(`try ${tried} runs`, () => ledger.lines().includes(String(tried)), 150_000);
 }
 
 /** Try after try: none wrote after the next one had begun. */
@@ -56,7 +56,7 @@ async function killed(point: string): Promise<void> {
 }
 
 test('on_demand_fallback: on-demand machines after two preemptions, and spot machines again when a look finds some, with a worker killed at the look and at the move', {
-  timeout: 240_000,
+  timeout: 400_000,
 }, async () => {
   const ledger = world.ledger('fallback');
   const id = await story.submit(
@@ -89,7 +89,7 @@ test('on_demand_fallback: on-demand machines after two preemptions, and spot mac
 });
 
 test('deadline: on-demand machines while there are no spot machines and too little is done, spot machines as soon as a look finds some, and back', {
-  timeout: 240_000,
+  timeout: 400_000,
 }, async () => {
   const ledger = world.ledger('deadline');
   world.limitSpot(0);
@@ -117,16 +117,20 @@ test('deadline: on-demand machines while there are no spot machines and too litt
 });
 
 test('deadline: running time is work done, for as much of it as checkpoints keep: near the deadline one moves to on-demand machines until it is done, and the other has spot machines again', {
-  timeout: 240_000,
+  timeout: 600_000,
 }, async () => {
   world.limitSpot(10);
-  // With nothing done there are 30 s to spare: 28 s after its submission it has to have on-demand machines.
-  const rule = 'strategy: deadline, deadline: 80s, work: 50s, overhead: 2s';
+  const rule = (spare: number) => `strategy: deadline, deadline: ${3_600 + spare}s, work: 1h, overhead: 2s`;
   const [loses, keeps] = [world.ledger('loses'), world.ledger('keeps')];
-  const id = await story.submit(task(`${rule}, checkpoint_every: never`, loses));
-  const other = await story.submit(task(`${rule}, checkpoint_every: 1s`, keeps));
-  await runs(keeps, 1);
+  // With nothing done it has to have on-demand machines 48 s after its submission.
+  const id = await story.submit(task(`${rule(50)}, checkpoint_every: never`, loses));
+  const { submittedAt } = await story.jobs.view(id);
   await runs(loses, 1);
+  // Two starts have to fit into what the other has to spare, on a machine that is busy too.
+  const spare = Math.max(45, Math.ceil((4 * (Date.now() - submittedAt)) / 1_000));
+  const other = await story.submit(task(`${rule(spare)}, checkpoint_every: 1s`, keeps));
+  const { submittedAt: from } = await story.jobs.view(other);
+  await runs(keeps, 1);
   await world.killWorker();
   await world.startWorker();
   await runs(loses, 2);
@@ -135,7 +139,7 @@ test('deadline: running time is work done, for as much of it as checkpoints keep
     market: { hold: 'until-done' },
     cause: 'moved',
   });
-  // Without its running time it would be due now; with that it has 26 s for its starts.
+  await until('without its running time it would be due', () => Date.now() > from + spare * 1_000, 300_000);
   await world.cloud.preempt(await story.machine(other));
   await runs(keeps, 2);
   writeFileSync(`${loses.path}.go`, '');
