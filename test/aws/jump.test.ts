@@ -65,7 +65,7 @@ describe.skipIf(lacks !== undefined)('a cluster behind a jump host', () => {
     expect(await aws.output('inside', job)).toMatch(/from ip-172-31-/);
     const machines = await aws.instances();
     expect(machines.map(({ publicAddress }) => publicAddress)).toEqual([null, null]);
-    const view = await story.clusters.view('inside');
+    const view = await story.look('inside');
     expect(view.nodes.map(({ address, via }) => [address, via])).toEqual(
       machines.map(({ privateAddress }) => [privateAddress, 'aws/us-east-1']),
     );
@@ -77,7 +77,7 @@ describe.skipIf(lacks !== undefined)('a cluster behind a jump host', () => {
     await world.startWorker();
     const { jobId } = await story.exec('inside', aws.task('run: echo again\n'));
     await story.jobEnds('inside', jobId, 'SUCCEEDED');
-    await writeSshEntries(world.styx, await story.clusters.view('inside'));
+    await writeSshEntries(world.styx, await story.look('inside'));
     const entry = readFileSync(join(world.home, 'ssh', 'clusters', 'inside', 'config'), 'utf8');
     expect(entry).toContain(`  ProxyCommand ${command}\n`);
     expect((await run('ssh', '-F', join(world.home, 'ssh', 'config'), 'inside', 'echo', 'by', 'OpenSSH')).trim()).toBe(

@@ -170,7 +170,7 @@ const STORY: Readonly<Record<Story, Tell>> = {
     await jobEnds(world, name, await launch(world, name, `run: ${append('first')}\n`), 'SUCCEEDED');
     const more = await launch(world, name, `resources: {ports: 8080}\nrun: ${append('second')}\n`);
     await jobEnds(world, name, more, 'SUCCEEDED');
-    expect((await world.styx.clusters.view(name)).ports).toEqual(['8080']);
+    expect((await world.styx.clusters.view(name, { budget: 60_000 })).ports).toEqual(['8080']);
     await down(world, name);
     return ['first', 'second'];
   },

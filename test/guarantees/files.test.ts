@@ -278,7 +278,7 @@ describe('files go both ways through the SSH entries of a cluster', () => {
   const has = (program: string) => spawnSync('sh', ['-c', `command -v ${program}`]).status === 0;
   let config: string;
   beforeAll(async () => {
-    await writeSshEntries(world.styx, await world.styx.clusters.view('two'));
+    await writeSshEntries(world.styx, await story.look('two'));
     config = sshPaths(world.home).config;
   });
 
