@@ -94,6 +94,36 @@ describe.skipIf(lacks !== undefined)('a cluster on AWS', () => {
     await aws.nothingLeft(asked);
   });
 
+  test('of spot machines is not stopped, and its job goes on; that they are gone `styx doctor` sees without a worker', async () => {
+    const { story, account, world } = aws;
+    asked += 1;
+    const before = new Set((await aws.instances()).map(({ id }) => id));
+    const job = await story.up('spot', aws.task('run: while [ ! -e ~/go ]; do sleep 0.1; done\n', ', use_spot: true'));
+    const stops = account.proxy.count('StopInstances');
+    const refused = { kind: 'refused', message: expect.stringContaining('cannot be stopped') };
+    await expect(story.clusters.stop('spot')).rejects.toMatchObject(refused);
+    const idle = { idleMinutes: 5, waitFor: 'jobs', down: false } as const;
+    await expect(story.clusters.autostop('spot', idle)).rejects.toMatchObject(refused);
+    expect(account.proxy.count('StopInstances')).toBe(stops);
+    expect(await story.look('spot')).toMatchObject({ status: 'UP', jobs: [{ id: job, status: 'RUNNING' }] });
+    const problems = async () => {
+      const { findings } = await world.styx.doctor();
+      return findings.filter(({ subject }) => subject.endsWith('/spot')).map(({ problem }) => problem);
+    };
+    expect(await problems()).toEqual([]);
+    await world.killWorker();
+    const machine = (await aws.instances()).find(({ id }) => !before.has(id));
+    await account.order('preempt', { id: machine?.id ?? '' });
+    await until('EC2 has it terminated', async () =>
+      (await aws.instances()).some(({ id, state }) => id === machine?.id && state === 'terminated'),
+    );
+    expect(await problems()).toEqual(['it is UP, and at aws its machine is gone']);
+    await world.startWorker();
+    await story.jobEnds('spot', job, 'FAILED_DRIVER');
+    await until('the cluster is closed', async () => (await story.clusters.list()).length === 0);
+    await aws.nothingLeft(asked);
+  });
+
   test.each([
     ['stopped', '', 'STOPPED'],
     ['ended', ', down: true', null],
