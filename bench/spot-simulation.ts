@@ -21,6 +21,8 @@ export interface Work {
   readonly deadline: number;
   /** Of each start on other machines. */
   readonly overhead: number;
+  /** Of a look for spot that finds some. Absent: LOOK_MS. */
+  readonly look?: number;
   /** Dollars an hour. */
   readonly prices: Readonly<Record<Market, number>>;
   /** Of the pauses after launches that failed. Absent: NORMAL. */
@@ -45,13 +47,15 @@ export interface Outcome {
   readonly endedAt: number;
   readonly late: boolean;
   readonly preemptions: number;
+  /** ms from the start of spot machines until they were taken, of those that were taken soonest; Infinity: none were. */
+  readonly soonest: number;
   /** By the strategy, from one market to another. */
   readonly moves: number;
   /** ms on on-demand machines. */
   readonly onDemand: number;
 }
 
-/** Machines of a look that finds some, until they are gone again. */
+/** A look for spot takes as long as machines take to stand, and is over at once where there are none. */
 export const LOOK_MS = 3 * 60_000;
 /** A job that is not done by then never is. */
 const GIVEN_UP = 6;
@@ -88,13 +92,14 @@ export const SPOT_ALONE: Strategy = {
 interface Present {
   readonly market: Market;
   readonly zone: number;
+  readonly since: number;
   /** Its script runs from then on. */
   readonly runsAt: number;
 }
 
 export function simulate(
   traces: readonly ZoneTrace[],
-  { work, deadline, overhead, prices, timing = NORMAL }: Work,
+  { work, deadline, overhead, prices, look: lookMs = LOOK_MS, timing = NORMAL }: Work,
   strategy: Strategy,
 ): Outcome {
   const gap = traces[0]?.gap ?? 1;
@@ -110,29 +115,46 @@ export function simulate(
   let lost: RegionRef[] = [];
   let last: RegionRef | null = null;
   let lookedAt = 0;
+  let look: { readonly zone: number; readonly standsAt: number } | null = null;
+  let soonest = Number.POSITIVE_INFINITY;
   let [tries, missingUntil] = [0, 0];
   const done = (endedAt: number): Outcome => ({
     cost,
     endedAt,
     late: endedAt > deadline,
     preemptions,
+    soonest,
     moves,
     onDemand,
   });
 
+  const zoneNow = () =>
+    inPlaceOrder(
+      zones.filter(({ index }) => isThere(index, now)),
+      nextPlaces(strategy.places ?? 'EAGER_NEXT_REGION', last, lost),
+    )[0];
+
   for (;;) {
     if (present?.market === 'spot' && !isThere(present.zone, now)) {
       preemptions += 1;
+      soonest = Math.min(soonest, now - present.since);
       failures = [...failures, now].slice(-20);
       lost = rememberRegion(lost, zones[present.zone] as RegionRef);
       present = null;
     }
     const someThere = zones.some(({ index }) => isThere(index, now));
     const every = strategy.looksEvery;
-    const looks: boolean = every === 0 || (present?.market === 'on-demand' && now >= lookedAt + every);
-    if (present?.market === 'on-demand' && looks && every > 0 && hold !== 'until-done') {
-      lookedAt = now;
-      if (someThere) cost += (prices.spot * LOOK_MS) / 3_600_000;
+    let answer: 'there' | 'missing' | null = every > 0 ? null : someThere ? 'there' : 'missing';
+    if (present?.market !== 'on-demand' || every === 0 || hold === 'until-done') look = null;
+    else if (look !== null || now >= lookedAt + every) {
+      if (look === null || !isThere(look.zone, now)) {
+        const zone = zoneNow();
+        look = zone === undefined ? null : { zone: zone.index, standsAt: now + lookMs };
+      }
+      if (look === null || now >= look.standsAt) {
+        answer = look === null ? 'missing' : 'there';
+        [look, lookedAt] = [null, now];
+      }
     }
     const at: Present | null = present;
     const decision = strategy.decide({
@@ -141,7 +163,7 @@ export function simulate(
       advancing: at !== null && now >= at.runsAt,
       overhead,
       present: at?.market ?? null,
-      spot: looks ? (someThere ? 'there' : 'missing') : at === null && now < missingUntil ? 'missing' : 'unknown',
+      spot: answer ?? (at === null && now < missingUntil ? 'missing' : 'unknown'),
       hold,
       failures,
     });
@@ -154,12 +176,9 @@ export function simulate(
       continue;
     }
     if (at === null && decision.want !== 'wait') {
-      const [zone]: (typeof zones)[number][] = inPlaceOrder(
-        zones.filter(({ index }) => isThere(index, now)),
-        nextPlaces(strategy.places ?? 'EAGER_NEXT_REGION', last, lost),
-      );
+      const zone = zoneNow();
       if (decision.want === 'on-demand' || zone !== undefined) {
-        present = { market: decision.want, zone: zone?.index ?? -1, runsAt: now + overhead };
+        present = { market: decision.want, zone: zone?.index ?? -1, since: now, runsAt: now + overhead };
         last = zone ?? last;
         lookedAt = now;
         tries = 0;
@@ -179,12 +198,13 @@ export function simulate(
     if (market !== undefined) {
       if (runsAt > now) times.push(runsAt);
       else times.push(now + work - kept);
-      if (market === 'on-demand' && every > 0 && hold !== 'until-done')
+      if (look !== null) times.push(look.standsAt);
+      else if (market === 'on-demand' && every > 0 && hold !== 'until-done')
         times.push(Math.max(now + 1, lookedAt + strategy.looksEvery));
     }
     const next = Math.min(...times);
     if (market !== undefined) {
-      cost += (prices[market] * (next - now)) / 3_600_000;
+      cost += ((prices[market] + (look === null ? 0 : prices.spot)) * (next - now)) / 3_600_000;
       if (market === 'on-demand') onDemand += next - now;
       if (now >= runsAt) kept += next - now;
     }

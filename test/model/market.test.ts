@@ -157,12 +157,31 @@ describe('over traces', () => {
     holds(law, 25);
   });
 
+  test('a look finds spot machines that stand: those that are taken before do not have a job moved', () => {
+    const job: Work = { ...work(16), work: 4 * HOUR };
+    const rule = { ...DEFAULT_FALLBACK, backAfter: 30 * MINUTE };
+    const fallback = strategyOf('fallback', { kind: 'fallback', rule });
+    const withSpot = (minutes: readonly number[]) => {
+      const available = Array.from({ length: 24 * 60 }, (_, minute) => minutes.includes(minute));
+      return simulate([{ zone: 'r-0a', type: 'made-up', gap: MINUTE, available }], job, fallback);
+    };
+    const without = withSpot([]);
+    expect(without).toMatchObject({ moves: 0, preemptions: 0 });
+    // Launches in vain are followed by pauses, then come on-demand machines, and a look half an hour later.
+    const lookAt = Math.floor((without.endedAt - without.onDemand) / MINUTE) + 30;
+    const soonGone = withSpot([lookAt, lookAt + 1]);
+    expect(soonGone).toMatchObject({ moves: 0, preemptions: 0, endedAt: without.endedAt });
+    expect(soonGone.cost, 'what the look had was paid for').toBeGreaterThan(without.cost);
+    const stands = withSpot([...Array(60).keys()].map((minute) => lookAt + minute));
+    expect(stands).toMatchObject({ moves: 1, preemptions: 1 });
+  });
+
   test.each([
     ['half of the time, and the deadline is near', 2, 2, 10],
     ['half of the time, and the deadline is far', 2, 2, 16],
     ['a quarter of the time, and the deadline is far', 3, 9, 16],
   ])('where spot is there %s, it is cheaper than greedy, and than without its reserve', (_, there, missing, hours) => {
-    const all = Array.from({ length: 24 }, (_, seed) => madeUpTraces({ seed, zones: 1, days: 2, there, missing }));
+    const all = Array.from({ length: 400 }, (_, seed) => madeUpTraces({ seed, zones: 1, days: 2, there, missing }));
     const job = work(hours);
     const even: DeadlineRule = { ...RULE, ...job };
     const rule: DeadlineRule = { ...even, reserve: RESERVE };

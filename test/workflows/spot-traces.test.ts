@@ -1,6 +1,7 @@
 /**
  * Managed jobs whose spot machines come and go as in a trace: the real workflows on a server that skips time, held against the simulation
- * (bench/spot-simulation.ts) that printed what strategies cost, over the same trace. Traces are made up here, as there.
+ * (bench/spot-simulation.ts) that printed what strategies cost, over the same trace. Traces are made up here, as there; with
+ * STYX_TEST_TRACES=DIR[:DIR...] windows of published ones are run too (their format: bench/spot-traces.ts).
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { LOOK_MS, SPOT_ALONE, type Strategy, simulate, strategyOf, type Work } from '../../bench/spot-simulation.ts';
@@ -13,6 +14,7 @@ import { type SimulatedCopy, SimulatedSpot } from '../harness/simulated-spot.ts'
 import { endedSkipped, eventsByRun, SKIPPED_TIMING, type SkippedJob, submitSkipped } from '../harness/skipped-jobs.ts';
 import { SkippedWorld } from '../harness/skipped-world.ts';
 import { timeSkippingServer } from '../harness/time-skipping.ts';
+import { publishedWindows, type TraceWindow } from '../harness/trace-windows.ts';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -20,6 +22,7 @@ const LONG = process.env.STYX_TEST_LONG === '1';
 /** Windows are as many made-up traces of two regions with a zone each: such in which a start that takes a minute more changes no decision. */
 const SEEDS = LONG ? [7, 16, 26, 37] : [7];
 const REGIONS = ['r0', 'r1'];
+const PUBLISHED = (process.env.STYX_TEST_TRACES ?? '').split(':').filter((directory) => directory !== '');
 /** Fewer launches in vain than users have: each costs seconds here. */
 const TIMING = { ...SKIPPED_TIMING, retryUntilUpFirst: 5 * MINUTE, retryUntilUpMax: 30 * MINUTE };
 /** Prices are those of the simulated cloud. Machines that a look for spot finds stand as long as others take to start. */
@@ -59,9 +62,18 @@ const STRATEGIES: readonly { recovery: RecoveryPolicy; simulated: Strategy }[] =
   { recovery: policy({ strategy: 'FAILOVER' }), simulated: alone('FAILOVER') },
 ];
 
-function traced(seed: number): ZoneTrace[] {
+function madeUp(seed: number): TraceWindow {
   const made = madeUpTraces({ seed, zones: REGIONS.length, days: 2, there: 0.75, missing: 0.75 });
-  return made.map((trace, index) => ({ ...trace, zone: `${REGIONS[index]}a` }));
+  const traces = made.map((trace, index) => ({ ...trace, zone: `${REGIONS[index]}a` }));
+  return { name: `made up with seed ${seed}`, traces };
+}
+
+/** @throws when a directory has none: nothing would be tested. */
+function published(directory: string): TraceWindow[] {
+  const strategies = STRATEGIES.map(({ simulated }) => simulated);
+  const windows = publishedWindows(directory, REGIONS, { work: WORK, strategies, count: LONG ? 6 : 2 });
+  if (windows.length === 0) throw new Error(`no window of the traces in ${directory} is steady`);
+  return windows;
 }
 
 /** When a machine of the region that is made `after` ms from the trace's start goes; null: there is none then. */
@@ -72,6 +84,10 @@ function goneAfter(traces: readonly ZoneTrace[], region: string, after: number):
   const end = available.indexOf(false, tick);
   return (end < 0 ? available.length : end) * gap;
 }
+
+const WINDOWS = [...SEEDS.map(madeUp), ...PUBLISHED.flatMap(published)];
+if (PUBLISHED.length === 0)
+  console.warn('SKIPPED: windows of published traces of spot: STYX_TEST_TRACES=DIR[:DIR...] says where traces are');
 
 const server = await timeSkippingServer();
 if ('missing' in server) console.warn(`SKIPPED: tests of traces of spot with skipped time: ${server.missing}`);
@@ -112,11 +128,10 @@ describe.skipIf('missing' in server)('managed jobs over a trace of spot', () => 
     };
   }
 
-  it.each(SEEDS)(
-    'made up with seed %i: each strategy costs and moves as simulated, one copy at a time, in time where it has a deadline, with bounded histories',
+  it.each(WINDOWS)(
+    '$name: each strategy costs and moves as simulated, one copy at a time, in time where it has a deadline, with bounded histories',
     { timeout: 400_000 },
-    async (seed) => {
-      const traces = traced(seed);
+    async ({ traces }) => {
       const jobs = await Promise.all(
         STRATEGIES.map(({ recovery }) =>
           submitSkipped(world, recovery, {
