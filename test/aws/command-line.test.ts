@@ -84,7 +84,8 @@ describe.skipIf(lacks !== undefined)('the commands of a user on AWS', () => {
     try {
       const { code, err } = await styx('launch', '-y', '-c', 'full', file('full.yaml', 'run: echo never\n'));
       expect([code, err]).toEqual([5, expect.any(String)]);
-      for (const zone of 'abcdf') expect(err).toMatch(new RegExp(`aws/us-east-1/us-east-1${zone} m5.large after [^:]+: `));
+      for (const zone of 'abcdf')
+        expect(err).toMatch(new RegExp(`aws/us-east-1/us-east-1${zone} m5.large after [^:]+: `));
       expect(err).toContain('To have more places, name no region, or name sizes in place of the instance type.');
       const [, others = ''] = /Other types that are at least as large: (.*)\./.exec(err) ?? [];
       expect(others.split(', ')).toHaveLength(3);
