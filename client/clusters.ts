@@ -35,7 +35,7 @@ import type { Link } from './link.ts';
 import { didYouMean, isGlob, matchesGlob } from './names.ts';
 import { repeat } from './repeat.ts';
 import { withSnapshots } from './snapshots.ts';
-import { type ClusterSummary, parseClusterId, summaryOf } from './summary.ts';
+import { type ClusterSummary, parseClusterId, summaryNow, summaryOf } from './summary.ts';
 
 export interface CommandOptions {
   /** The same id gives the same answer, however often it is sent. Default: a random UUID. */
@@ -258,7 +258,7 @@ export class Clusters {
 
   /** What a list shows of one running cluster, without a worker. Null when there is no such cluster. */
   async summary(name: string): Promise<ClusterSummary | null> {
-    return await this.#describe(clusterWorkflowId(this.#context.workspace, name));
+    return await summaryNow(this.#context.link, clusterWorkflowId(this.#context.workspace, name));
   }
 
   /**
@@ -275,7 +275,7 @@ export class Clusters {
     const ids = await this.#ids();
     const matching = ids.filter(({ workflowId }) => wanted(parseClusterId(workflowId)?.name ?? ''));
     const summaries = await mapLimited(matching, CALLS_AT_ONCE, async (info, index) =>
-      index < FRESH_UP_TO ? await this.#describe(info.workflowId) : summaryOf(info),
+      index < FRESH_UP_TO ? await summaryNow(this.#context.link, info.workflowId) : summaryOf(info),
     );
     // One whose workflow has a last word to say, such as to a job that waited, is over already.
     return sorted(
@@ -381,17 +381,6 @@ export class Clusters {
       for await (const info of workflow.list({ query, pageSize: 1_000 })) infos.push(info);
       return infos;
     });
-  }
-
-  async #describe(workflowId: string): Promise<ClusterSummary | null> {
-    try {
-      const info = await this.#context.link.read((workflow) => workflow.getHandle(workflowId).describe());
-      return info.status.name === 'RUNNING' ? summaryOf(info) : null;
-    } catch (error) {
-      const failure = toStyxError(error);
-      if (failure.kind === 'not-found') return null;
-      throw failure;
-    }
   }
 }
 

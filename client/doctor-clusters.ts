@@ -5,9 +5,8 @@ import type { CloudResource } from '../model/cloud-resource.ts';
 import { clusterWorkflowId } from '../model/identity.ts';
 import { mapLimited } from '../model/map-limited.ts';
 import type { Finding } from './doctor.ts';
-import { toStyxError } from './errors.ts';
 import type { Link } from './link.ts';
-import { type ClusterSummary, summaryOf } from './summary.ts';
+import { type ClusterSummary, summaryNow } from './summary.ts';
 
 /** Between the looks: one list may lack what is there, and an operation may begin. */
 const AGAIN_MS = 3_000;
@@ -51,8 +50,7 @@ function idOf({ workspace, name }: ClusterSummary): string {
 }
 
 function differing(clusters: readonly ClusterSummary[], machines: readonly CloudResource[]): ClusterSummary[] {
-  const byWorkflow = Map.groupBy(machines, ({ workflowId }) => workflowId);
-  return clusters.filter((one) => differs(one, shownOf(one, byWorkflow.get(idOf(one)) ?? [])));
+  return clusters.filter((one) => differs(one, shownOf(one, machines)));
 }
 
 /** Of a status that an operation is at work on, anything is as it should be. */
@@ -70,17 +68,6 @@ function shownOf(cluster: ClusterSummary, machines: readonly CloudResource[]): S
   const run = own.filter(({ state }) => state === 'running' || state === 'pending');
   const halted = own.filter(({ state }) => state === 'stopped' || state === 'stopping');
   return { run, halted, gone: Math.max(0, cluster.numNodes - run.length - halted.length) };
-}
-
-/** Of the workflow that runs now, by the server's own word and not by its index's; null: none does. */
-async function summaryNow(link: Link, workflowId: string): Promise<ClusterSummary | null> {
-  try {
-    const info = await link.read((workflow) => workflow.getHandle(workflowId).describe());
-    return info.status.name === 'RUNNING' ? summaryOf(info) : null;
-  } catch (error) {
-    if (toStyxError(error).kind === 'not-found') return null;
-    throw error;
-  }
 }
 
 function findingOf(cloud: Cloud, cluster: ClusterSummary, shown: Shown, seesNothing: boolean): Finding {

@@ -5,6 +5,8 @@ import { headAddress } from '../model/cluster-state.ts';
 import { type ClusterMemo, type ClusterView, MEMO_KEY } from '../model/commands.ts';
 import { costAt } from '../model/cost.ts';
 import { foreignReason } from '../model/envelope.ts';
+import { toStyxError } from './errors.ts';
+import type { Link } from './link.ts';
 
 export interface ClusterSummary extends ClusterMemo {
   readonly workspace: string;
@@ -13,6 +15,18 @@ export interface ClusterSummary extends ClusterMemo {
   readonly progress: string | null;
   /** Places that were tried and given up, the last of them; absent where that is not known. */
   readonly tries?: readonly Try[];
+}
+
+/** Of the workflow that runs now, by the server's own word and not by its index's; null: none does. @throws transient */
+export async function summaryNow(link: Link, workflowId: string): Promise<ClusterSummary | null> {
+  try {
+    const info = await link.read((workflow) => workflow.getHandle(workflowId).describe());
+    return info.status.name === 'RUNNING' ? summaryOf(info) : null;
+  } catch (error) {
+    const failure = toStyxError(error);
+    if (failure.kind === 'not-found') return null;
+    throw failure;
+  }
 }
 
 /** Workspace and name of `cluster/<workspace>/<name>`; null for other ids. */

@@ -39,8 +39,7 @@ export function begin(
     ...(options.why === undefined ? {} : { why: options.why }),
     child: 1,
     aborting: false,
-    retryUntilUp: options.retryUntilUp ?? false,
-    ...(options.retryUntil === undefined ? {} : { retryUntil: options.retryUntil }),
+    ...retries({ retryUntilUp: false, ...options }),
     ...(options.ports === undefined ? {} : { ports: options.ports }),
   };
   draft.set({ operation });

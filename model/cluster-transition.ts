@@ -142,6 +142,10 @@ function ruleOf({ autostop, task }: LaunchCommand): AutostopRule | null | undefi
   return autostop === undefined ? (task.autostop ?? undefined) : autostop;
 }
 
+function retriesOf({ retryUntilUp, retryFor }: Pick<LaunchCommand, 'retryUntilUp' | 'retryFor'>, now: number) {
+  return { retryUntilUp, ...(retryFor === undefined ? {} : { retryUntil: now + retryFor }) };
+}
+
 function rayOf(command: Command): RayRequest | undefined {
   if (command.kind === 'ray') return command.payload.ray ?? undefined;
   return command.kind === 'launch' || command.kind === 'exec' ? command.payload.task.ray : undefined;
@@ -182,8 +186,7 @@ function applyTo(draft: Draft, command: Command): Partial<CommandAnswer> {
         kind: 'launch',
         opId,
         spec: payload.spec,
-        retryUntilUp: payload.retryUntilUp,
-        ...(payload.retryFor === undefined ? {} : { retryUntil: draft.now + payload.retryFor }),
+        ...retriesOf(payload, draft.now),
         job,
         user: payload.user,
         commandLine: payload.commandLine,
@@ -208,9 +211,7 @@ function applyTo(draft: Draft, command: Command): Partial<CommandAnswer> {
       if (what === 'noop') return { note: `Cluster '${draft.state.name}' is up already.` };
       if (what === 'join') return join(draft);
       const opId = newOperationId(draft, 'start');
-      const { retryUntilUp, retryFor } = command.payload;
-      const until = retryFor === undefined ? {} : { retryUntil: draft.now + retryFor };
-      enqueue(draft, { kind: 'start', opId, retryUntilUp, ...until });
+      enqueue(draft, { kind: 'start', opId, ...retriesOf(command.payload, draft.now) });
       return { operationId: opId };
     }
     case 'stop':

@@ -1,5 +1,4 @@
 /** What is nobody's at AWS is found and removed, of every kind that is made there, and nothing else is. */
-import { execFile } from 'node:child_process';
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -29,6 +28,7 @@ import type { SweepReport } from '../../model/sweep.ts';
 import { TEST } from '../../model/timing.ts';
 import { startSweep } from '../../workers/sweeps.ts';
 import { sealedTemporalClient } from '../harness/client.ts';
+import { runStyx } from '../harness/command-line.ts';
 import { World } from '../harness/world.ts';
 import { Account, motoPython } from '../stand-ins/aws/account.ts';
 import { Story, until } from './story.ts';
@@ -36,7 +36,6 @@ import { Story, until } from './story.ts';
 const python = motoPython();
 if ('reason' in python) console.warn(`SKIPPED test/guarantees/aws-sweep: ${python.reason}`);
 
-const STYX = join(import.meta.dirname, '..', '..', 'bin', 'styx');
 const FOR_EVER = 100_000;
 const FOREIGN = '00000000-0000-0000-0000-000000000000';
 const ZONE = 'us-east-1a';
@@ -131,13 +130,7 @@ const ours = (name: string) => ({
   [TAGS.generation]: `${name}-1`,
 });
 
-async function styx(...args: string[]): Promise<{ code: number; out: string; err: string }> {
-  return await new Promise((resolve) => {
-    const child = execFile(STYX, args, { env: process.env }, (_, out, err) =>
-      resolve({ code: child.exitCode ?? -1, out, err }),
-    );
-  });
-}
+const styx = (...args: string[]) => runStyx(args);
 
 async function sweep(...args: string[]): Promise<SweepReport> {
   const { out, err } = await styx('sweep', '-o', 'json', ...args);

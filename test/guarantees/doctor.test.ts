@@ -1,4 +1,3 @@
-import { execFile } from 'node:child_process';
 import { readdirSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Client } from '@temporalio/client';
@@ -13,11 +12,11 @@ import type { InstanceState } from '../../model/machines.ts';
 import { Keyring } from '../../system/keyring.ts';
 import { connectConfig } from '../../workers/connection.ts';
 import { sealedTemporalClient } from '../harness/client.ts';
+import { runStyx } from '../harness/command-line.ts';
 import { World } from '../harness/world.ts';
 import { breakPlacements } from './broken-cloud.ts';
 import { Story, until } from './story.ts';
 
-const STYX = join(import.meta.dirname, '..', '..', 'bin', 'styx');
 const TASK = 'resources: {cpus: 1}\n';
 
 let world: World;
@@ -35,11 +34,7 @@ afterAll(async () => {
   await world.end();
 });
 
-async function styx(...args: string[]): Promise<{ code: number; out: string }> {
-  return await new Promise((resolve) => {
-    const child = execFile(STYX, args, { env: process.env }, (_, out) => resolve({ code: child.exitCode ?? -1, out }));
-  });
-}
+const styx = (...args: string[]) => runStyx(args);
 
 async function findings(): Promise<readonly Finding[]> {
   return (await world.styx.doctor()).findings;

@@ -1,10 +1,10 @@
 /** A launch by a plan makes machines as the plan says, or none. */
-import { execFile } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { LaunchPlan } from '../../model/launch-plan.ts';
 import type { InstanceTypeOffer } from '../../model/machines.ts';
+import { runStyx } from '../harness/command-line.ts';
 import { World } from '../harness/world.ts';
 import { Story } from './story.ts';
 
@@ -31,13 +31,7 @@ afterAll(async () => {
 
 const at = (name: string) => join(world.home, name);
 
-function styx(...args: string[]): Promise<{ code: number; out: string; err: string }> {
-  const program = join(import.meta.dirname, '..', '..', 'bin', 'styx');
-  const env = { ...process.env, NO_COLOR: '1', STYX_SSH_CONFIG: at('ssh-config') };
-  return new Promise((resolve) =>
-    execFile(program, args, { env }, (error, out, err) => resolve({ code: Number(error?.code ?? 0), out, err })),
-  );
-}
+const styx = (...args: string[]) => runStyx(args, { NO_COLOR: '1', STYX_SSH_CONFIG: at('ssh-config') });
 
 /** The price of one vCPU, for as long as `run` takes. */
 async function priced<T>(vcpuHourlyCost: number, run: () => Promise<T>): Promise<T> {

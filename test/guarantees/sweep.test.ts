@@ -1,5 +1,4 @@
 /** What is nobody's is found and removed, and nothing else is: not what is claimed, not another installation's, not what cannot be told. */
-import { execFile } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -9,10 +8,10 @@ import { TAGS } from '../../model/cloud-resource.ts';
 import { TEST } from '../../model/timing.ts';
 import { startSweep } from '../../workers/sweeps.ts';
 import { sealedTemporalClient } from '../harness/client.ts';
+import { runStyx } from '../harness/command-line.ts';
 import { World } from '../harness/world.ts';
 import { Story, until } from './story.ts';
 
-const STYX = join(import.meta.dirname, '..', '..', 'bin', 'styx');
 const KEY = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA8o4wSpAZFqz2rOH7vm6vS1XqkxHn5hcBwQq0E8Fq5b';
 const FOREIGN = '00000000-0000-0000-0000-000000000000';
 
@@ -53,13 +52,7 @@ const unplant = () =>
     ),
   ).then(() => until('all is gone', async () => (await world.machinesLeft()).length === 0));
 
-async function styx(...args: string[]): Promise<{ code: number; out: string; err: string }> {
-  return await new Promise((resolve) => {
-    const child = execFile(STYX, args, { env: process.env }, (_, out, err) =>
-      resolve({ code: child.exitCode ?? -1, out, err }),
-    );
-  });
-}
+const styx = (...args: string[]) => runStyx(args);
 
 test('what is claimed is not listed, and a look changes nothing', async () => {
   await story.up('mine', 'num_nodes: 2\nresources: {cpus: 1}\nrun: sleep 1000\n');

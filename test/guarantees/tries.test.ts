@@ -1,11 +1,10 @@
 /** Who launches sees each place that was tried, why it failed and how long it took: as it happens, at the end, and later. */
-import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Try } from '../../model/cluster.ts';
 import { tryText } from '../../model/try-text.ts';
-import { REPOSITORY } from '../harness/command-line.ts';
+import { runStyx } from '../harness/command-line.ts';
 import { World } from '../harness/world.ts';
 import { Story, until } from './story.ts';
 
@@ -25,14 +24,7 @@ afterAll(async () => {
   await world.end();
 });
 
-function styx(...args: string[]): Promise<{ code: number; out: string; err: string }> {
-  const env = { ...process.env, NO_COLOR: '1', STYX_SSH_CONFIG: join(world.home, 'ssh-config') };
-  return new Promise((resolve) =>
-    execFile(join(REPOSITORY, 'bin', 'styx'), args, { env }, (error, out, err) =>
-      resolve({ code: Number(error?.code ?? 0), out, err }),
-    ),
-  );
-}
+const styx = (...args: string[]) => runStyx(args, { NO_COLOR: '1', STYX_SSH_CONFIG: join(world.home, 'ssh-config') });
 
 /** `status -v`, once a worker answers it: it waits for two seconds, which a busy machine may need. */
 function verbose(...args: string[]): ReturnType<typeof styx> {

@@ -13,30 +13,39 @@ export interface Result {
   readonly err: string;
 }
 
+/** `bin/styx` in that environment. */
+function startStyx(args: readonly string[], env: NodeJS.ProcessEnv) {
+  const child = spawn(join(REPOSITORY, 'bin', 'styx'), args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  let out = '';
+  let err = '';
+  child.stdout.on('data', (data) => {
+    out += data;
+  });
+  child.stderr.on('data', (data) => {
+    err += data;
+  });
+  const done = new Promise<Result>((resolve) => child.once('close', (code) => resolve({ code, out, err })));
+  return { child, done, out: () => out };
+}
+
+/** `bin/styx` against the world that this process is in; `more` is added to its environment. */
+export function runStyx(args: readonly string[], more: NodeJS.ProcessEnv = {}): Promise<Result> {
+  return startStyx(args, { ...process.env, ...more }).done;
+}
+
 export class CommandLine {
   readonly home = mkdtempSync(join(tmpdir(), 'sx-'));
   readonly sshConfig = join(this.home, 'user-ssh-config');
 
   start(...args: string[]) {
-    const env = {
+    return startStyx(args, {
       ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('TEMPORAL_'))),
       TEMPORAL_CONFIG_FILE: '/nonexistent/temporal.toml',
       STYX_HOME: this.home,
       STYX_SSH_CONFIG: this.sshConfig,
       STYX_TIMING: 'test',
       NO_COLOR: '1',
-    };
-    const child = spawn(join(REPOSITORY, 'bin', 'styx'), args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
-    let out = '';
-    let err = '';
-    child.stdout.on('data', (data) => {
-      out += data;
     });
-    child.stderr.on('data', (data) => {
-      err += data;
-    });
-    const done = new Promise<Result>((resolve) => child.once('close', (code) => resolve({ code, out, err })));
-    return { child, done, out: () => out };
   }
 
   readonly styx = (...args: string[]): Promise<Result> => this.start(...args).done;
