@@ -1,6 +1,6 @@
 /** Packages of Python that tests need: each installed once, into the cache of this machine. */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 
@@ -16,13 +16,14 @@ export function pythonWith(name: string, version: string, extra = ''): { python:
   if (existsSync(python) && has(python)) return { python };
   if (process.env.STYX_TEST_OFFLINE === '1') return { reason: `${wanted} is not in ${home}` };
   mkdirSync(dirname(home), { recursive: true });
+  const waited = waitedForAnother(`${home}.lock`);
   const started = Date.now();
   const run = (command: string, ...args: string[]) => {
     const timeout = INSTALL_SECONDS * 1000 - (Date.now() - started);
     return spawnSync(command, args, { encoding: 'utf8', timeout: Math.max(1, timeout) });
   };
-  if (waitedForAnother(`${home}.lock`) && has(python)) {
-    rmSync(`${home}.lock`, { recursive: true, force: true });
+  if (waited && has(python)) {
+    rmSync(`${home}.lock`, { force: true });
     return { python };
   }
   // Made beside and renamed: several test files may be here at once, and none may see half of it.
@@ -44,17 +45,30 @@ export function pythonWith(name: string, version: string, extra = ''): { python:
   return { reason: `${wanted} cannot be installed: ${said}` };
 }
 
-/** Takes the lock, or waits until whoever has it is done or must be dead. */
+/** Takes the lock, or waits until whoever has it is done or dead. */
 function waitedForAnother(lock: string): boolean {
   for (let second = 0; second < INSTALL_SECONDS; second++) {
     try {
-      mkdirSync(lock);
+      writeFileSync(lock, String(process.pid), { flag: 'wx' });
       return second > 0;
     } catch {
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000);
+      if (isLeft(lock)) rmSync(lock, { force: true });
+      else Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000);
     }
   }
   return true;
+}
+
+/** Whoever took it was killed. */
+function isLeft(lock: string): boolean {
+  try {
+    const pid = Number(readFileSync(lock, 'utf8'));
+    // Empty until it has been written.
+    if (pid > 0) process.kill(pid, 0);
+    return false;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ESRCH';
+  }
 }
 
 function hasPackage(python: string, name: string, version: string): boolean {
