@@ -1,7 +1,14 @@
 /** The one long activity of a cluster that stands: follows all nodes' events and signals what changes. */
 import { Context, log, metricMeter } from '@temporalio/activity';
 import { placementOf } from '../model/cluster-repair.ts';
-import { JOB_SIGNALS, type JobProgressed, type Observed, type RankEnded, SIGNALS } from '../model/commands.ts';
+import {
+  JOB_SIGNALS,
+  type JobChanged,
+  type JobProgressed,
+  type Observed,
+  type RankEnded,
+  SIGNALS,
+} from '../model/commands.ts';
 import type { MachineNotice } from '../model/machine-notices.ts';
 import type { NodeInfo } from '../model/machines.ts';
 import { METRICS, meterName } from '../model/metrics.ts';
@@ -11,6 +18,7 @@ import { nodeAddress } from './addresses.ts';
 import type { ActivityContext } from './context.ts';
 import { crashPoint } from './crash-points.ts';
 import { delay } from './delay.ts';
+import { endedWell } from './ended-jobs.ts';
 import { shipWhileItRuns } from './log-shipping.ts';
 import type { WatchActivities, WatchInput } from './types.ts';
 
@@ -48,6 +56,7 @@ class ClusterWatch {
   readonly positions: number[];
   private readonly context: ActivityContext;
   private readonly input: WatchInput;
+  private readonly over = new AbortController();
   private readonly sessions: number[];
   private readonly silent = new Map<number, Silence>();
   private readonly gone = new Map<number, Gone>();
@@ -67,7 +76,7 @@ class ClusterWatch {
   async run(cancelled: AbortSignal): Promise<void> {
     const { timing } = this.input;
     const activity = Context.current();
-    const over = new AbortController();
+    const { over } = this;
     const end = (): void => over.abort();
     cancelled.addEventListener('abort', end, { once: true });
     if (cancelled.aborted) end();
@@ -237,9 +246,17 @@ class ClusterWatch {
       JSON.stringify(unreachable) === this.told.unreachable &&
       gone.length === this.told.gone;
     if (same) return;
+    const fresh = gone.length > Math.max(this.told.gone, 0);
     this.told = { sessions, unreachable: JSON.stringify(unreachable), gone: gone.length };
     const observed: Observed = { generation, child: this.input.child, at: now, sessions, unreachable, gone };
-    this.telling = this.telling.then(() => this.signal(workflowId, SIGNALS.observed, observed));
+    this.telling = this.telling.then(async () => {
+      const ended = fresh ? await this.endedOn(gone) : [];
+      await this.signal(workflowId, SIGNALS.observed, ended.length === 0 ? observed : { ...observed, ended });
+    });
+  }
+
+  private endedOn(gone: readonly Gone[]): Promise<JobChanged[]> {
+    return endedWell(this.context, this.input, new Set(gone.map(({ rank }) => rank)), this.over.signal);
   }
 
   /** Delivered or, when the workflow has closed, not needed. Repeated while the server is away. */

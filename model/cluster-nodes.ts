@@ -2,7 +2,7 @@
 import { machinesChange } from './cluster.ts';
 import type { Draft } from './cluster-draft.ts';
 import { end } from './cluster-ending.ts';
-import { abandonJobs, jobProgressed } from './cluster-jobs.ts';
+import { abandonJobs, jobChanged, jobProgressed } from './cluster-jobs.ts';
 import { heardNotices, interruption } from './cluster-notices.ts';
 import { next } from './cluster-operations.ts';
 import { disksHourlyOf, standingPlacements } from './cluster-repair.ts';
@@ -30,6 +30,7 @@ export function observed(draft: Draft, event: Observed): void {
       .map(({ rank, reason }) => ({ rank, reason, since: known.get(rank)?.since ?? event.at, gone: false }));
     draft.set({ lost: [...gone, ...silent] });
   }
+  for (const end of event.ended ?? []) jobChanged(draft, end);
   if (event.gone !== undefined && event.gone.length > 0) nodesGone(draft, event.gone, event.at);
   if (machinesChange(draft.state) || (draft.state.status !== 'UP' && draft.state.status !== 'UNHEALTHY')) return;
   const [first] = draft.state.lost;

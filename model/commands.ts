@@ -109,8 +109,14 @@ export const FILES_MEMO = 'styxFiles';
 /** Type of a job's workflow. */
 export const JOB_WORKFLOW = 'job';
 
-/** Of a job's workflow. `secrets`: its task's, closed, so that their values can be masked in its output. */
-export const JOB_QUERIES = { secrets: 'secrets' } as const;
+/**
+ * Of a job's workflow. `secrets`: its task's, closed, so that their values can be masked in its output. `success`: how it ends, once it has
+ * been told that all of its ranks ended well; else null.
+ */
+export const JOB_QUERIES = { secrets: 'secrets', success: 'success' } as const;
+
+/** How a job ended that SUCCEEDED. */
+export type JobSuccess = Pick<JobChanged, 'exitCodes' | 'outputs'>;
 
 /** The whole of a cluster for people and programs; what the `view` query answers. */
 export interface ClusterView {
@@ -329,6 +335,8 @@ export interface Observed {
     readonly state: 'stopped' | 'terminated';
     readonly reason: string;
   }[];
+  /** Jobs on them that had ended well, as their workflows had been told before; these may tell the cluster later. Absent: none. */
+  readonly ended?: readonly JobChanged[];
   /** What the cloud said ahead; those of before stay. */
   readonly notices?: readonly MachineNotice[];
   /** What a job says of itself. */

@@ -4,7 +4,7 @@
  */
 import { condition, patched, setHandler, workflowInfo } from '@temporalio/workflow';
 import type { ClusterRef, JobRef } from '../activities/types.ts';
-import type { RunJob } from '../model/commands.ts';
+import type { JobSuccess, RunJob } from '../model/commands.ts';
 import { lifeOf, numberOnNodes } from '../model/identity.ts';
 import type { JobStatus } from '../model/job.ts';
 import { readOutputs } from '../model/outputs.ts';
@@ -25,6 +25,7 @@ import {
   rankEndedSignal,
   runJobSignal,
   secretsQuery,
+  successQuery,
 } from './messages.ts';
 import { tell } from './parent.ts';
 
@@ -62,6 +63,7 @@ export async function job(input: JobInput): Promise<void> {
   });
   // Absent in what was started before there were secrets.
   setHandler(secretsQuery, () => input.task.secrets ?? {});
+  setHandler(successQuery, () => successOf(input, progress));
   setHandler(rankEndedSignal, (ended) => progress.told(ended));
   setHandler(groupHostsSignal, (hosts) => progress.named(hosts));
   const end = await follow(input, progress);
@@ -131,10 +133,7 @@ async function carryOut(
   names: GroupNames | null,
 ): Promise<JobEnd> {
   const deadline = input.task.maxDuration === null ? null : Date.now() + input.task.maxDuration * 1_000;
-  const phases: Phase[] = [
-    ...(input.withSetup ? (['setup'] as const) : []),
-    ...(input.task.run === null ? [] : (['run'] as const)),
-  ];
+  const phases = phasesOf(input);
   const alone = await endEarlierRuns(input, progress, run, deadline);
   if (alone !== null) return alone;
   const trees = treesOf(input);
@@ -156,10 +155,29 @@ async function carryOut(
     await reported;
     if (end !== null) return end;
   }
-  const last = phases.at(-1) ?? 'run';
+  return endedWell(progress, phases.at(-1) ?? 'run', run);
+}
+
+function phasesOf(input: JobInput): Phase[] {
+  return [...(input.withSetup ? (['setup'] as const) : []), ...(input.task.run === null ? [] : (['run'] as const))];
+}
+
+/** When every rank of its last phase ended with 0. */
+function endedWell(progress: JobProgress, last: Phase, run: RunJob): JobEnd {
   const exitCodes = progress.codes(last, run.nodes.length);
   if (progress.output === '') return { status: 'SUCCEEDED', reason: null, exitCodes };
   const { outputs, problem } = readOutputs(progress.output);
   if (problem !== null) return { status: 'FAILED', reason: problem, exitCodes };
   return { status: 'SUCCEEDED', reason: null, exitCodes, outputs };
+}
+
+/** For whoever finds its machines gone: that its workflow knows of its success, and has perhaps not told of it yet. */
+function successOf(input: JobInput, progress: JobProgress): JobSuccess | null {
+  const { run } = progress;
+  const last = phasesOf(input).at(-1);
+  if (run === null || last === undefined || progress.interrupted()) return null;
+  const count = run.nodes.length;
+  if (!progress.allEnded(last, count) || progress.failed(last, count) !== null) return null;
+  const { status, exitCodes, outputs } = endedWell(progress, last, run);
+  return status === 'SUCCEEDED' ? { exitCodes, ...(outputs === undefined ? {} : { outputs }) } : null;
 }

@@ -11,6 +11,7 @@ import {
   JOB_QUERIES,
   JOB_SIGNALS,
   type JobChanged,
+  type JobSuccess,
   type MachinesMissing,
   type Observed,
   type OperationEnded,
@@ -79,6 +80,7 @@ export const commandUpdates = {
 
 export const viewQuery = defineQuery<ClusterView>(QUERIES.view);
 export const secretsQuery = defineQuery<Task['secrets']>(JOB_QUERIES.secrets);
+export const successQuery = defineQuery<JobSuccess | null>(JOB_QUERIES.success);
 export const filesQuery = defineQuery<string[]>(QUERIES.files);
 export const claimsQuery = defineQuery<Claims>(QUERIES.claims);
 export const reportQuery = defineQuery<ClusterReport | null, [GuestRef?]>(QUERIES.report);

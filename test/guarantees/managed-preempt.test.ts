@@ -105,6 +105,19 @@ test('one machine of a gang: what runs on the others has ended before the next t
   await story.nothingLeft();
 });
 
+test('when its success was just told, and the worker is killed before more comes of that: it is not run again', async () => {
+  const ledger = world.ledger('told');
+  world.arm('watchNodes.told');
+  const id = await story.submit(`run: |\n  echo run $STYX_JOB_TRY >> ${ledger.path}\n  sleep 2\n`);
+  expect(await world.hit('watchNodes.told', 60_000)).toBe(true);
+  const [machine] = await world.machinesLeft();
+  await world.cloud.preempt(machine?.id ?? '');
+  await world.killAt('watchNodes.told', 'worker');
+  expect(await story.ends(id, 'SUCCEEDED')).toMatchObject({ recoveries: 0, copies: 1 });
+  expect(ledger.lines()).toEqual(['run 1']);
+  await story.nothingLeft();
+});
+
 test('a cluster that somebody takes down is not the end of its job', async () => {
   const ledger = world.ledger('downed');
   const id = await story.submit(

@@ -396,6 +396,23 @@ describe('nodes that stop or vanish', () => {
     expect(story.state).toMatchObject({ status: 'TERMINATED', statusReason: 'preempted' });
   });
 
+  test('with the word of a job that had ended well there: it SUCCEEDED, whatever its workflow says later', () => {
+    const story = new Story();
+    story.up();
+    story.event({
+      type: 'observed',
+      child: 1,
+      at: story.now,
+      gone: [{ rank: 0, state: 'terminated', reason: 'preempted' }],
+      ended: [
+        { generation: story.generation, jobId: 1, status: 'SUCCEEDED', reason: null, at: story.now, exitCodes: [0] },
+      ],
+    });
+    expect(story.job(1)).toMatchObject({ status: 'SUCCEEDED', exitCodes: [0] });
+    expect(story.did('abandonJob')).toEqual([]);
+    expect(story.state.operation?.kind).toBe('down');
+  });
+
   test('one of two: the jobs there end, the others run on, and no job is given to it', () => {
     const story = new Story();
     story.up(2);
