@@ -1,8 +1,9 @@
 /** What is known of jobs whose machines are gone. */
 import { log } from '@temporalio/activity';
-import { type ClusterView, JOB_QUERIES, type JobChanged, type JobSuccess, QUERIES } from '../model/commands.ts';
+import { type ClusterView, type JobChanged, QUERIES } from '../model/commands.ts';
 import { childWorkflowId } from '../model/identity.ts';
 import { isTerminalJob } from '../model/job.ts';
+import { JOB_QUERIES, type JobSuccess } from '../model/job-messages.ts';
 import type { ActivityContext } from './context.ts';
 import { delay } from './delay.ts';
 import type { WatchInput } from './types.ts';

@@ -4,10 +4,10 @@
  */
 import type { CreateRequest } from '../clouds/cloud.ts';
 import type { CatalogUpdateInput, PricesUpdated } from '../model/catalog-update.ts';
-import type { ProcessPhase, RunJob } from '../model/commands.ts';
 import type { WantedContainer } from '../model/container.ts';
 import type { ErrorKind } from '../model/errors.ts';
 import type { GroupHosts } from '../model/group-hosts.ts';
+import type { ProcessPhase, RunJob } from '../model/job-messages.ts';
 import type { Notice, NoticeReceiver } from '../model/job-notices.ts';
 import type { WaitingRow } from '../model/job-queue.ts';
 import type { MachineWants } from '../model/machine-wants.ts';

@@ -1,14 +1,8 @@
 /** The one long activity of a cluster that stands: follows all nodes' events and signals what changes. */
 import { Context, log, metricMeter } from '@temporalio/activity';
 import { placementOf } from '../model/cluster-repair.ts';
-import {
-  JOB_SIGNALS,
-  type JobChanged,
-  type JobProgressed,
-  type Observed,
-  type RankEnded,
-  SIGNALS,
-} from '../model/commands.ts';
+import { type JobChanged, type JobProgressed, type Observed, SIGNALS } from '../model/commands.ts';
+import { JOB_SIGNALS, type RankEnded } from '../model/job-messages.ts';
 import type { MachineNotice } from '../model/machine-notices.ts';
 import type { NodeInfo } from '../model/machines.ts';
 import { METRICS, meterName } from '../model/metrics.ts';

@@ -10,7 +10,6 @@ import {
   type ClusterView,
   type CommandKind,
   type CommandPayloads,
-  JOB_QUERIES,
   QUERIES,
   SEARCH,
   UPDATES,
@@ -18,6 +17,7 @@ import {
 import type { Budget } from '../model/cost-budget.ts';
 import { StyxError } from '../model/errors.ts';
 import { childWorkflowId, clusterWorkflowId, lifeOf, nameProblem } from '../model/identity.ts';
+import { JOB_QUERIES } from '../model/job-messages.ts';
 import type { InstanceTypeOffer } from '../model/machines.ts';
 import { mapLimited } from '../model/map-limited.ts';
 import { CLUSTER_QUEUE } from '../model/queues.ts';

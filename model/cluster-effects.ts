@@ -1,7 +1,7 @@
 /** What a transition asks its workflow to do, in order. Plain data; each is carried out by `workflows/cluster-effects.ts`. */
 import type { NewJob, OperationKind } from './cluster.ts';
 import type { Standing } from './cluster-repair.ts';
-import type { AbandonJob, RunJob } from './commands.ts';
+import type { AbandonJob, RunJob } from './job-messages.ts';
 import type { MachineNotice } from './machine-notices.ts';
 import type { NodeInfo, Placement, ResourceRequest } from './machines.ts';
 import type { RaySpec } from './ray.ts';

@@ -3,7 +3,7 @@
  * (`agent serve`), over which all requests are multiplexed; further sessions come from a pool.
  * Every call throws StyxError `unreachable` when the node cannot be talked to, which says nothing about whether it exists.
  */
-import type { ProcessPhase } from '../model/commands.ts';
+import type { ProcessPhase } from '../model/job-messages.ts';
 import type { MachineNotice, NoticeSource } from '../model/machine-notices.ts';
 import type { PowerOff } from '../model/machines.ts';
 import type { RunOptions, RunResult } from './run.ts';

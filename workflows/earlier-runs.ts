@@ -1,6 +1,6 @@
 /** What still runs of a job's work from before it, on nodes that outlived a loss: ended before anything of it begins. */
 import { CancellationScope, condition, sleep } from '@temporalio/workflow';
-import type { RunJob } from '../model/commands.ts';
+import type { RunJob } from '../model/job-messages.ts';
 import type { NodeInfo } from '../model/machines.ts';
 import { failureOf } from './failures.ts';
 import type { JobInput } from './job.ts';

@@ -1,7 +1,7 @@
 /** The host names of a job's group: asked for as soon as its machines are known, in place before its `run`, renewed while it runs. */
 import { CancellationScope, condition, workflowInfo } from '@temporalio/workflow';
-import type { RunJob } from '../model/commands.ts';
 import type { GroupHosts, GroupSeat } from '../model/group-hosts.ts';
+import type { RunJob } from '../model/job-messages.ts';
 import { failureOf } from './failures.ts';
 import type { JobInput } from './job.ts';
 import { early } from './job-phase.ts';

@@ -1,7 +1,7 @@
 /** The files of a job, put on all its nodes before anything of it runs. */
 import { CancellationScope, condition } from '@temporalio/workflow';
 import type { SyncTree } from '../activities/types.ts';
-import type { RunJob } from '../model/commands.ts';
+import type { RunJob } from '../model/job-messages.ts';
 import { WORKDIR } from '../model/mount-target.ts';
 import { failureOf } from './failures.ts';
 import type { JobInput } from './job.ts';

@@ -1,7 +1,7 @@
 /** One phase of a job on all its nodes: started as a gang, followed, ended early when one rank fails or somebody says so. */
 import { CancellationScope, condition } from '@temporalio/workflow';
-import type { RunJob } from '../model/commands.ts';
 import type { Failure } from '../model/errors.ts';
+import type { RunJob } from '../model/job-messages.ts';
 import { graceUntil, interruptedReason, type MachineNotice } from '../model/machine-notices.ts';
 import { failureOf } from './failures.ts';
 import type { JobInput } from './job.ts';

@@ -1,9 +1,9 @@
 /** What a job's workflow knows of it: signals, and the ranks' exits from whichever source came first. */
 import type { JobRef, RankState } from '../activities/types.ts';
-import type { AbandonJob, ProcessPhase, RankEnded, RunJob } from '../model/commands.ts';
 import type { GroupHosts } from '../model/group-hosts.ts';
 import { jobKey } from '../model/identity.ts';
 import type { JobStatus } from '../model/job.ts';
+import type { AbandonJob, ProcessPhase, RankEnded, RunJob } from '../model/job-messages.ts';
 import type { MachineNotice } from '../model/machine-notices.ts';
 import type { Outputs } from '../model/outputs.ts';
 

@@ -4,9 +4,9 @@
  */
 import { condition, patched, setHandler, workflowInfo } from '@temporalio/workflow';
 import type { ClusterRef, JobRef } from '../activities/types.ts';
-import type { JobSuccess, RunJob } from '../model/commands.ts';
 import { lifeOf, numberOnNodes } from '../model/identity.ts';
 import type { JobStatus } from '../model/job.ts';
+import type { JobSuccess, RunJob } from '../model/job-messages.ts';
 import { readOutputs } from '../model/outputs.ts';
 import type { Task } from '../model/task.ts';
 import type { Timing } from '../model/timing.ts';

@@ -4,14 +4,10 @@ import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
 import type { Claims } from '../model/cloud-resource.ts';
 import type { RelaunchCommand } from '../model/cluster-relaunch.ts';
 import {
-  type AbandonJob,
   type ClusterView,
   type CommandAnswer,
   type CommandPayloads,
-  JOB_QUERIES,
-  JOB_SIGNALS,
   type JobChanged,
-  type JobSuccess,
   type MachinesMissing,
   type Observed,
   type OperationEnded,
@@ -20,15 +16,21 @@ import {
   type PlacingSignal,
   type ProgressSignal,
   QUERIES,
-  type RankEnded,
   type RayChanged,
   type RayEnded,
-  type RunJob,
   SIGNALS,
   UPDATES,
   type WatchEnded,
 } from '../model/commands.ts';
 import type { GroupHosts, GroupNodes } from '../model/group-hosts.ts';
+import {
+  type AbandonJob,
+  JOB_QUERIES,
+  JOB_SIGNALS,
+  type JobSuccess,
+  type RankEnded,
+  type RunJob,
+} from '../model/job-messages.ts';
 import { QUEUE_QUERIES, QUEUE_SIGNALS, type QueueAnswer, type QueueTold, type QueueView } from '../model/job-queue.ts';
 import type { MachineNotice } from '../model/machine-notices.ts';
 import {
