@@ -1,6 +1,7 @@
 /** The life of the worker process: connect, make sure of the namespace, poll until told to stop. */
 
 import { rmSync } from 'node:fs';
+import { flushCompileCache } from 'node:module';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { Client } from '@temporalio/client';
@@ -91,6 +92,8 @@ async function work(code: WorkerCode, log: Log): Promise<void> {
     endpoint = await serveMetrics(address, metrics, new ClusterGauges(client), log);
   }
   if (ready !== undefined) writeAtomically(ready, JSON.stringify({ ...self(), metrics: endpoint?.url ?? null }));
+  // Not only at its end: the worker after one that was killed starts in a third of the time.
+  flushCompileCache();
   log.info(`polls after ${Math.round(performance.now())} ms`);
   const warn = (message: string) => log.warn(message);
   const { installation } = info;

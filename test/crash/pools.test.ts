@@ -21,7 +21,7 @@ const OTHERS: readonly Victim[] = ['server', 'host', 'server+host'];
 const CASES = PHASES.flatMap((phase) =>
   PASSED[phase].flatMap((activity) =>
     CRASH_POINTS[activity]
-      .filter((place) => LONG || place === 'called' || place === 'after')
+      .filter((place) => LONG || place === 'called')
       .map((place) => ({ phase, point: `${activity}.${place}` })),
   ),
 ).flatMap((one, index) => {

@@ -79,7 +79,7 @@ async function running(name: string): Promise<string[]> {
   });
 }
 
-const PROCESSES = process.env.STYX_TEST_LONG === '1' ? 20 : 10;
+const PROCESSES = process.env.STYX_TEST_LONG === '1' ? 20 : 5;
 
 test(`${PROCESSES} launches from as many processes, none of which finds a server, start one server and a cluster each`, {
   timeout: 300_000,
@@ -187,16 +187,18 @@ test('launch, down and launch of one name within a second are two clusters, and 
   await story.nothingLeft();
 });
 
-test('a name can be launched, used and taken down ten times in a row', async () => {
+const AGAIN = process.env.STYX_TEST_LONG === '1' ? 10 : 3;
+
+test(`a name can be launched, used and taken down ${AGAIN} times in a row`, async () => {
   const ledger = story.world.ledger('again');
   const generations = new Set<string>();
-  for (let round = 0; round < 10; round++) {
+  for (let round = 0; round < AGAIN; round++) {
     const answer = await story.launch('again', `run: echo ${round} >> ${ledger.path}`);
     generations.add(answer.generation);
     await story.jobEnds('again', answer.jobId, 'SUCCEEDED');
     await story.down('again');
   }
-  expect(generations.size).toBe(10);
-  expect(ledger.lines()).toEqual(Array.from({ length: 10 }, (_, round) => String(round)));
+  expect(generations.size).toBe(AGAIN);
+  expect(ledger.lines()).toEqual(Array.from({ length: AGAIN }, (_, round) => String(round)));
   await story.nothingLeft();
 });

@@ -10,8 +10,8 @@ import { World } from '../harness/world.ts';
 import { JobStory } from './job-story.ts';
 
 const LONG = process.env.STYX_TEST_LONG === '1';
-const JOBS = LONG ? 50 : 6;
-const KILLS = LONG ? 250 : 8;
+const JOBS = LONG ? 50 : 4;
+const KILLS = LONG ? 250 : 5;
 const SEED = Number(process.env.STYX_TEST_SEED || Date.now() % 1_000_000);
 const BEAT_S = 0.2;
 

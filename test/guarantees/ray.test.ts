@@ -100,7 +100,7 @@ describe.skipIf(without !== null)('Ray', () => {
     await story.down('b');
   });
 
-  it.each(['raylet', 'keeper'] as const)(
+  it.each(process.env.STYX_TEST_LONG === '1' ? (['raylet', 'keeper'] as const) : (['raylet'] as const))(
     'a worker comes back and is used when its %s was killed',
     { timeout: UP_MS },
     async (which) => {

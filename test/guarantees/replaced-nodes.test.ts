@@ -120,7 +120,16 @@ test('nothing of a try begins before what runs of the one before has ended, howe
   }
 });
 
-test.each(['collectLogs.after', 'createMachines.called', 'bootstrap.after', 'cancelJob.called', 'startPhase.called'])(
+/** All with STYX_TEST_LONG=1. */
+const STEPS = [
+  'createMachines.called',
+  'cancelJob.called',
+  'collectLogs.after',
+  'bootstrap.after',
+  'startPhase.called',
+];
+
+test.each(process.env.STYX_TEST_LONG === '1' ? STEPS : STEPS.slice(0, 2))(
   'the worker killed at %s while a node is replaced: the job goes on once, on the same machines',
   async (point) => {
     const job = await running();

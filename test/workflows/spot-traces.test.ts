@@ -49,7 +49,7 @@ const START_MS = 2 * MINUTE;
 const policy = (more: Partial<RecoveryPolicy>): RecoveryPolicy => ({ ...DEFAULT_RECOVERY, ...more });
 /** Without a choice of markets it is tried again after the pauses of launches that failed. */
 const alone = (places: 'EAGER_NEXT_REGION' | 'FAILOVER'): Strategy => ({ ...SPOT_ALONE, looksEvery: HOUR, places });
-const STRATEGIES: readonly { recovery: RecoveryPolicy; simulated: Strategy }[] = [
+const ALL: readonly { recovery: RecoveryPolicy; simulated: Strategy }[] = [
   {
     recovery: policy({ strategy: 'deadline', deadline: RULE }),
     simulated: strategyOf('deadline', { kind: 'deadline', rule: RULE }),
@@ -61,6 +61,8 @@ const STRATEGIES: readonly { recovery: RecoveryPolicy; simulated: Strategy }[] =
   { recovery: policy({ strategy: 'EAGER_NEXT_REGION' }), simulated: alone('EAGER_NEXT_REGION') },
   { recovery: policy({ strategy: 'FAILOVER' }), simulated: alone('FAILOVER') },
 ];
+/** Each takes half a minute. */
+const STRATEGIES = LONG || PUBLISHED.length > 0 ? ALL : ALL.slice(0, 2);
 
 function madeUp(seed: number): TraceWindow {
   const made = madeUpTraces({ seed, zones: REGIONS.length, days: 2, there: 0.75, missing: 0.75 });
