@@ -7,6 +7,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 export interface Fault {
   /** `RunInstances`; absent: every action. */
   readonly action?: string;
+  /** Only requests whose body has this; absent: every request. */
+  readonly asking?: string;
   /** How often; absent: always. */
   times?: number;
   /** So many requests that fit pass before. */
@@ -81,7 +83,7 @@ export class FaultProxy {
     const scope = /Credential=([^/]+)\/\d+\/([a-z0-9-]+)\//.exec(request.headers.authorization ?? '');
     const [, key = '', region = ''] = scope ?? [];
     this.log.push({ action, at: Date.now(), region, key, body: body.toString('utf8') });
-    const fault = this.#faultFor(action);
+    const fault = this.#faultFor(action, body);
     if (fault === undefined) return send(response, await this.#forward(request, body));
     if (fault === 'drop-before') return void request.socket.destroy();
     if (fault === 'drop-after') {
@@ -103,9 +105,10 @@ export class FaultProxy {
     send(response, { status, headers: { 'content-type': type, ...headers }, body: Buffer.from(isJson ? json : xml) });
   }
 
-  #faultFor(action: string): Fault['do'] | undefined {
+  #faultFor(action: string, body: Buffer): Fault['do'] | undefined {
     for (const fault of this.faults) {
       if (fault.action !== undefined && fault.action !== action) continue;
+      if (fault.asking !== undefined && !body.includes(fault.asking)) continue;
       if ((fault.after ?? 0) > 0) {
         fault.after = (fault.after ?? 0) - 1;
         continue;
