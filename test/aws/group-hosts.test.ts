@@ -88,7 +88,7 @@ describe.skipIf(lacks !== undefined)('the tasks of a group on AWS', () => {
     const heard = said.say(`heard ${fetch('side-0.net')}`);
     const id = await submit(
       'name: net\nexecution: parallel\nprimary_tasks: [main]\ninter_connection: true',
-      named('main', `run: until [ -e ~/enough ]; do ${heard}; sleep 0.3; done\n`),
+      named('main', `run: until [ -e ~/enough ]; do ${heard}; sleep 1; done\n`),
       named('side', `run: |\n  ${said.say('side $STYX_JOB_TRY sees $(getent hosts main-0.net)')}\n  ${serve}\n`),
     );
     expect(await aws.world.hit('putHosts.called', 120_000)).toBe(true);
@@ -121,7 +121,7 @@ describe.skipIf(lacks !== undefined)('the tasks of a group on AWS', () => {
         // Each serves until the other has heard it: one that has ended has no name any more.
         const talk = (other: string) => `run: |
   (${serve}) &
-  until [ "$word" = try1 ]; do word=${fetch(other)}; sleep 0.2; done
+  until [ "$word" = try1 ]; do word=${fetch(other)}; sleep 1; done
   ${said.say('$HOME heard $word')}
   sleep 300
 `;
