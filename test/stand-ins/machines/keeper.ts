@@ -8,7 +8,7 @@ import { Machine, type Manner, USUAL, type Wanted } from './machine.ts';
 import { type Notices, serveMetadata } from './metadata.ts';
 import { makeNetwork } from './network.ts';
 
-const LOOK_MS = 40;
+const LOOK_MS = 200;
 
 interface Kept {
   readonly machine: Machine;
