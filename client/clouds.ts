@@ -151,23 +151,34 @@ export async function absoluteTargetsProblem(request: ResourceRequest): Promise<
 }
 
 /**
- * What can be known here of an autostop rule; a machine that cannot be stopped after all says so itself.
- * @throws invalid when no machine that a launch may get can be stopped
+ * The task, asking for no machines that an autostop rule could not stop: a rule that never falls due lets machines cost for ever.
+ * @throws invalid when no others are left
  */
-export async function mustStop(request: ResourceRequest, rule: AutostopRule | null): Promise<void> {
-  if (rule === null || rule.down) return;
-  const clouds = await candidates(request);
+export async function onStoppable<T extends { readonly resources: ResourceRequest }>(
+  task: T,
+  rule: AutostopRule | null,
+): Promise<T> {
+  if (rule === null || rule.down) return task;
+  const clouds = await candidates(task.resources);
   const reasons: string[] = [];
-  for (const { cloud: wanted, useSpot } of alternativesOf(request)) {
-    for (const cloud of clouds.filter(({ name }) => wanted === null || wanted === name)) {
-      const { stop, stopSpot } = await cloud.capabilities();
-      const can = useSpot ? stopSpot : stop;
-      if (can === true) return;
-      reasons.push(can);
-    }
-  }
-  if (reasons[0] === undefined) return;
-  throw new StyxError('invalid', `autostop: ${reasons[0]}`, {
+  const able = async (one: ResourceRequest): Promise<ResourceRequest[]> => {
+    const may = clouds.filter(({ name }) => mayBeOf(name, one));
+    const answers = await Promise.all(
+      may.map(async (cloud) => {
+        const { stop, stopSpot } = await cloud.capabilities();
+        return { name: cloud.name, can: one.useSpot ? stopSpot : stop };
+      }),
+    );
+    const unable = answers.flatMap(({ can }) => (can === true ? [] : [can]));
+    if (unable.length === 0) return [one];
+    reasons.push(...unable);
+    return answers.flatMap(({ name, can }) => (can === true ? [{ ...one, cloud: name }] : []));
+  };
+  const [first, ...others] = (await Promise.all(alternativesOf(task.resources).map(able))).flat();
+  const [reason] = reasons;
+  if (reason === undefined) return task;
+  if (first !== undefined) return withAlternatives(task, first, others);
+  throw new StyxError('invalid', `autostop: ${reason}`, {
     hint: 'Give `--down`, or `down: true` in the file: it is ended when it is idle then, disks included.',
   });
 }

@@ -26,7 +26,7 @@ import type { AutostopRule, Task, WrittenTask } from '../model/task.ts';
 import type { Timing } from '../model/timing.ts';
 import { openSecrets } from '../system/secret-box.ts';
 import { closedTask } from './closed-task.ts';
-import { mustStop, onAllowedClouds } from './clouds.ts';
+import { onAllowedClouds, onStoppable } from './clouds.ts';
 import { isNotFound, isUnanswered, toStyxError } from './errors.ts';
 import { type FollowedCluster, type FollowOptions, type OperationEnd, waitForJob, waitForOperation } from './follow.ts';
 import { glanceAt, LOOK_MS } from './followed.ts';
@@ -146,8 +146,8 @@ export class Clusters {
     const { workspace, timing, link, home, allowedClouds = null, installConda = false, budget = null } = this.#context;
     const problem = nameProblem(request.name);
     if (problem !== null) throw new StyxError('invalid', `cluster name '${request.name}' ${problem}`);
-    const allowed = await onAllowedClouds(request.task, allowedClouds);
-    await mustStop(allowed.resources, request.autostop === undefined ? allowed.autostop : request.autostop);
+    const rule = request.autostop === undefined ? request.task.autostop : request.autostop;
+    const allowed = await onStoppable(await onAllowedClouds(request.task, allowedClouds), rule);
     const task = this.#closed(await withSnapshots(home, () => link.installation(), allowed, 'launch', options));
     const spec: ClusterSpec = {
       resources: request.planned === undefined ? task.resources : { ...task.resources, planned: request.planned },

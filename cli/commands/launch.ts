@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Command } from 'commander';
 import { lastChecks } from '../../client/checks.ts';
-import { type LeftOut, onAllowedClouds, onEnabledClouds } from '../../client/clouds.ts';
+import { type LeftOut, onAllowedClouds, onEnabledClouds, onStoppable } from '../../client/clouds.ts';
 import type { CommandAnswer } from '../../model/cluster.ts';
 import { formatDuration } from '../../model/duration.ts';
 import { StyxError } from '../../model/errors.ts';
@@ -69,7 +69,8 @@ async function launch(context: Context, entrypoint: string[], options: LaunchOpt
   const allowed = await onAllowedClouds(written, config.allowedClouds);
   // A plan says itself where to go.
   const checks = planned === undefined ? lastChecks(styxHome()) : new Map();
-  const { task, leftOut } = await onEnabledClouds(allowed, checks);
+  const { task: enabled, leftOut } = await onEnabledClouds(allowed, checks);
+  const task = await onStoppable(enabled, rule === undefined ? enabled.autostop : rule);
   // What a new cluster has to keep to.
   const budgeted = withBudget(task, config.budget);
   if (options.dryrun === true) {

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { lastChecks } from '../../client/checks.ts';
-import { onAllowedClouds, onEnabledClouds } from '../../client/clouds.ts';
+import { onAllowedClouds, onEnabledClouds, onStoppable } from '../../client/clouds.ts';
 import { planFrom } from '../../client/plan.ts';
 import { styxHome } from '../../system/home.ts';
 import { configOption, debugOption } from '../options.ts';
@@ -29,7 +29,8 @@ async function run(context: Context, entrypoint: string[], options: PlanOptions)
   const { config } = await context.config();
   const task = readTask(entrypoint, options);
   const allowed = await onAllowedClouds(task, config.allowedClouds);
-  const { task: asked, leftOut } = await onEnabledClouds(allowed, lastChecks(styxHome()));
+  const { task: enabled, leftOut } = await onEnabledClouds(allowed, lastChecks(styxHome()));
+  const asked = await onStoppable(enabled, enabled.autostop);
   const how = { leftOut, verbose: options.verbose === true };
   const preview = await previewOf(asked, how);
   process.stderr.write(`${planText(preview, withBudget(task, config.budget), how)}\n`);

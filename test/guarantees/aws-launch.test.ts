@@ -148,6 +148,13 @@ describe.skipIf('reason' in python)('a launch on AWS', () => {
     expect(await story.clusters.summary('spot')).toBeNull();
     expect((await account.ledger()).created).toHaveLength(before);
 
+    // Others than spot machines are taken where they would do too, though they cost more.
+    const either = TASK.replace('m5.large}', 'm5.large, any_of: [{use_spot: true}, {use_spot: false}], autostop: 10}');
+    await story.launch('either', either);
+    const other = await story.view('either', 'has a place', ({ intents }) => intents.length > 0);
+    expect(other.intents.map(({ useSpot }) => useSpot)).toEqual([false]);
+    await story.down('either');
+
     // One that ends them is taken, and the cluster knows that its machines cannot be stopped.
     await story.launch('spot', spot, { autostop: { ...stops, down: true } });
     const { intents } = await story.view('spot', 'has a place', (view) => view.intents.length > 0);
