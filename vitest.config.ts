@@ -21,8 +21,8 @@ export default defineConfig({
       },
       { extends: true, test: { name: 'machines', include: ON_MACHINES, pool: ownNetwork } },
     ],
-    // Tests start servers and workers of their own; more at once than this only makes each slower.
-    maxWorkers: 3,
+    // Tests start servers and workers of their own, and wait for a third of their time; more at once than this only makes each slower.
+    maxWorkers: 4,
     testTimeout: 30_000,
     // A CI machine may stall for longer than any sensible timeout; a test that passes only on its second run is reported as such.
     retry: process.env.CI ? 1 : 0,

@@ -67,7 +67,7 @@ describe('with Styx running', () => {
   test('a rule that waits for nothing ends the cluster under a job, which is CANCELLED', async () => {
     const ledger = world.ledger('under');
     const job = await story.up('a5', `run: sleep 306; echo never >> ${ledger.path}`, {
-      autostop: rule(2, true, 'none'),
+      autostop: rule(6, true, 'none'),
     });
     await story.status('a5', 'TERMINATED');
     await story.jobEnds('a5', job, 'CANCELLED');
