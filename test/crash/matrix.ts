@@ -67,8 +67,8 @@ const ALL_VICTIMS = process.env.STYX_TEST_LONG === '1' || process.env.STYX_TEST_
 
 function victimsOf(index: number): Victim[] {
   if (ALL_VICTIMS) return ['worker', ...OTHERS];
-  // Activities have three or four places each, so that over them each place has every victim.
-  const other = index % 3 === 2 ? OTHERS[((index - 2) / 3) % OTHERS.length] : undefined;
+  // Three of nine in a row: activities have three or four places each, so that over them each place has other victims, and so has each lane.
+  const other = index % 9 >= 6 ? OTHERS[index % 3] : undefined;
   return [other ?? 'worker'];
 }
 
