@@ -4,12 +4,14 @@ import { StyxError } from '../model/errors.ts';
 import { type LaunchPlan, PLAN_VERSION, plannedTask, sealedPlan, taskDifferences } from '../model/launch-plan.ts';
 import type { InstanceTypeOffer } from '../model/machines.ts';
 import { additionsTo, changesOf, type OfferChange } from '../model/planned-offers.ts';
-import type { WrittenTask } from '../model/task.ts';
-import { onAllowedClouds, previewOffers } from './clouds.ts';
+import type { AutostopRule, WrittenTask } from '../model/task.ts';
+import { onAllowedClouds, onStoppable, previewOffers } from './clouds.ts';
 
 export interface PlanOptions {
   /** Clouds that launches may use; null, which is the default: all. */
   readonly allowedClouds?: readonly string[] | null;
+  /** The launch's; default: the task's own. */
+  readonly autostop?: AutostopRule | null;
 }
 
 /** A plan with these offers, best first. @throws capacity without any */
@@ -57,8 +59,12 @@ export async function comparePlan(plan: LaunchPlan, task: WrittenTask, options: 
   return { changes: changesOf(plan.placements, now), additions: additionsTo(plan.placements, placements), placements };
 }
 
-async function offersNow(task: WrittenTask, { allowedClouds = null }: PlanOptions): Promise<InstanceTypeOffer[]> {
-  return await previewOffers((await onAllowedClouds(task, allowedClouds)).resources);
+async function offersNow(
+  task: WrittenTask,
+  { allowedClouds = null, autostop = task.autostop }: PlanOptions,
+): Promise<InstanceTypeOffer[]> {
+  const allowed = await onAllowedClouds(task, allowedClouds);
+  return await previewOffers((await onStoppable(allowed, autostop)).resources);
 }
 
 export function noPlace({ numNodes }: Pick<WrittenTask, 'numNodes'>): StyxError {

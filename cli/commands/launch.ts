@@ -117,12 +117,19 @@ function checkPlanOptions(entrypoint: readonly string[], { plan, replan }: Launc
 async function plannedOffers(
   context: Context,
   task: WrittenTask,
-  { plan, replan = false }: LaunchOptions,
+  options: LaunchOptions,
 ): Promise<readonly InstanceTypeOffer[] | undefined> {
+  const { plan, replan = false } = options;
   if (plan === undefined) return undefined;
   const { allowedClouds } = (await context.config()).config;
   const { placesOf } = await import('../plan-file.ts');
-  return await placesOf(plan, task, { replan, allowedClouds, say: (text) => context.progress.line(text) });
+  const rule = autostopRule(options, task.autostop);
+  return await placesOf(plan, task, {
+    replan,
+    allowedClouds,
+    ...(rule === undefined ? {} : { autostop: rule }),
+    say: (text) => context.progress.line(text),
+  });
 }
 
 /**

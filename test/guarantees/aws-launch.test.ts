@@ -3,7 +3,10 @@
  * shown is that what was asked for is there once, and that nothing is left of it.
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { onStoppable, previewOffers } from '../../client/clouds.ts';
+import { comparePlan, planFrom } from '../../client/plan.ts';
 import type { ClusterView } from '../../model/commands.ts';
+import { parseTask } from '../../model/parse-task.ts';
 import { World } from '../harness/world.ts';
 import { Account, motoPython } from '../stand-ins/aws/account.ts';
 import { Story, until } from './story.ts';
@@ -154,6 +157,12 @@ describe.skipIf('reason' in python)('a launch on AWS', () => {
     const other = await story.view('either', 'has a place', ({ intents }) => intents.length > 0);
     expect(other.intents.map(({ useSpot }) => useSpot)).toEqual([false]);
     await story.down('either');
+    // A plan that is held against the offers of now hears of no others.
+    const task = parseTask(either, { file: 'test.yaml' });
+    const plan = planFrom(task, await previewOffers((await onStoppable(task, task.autostop)).resources));
+    const { changes, additions, placements } = await comparePlan(plan, task);
+    expect([changes, additions]).toEqual([[], []]);
+    expect(placements.filter(({ useSpot }) => useSpot)).toEqual([]);
 
     // One that ends them is taken, and the cluster knows that its machines cannot be stopped.
     await story.launch('spot', spot, { autostop: { ...stops, down: true } });
