@@ -30,8 +30,8 @@ export async function endedWell(
         return await context.client.withDeadline(Date.now() + ASK_MS, () => handle.query<T, []>(query));
       } catch (error) {
         if (error instanceof Error && error.name === 'WorkflowNotFoundError') return null;
-        if (tried === TRIES) log.warn(`${id} does not say what it knows: ${(error as Error).message}`);
-        await delay(timing.retryFirst, over);
+        if (tried < TRIES) await delay(timing.retryFirst, over);
+        else log.warn(`${id} does not say what it knows: ${(error as Error).message}`);
       }
     }
     return null;

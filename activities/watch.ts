@@ -80,7 +80,7 @@ class ClusterWatch {
       log.warn(`the output of the job is kept at its end only: ${(error as Error).message}`);
     });
     try {
-      await Promise.all(this.input.nodes.map((node, index) => this.follow(node, index, over.signal)));
+      await Promise.all(this.input.nodes.map((node, index) => this.follow(node, index)));
       await this.telling;
     } finally {
       clearTimeout(lease);
@@ -93,7 +93,8 @@ class ClusterWatch {
   }
 
   /** Follows one node until told to end: again and again, whatever happens to the connection. */
-  private async follow(info: NodeInfo, index: number, over: AbortSignal): Promise<void> {
+  private async follow(info: NodeInfo, index: number): Promise<void> {
+    const over = this.over.signal;
     const { timing, cluster } = this.input;
     let pauseMs = timing.retryFirst;
     while (!over.aborted && !this.gone.has(index)) {
@@ -104,7 +105,7 @@ class ClusterWatch {
         this.known.add(index);
         this.report();
         pauseMs = timing.retryFirst;
-        await this.listen(node, index, over);
+        await this.listen(node, index);
       } catch (error) {
         if (over.aborted) return;
         await this.contactLost(info, index, error);
@@ -116,7 +117,8 @@ class ClusterWatch {
   }
 
   /** Handles events as they come; a lost contact ends it with an error. */
-  private async listen(node: Node, index: number, over: AbortSignal): Promise<void> {
+  private async listen(node: Node, index: number): Promise<void> {
+    const over = this.over.signal;
     const round = new AbortController();
     const end = (): void => round.abort();
     over.addEventListener('abort', end, { once: true });
@@ -133,7 +135,7 @@ class ClusterWatch {
     });
     try {
       for await (const event of node.events(this.positions[index] ?? 0, round.signal)) {
-        await this.handle(event, index, over);
+        await this.handle(event, index);
         this.positions[index] = event.seq;
       }
     } finally {
@@ -144,7 +146,7 @@ class ClusterWatch {
     if (failed !== undefined) throw failed;
   }
 
-  private async handle(event: AgentEvent, index: number, over: AbortSignal): Promise<void> {
+  private async handle(event: AgentEvent, index: number): Promise<void> {
     switch (event.type) {
       case 'exited': {
         const lag = metricMeter.createHistogram(meterName(METRICS.watchLag), 'float', 'seconds', METRICS.watchLag.help);
@@ -161,7 +163,7 @@ class ClusterWatch {
         };
         if (endedAt !== null) lag.record(Math.max(0, Date.now() / 1_000 - endedAt));
         crashPoint('watchNodes.exit');
-        await this.signal(owner, JOB_SIGNALS.rankEnded, ended, over);
+        await this.signal(owner, JOB_SIGNALS.rankEnded, ended, this.over.signal);
         crashPoint('watchNodes.told');
         return;
       }

@@ -92,7 +92,7 @@ async function work(code: WorkerCode, log: Log): Promise<void> {
     endpoint = await serveMetrics(address, metrics, new ClusterGauges(client), log);
   }
   if (ready !== undefined) writeAtomically(ready, JSON.stringify({ ...self(), metrics: endpoint?.url ?? null }));
-  // Not only at its end: the worker after one that was killed starts in a third of the time.
+  // Not only at its end: the worker after one that was killed need not compile it all again.
   flushCompileCache();
   log.info(`polls after ${Math.round(performance.now())} ms`);
   const warn = (message: string) => log.warn(message);
