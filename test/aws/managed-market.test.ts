@@ -41,10 +41,6 @@ describe.skipIf(lacks !== undefined)('a managed job on AWS that takes spot machi
     await aws.account.order('preempt', { id });
   }
 
-  async function told(id: string, text: string): Promise<void> {
-    await jobs.job(id, `says "${text}"`, ({ events }) => events.some((event) => event.text.includes(text)));
-  }
-
   test('has on-demand machines after two preemptions, and spot machines again when a look finds some, the worker killed at the look and at the move', {
     timeout: 400_000,
   }, async () => {
@@ -64,15 +60,15 @@ describe.skipIf(lacks !== undefined)('a managed job on AWS that takes spot machi
     await take();
     await runs(3);
     expect(await jobs.jobs.view(id)).toMatchObject({ copy: { market: 'on-demand' }, recoveries: 2, preemptions: 2 });
-    await told(id, 'on-demand: spot failed 2 times within 1h');
-    await told(id, 'no spot machines: ');
+    await jobs.told(id, 'on-demand: spot failed 2 times within 1h');
+    await jobs.told(id, 'no spot machines: ');
     expect((await jobs.jobs.view(id)).copy?.market, 'no spot, no move').toBe('on-demand');
 
     world.arm('createMachines.called');
     account.proxy.faults = [];
     expect(await world.hit('createMachines.called', 90_000)).toBe(true);
     await world.killAt('createMachines.called', 'worker');
-    await told(id, 'spot machines are to be had in aws/us-east-1/');
+    await jobs.told(id, 'spot machines are to be had in aws/us-east-1/');
     world.arm('terminateMachines.called');
     expect(await world.hit('terminateMachines.called', 90_000)).toBe(true);
     await world.killAt('terminateMachines.called', 'worker');
@@ -80,15 +76,9 @@ describe.skipIf(lacks !== undefined)('a managed job on AWS that takes spot machi
 
     const view = await jobs.ends(id, 'SUCCEEDED');
     expect(view).toMatchObject({ recoveries: 3, preemptions: 2, cause: 'moved' });
-    const stood = view.past.filter(({ number }) =>
-      view.events.some(({ text }) => text.startsWith(`copy ${number} stands`)),
-    );
-    expect(stood.map(({ market }) => market)).toEqual(['spot', 'spot', 'on-demand', 'spot']);
+    expect(jobs.stood(view)).toEqual(['spot', 'spot', 'on-demand', 'spot']);
     expect(said.count('done 4')).toBe(1);
-    const tries = said.tries();
-    for (const [index, { first }] of tries.entries()) {
-      if (index > 0) expect(first).toBeGreaterThan(tries[index - 1]?.last ?? 0);
-    }
+    said.oneAtATime();
     // The fourth is that of the look; looks that find none make none.
     expect((await aws.instances()).map(({ spot }) => spot)).toEqual([true, true, false, true, true]);
     await aws.nothingLeft(5);

@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server } from 'node:net';
 import { text } from 'node:stream/consumers';
+import { expect } from 'vitest';
 
 /** Of this process, on the network of the machines. */
 const HERE = '172.31.0.1';
@@ -38,8 +39,16 @@ export class Said {
     return this.lines.filter((one) => one.text === line).length;
   }
 
+  /** No try said a word after the next one had begun. */
+  oneAtATime(): void {
+    const tries = this.tries();
+    for (const [index, { first }] of tries.entries()) {
+      if (index > 0) expect(first).toBeGreaterThan(tries[index - 1]?.last ?? 0);
+    }
+  }
+
   /** First and last word of each try, in order. */
-  tries(): { first: number; last: number }[] {
+  private tries(): { first: number; last: number }[] {
     const byTry = Map.groupBy(this.lines, (one) => Number(/ (\d+)$/.exec(one.text)?.[1]));
     return [...byTry]
       .toSorted(([a], [b]) => a - b)

@@ -117,6 +117,17 @@ export class JobStory extends Story {
     return this.job(id, `is ${status}`, (view) => view.status === status);
   }
 
+  /** Waits until its life says so. */
+  async told(id: string, text: string): Promise<void> {
+    await this.job(id, `says "${text}"`, ({ events }) => events.some((event) => event.text.includes(text)));
+  }
+
+  /** Markets of the copies that had machines. */
+  stood({ past, events }: ManagedJobView): (string | null)[] {
+    const had = past.filter(({ number }) => events.some(({ text }) => text.startsWith(`copy ${number} stands`)));
+    return had.map(({ market }) => market);
+  }
+
   /** Ends so, and its machines are gone. */
   async ends(id: string, status: ManagedStatus): Promise<ManagedJobView> {
     const view = await this.jobs.wait(id, { gone: true });

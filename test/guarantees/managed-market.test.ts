@@ -1,7 +1,6 @@
 /** A managed job moves between spot and on-demand machines as its strategy says, whoever is killed: one copy at a time, and no look for spot leaves a machine. */
 import { writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { ManagedJobView } from '../../model/managed-job.ts';
 import { World } from '../harness/world.ts';
 import { JobStory } from './job-story.ts';
 import { until } from './story.ts';
@@ -40,16 +39,6 @@ function oneAtATime(ledger: Ledger): void {
   expect(lines).toEqual(lines.toSorted((a, b) => a - b));
 }
 
-async function told(id: string, text: string): Promise<void> {
-  await story.job(id, `says "${text}"`, ({ events }) => events.some((event) => event.text.includes(text)));
-}
-
-/** Markets of the copies that had machines. */
-function stood({ past, events }: ManagedJobView): (string | null)[] {
-  const had = past.filter(({ number }) => events.some(({ text }) => text.startsWith(`copy ${number} stands`)));
-  return had.map(({ market }) => market);
-}
-
 async function killed(point: string): Promise<void> {
   expect(await world.hit(point, 90_000), `${point} was passed`).toBe(true);
   await world.killAt(point, 'worker');
@@ -69,21 +58,21 @@ test('on_demand_fallback: on-demand machines after two preemptions, and spot mac
   await world.cloud.preempt(await story.machine(id));
   await runs(ledger, 3);
   expect(await story.jobs.view(id)).toMatchObject({ copy: { market: 'on-demand' }, recoveries: 2, preemptions: 2 });
-  await told(id, 'on-demand: spot failed 2 times within 1h');
-  await told(id, 'no spot machines: ');
+  await story.told(id, 'on-demand: spot failed 2 times within 1h');
+  await story.told(id, 'no spot machines: ');
   expect((await story.jobs.view(id)).copy?.market, 'no spot, no move').toBe('on-demand');
 
   world.arm('createMachines.called');
   world.limitSpot(1);
   await killed('createMachines.called');
-  await told(id, 'spot machines are to be had in local/local/local-a');
+  await story.told(id, 'spot machines are to be had in local/local/local-a');
   world.arm('terminateMachines.called');
   await killed('terminateMachines.called');
   await runs(ledger, 4);
   writeFileSync(`${ledger.path}.go`, '');
   const view = await story.ends(id, 'SUCCEEDED');
   expect(view).toMatchObject({ recoveries: 3, preemptions: 2, cause: 'moved' });
-  expect(stood(view)).toEqual(['spot', 'spot', 'on-demand', 'spot']);
+  expect(story.stood(view)).toEqual(['spot', 'spot', 'on-demand', 'spot']);
   oneAtATime(ledger);
   await story.nothingLeft();
 });
@@ -99,7 +88,7 @@ test('deadline: on-demand machines while there are no spot machines and too litt
   );
   await runs(ledger, 1);
   expect(await story.jobs.view(id)).toMatchObject({ copy: { market: 'on-demand' }, market: { hold: 'no' } });
-  await told(id, 'no spot machines: ');
+  await story.told(id, 'no spot machines: ');
   world.arm('createMachines.called');
   world.limitSpot(1);
   await killed('createMachines.called');
@@ -111,7 +100,7 @@ test('deadline: on-demand machines while there are no spot machines and too litt
   writeFileSync(`${ledger.path}.go`, '');
   const view = await story.ends(id, 'SUCCEEDED');
   expect(view).toMatchObject({ recoveries: 2, preemptions: 1 });
-  expect(stood(view)).toEqual(['on-demand', 'spot', 'on-demand']);
+  expect(story.stood(view)).toEqual(['on-demand', 'spot', 'on-demand']);
   oneAtATime(ledger);
   await story.nothingLeft();
 });

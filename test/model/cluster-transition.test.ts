@@ -349,6 +349,11 @@ describe('a down', () => {
   });
 });
 
+/** The watch sees that the cloud took a node. */
+function preempted({ now: at }: Story, rank: number) {
+  return { type: 'observed', child: 1, at, gone: [{ rank, state: 'terminated', reason: 'preempted' }] } as const;
+}
+
 describe('nodes that stop or vanish', () => {
   test('of a STOPPED cluster, found running: it says so until they do not, or until it is started', () => {
     const story = new Story();
@@ -384,12 +389,7 @@ describe('nodes that stop or vanish', () => {
   test('all terminated: what is left is taken down', () => {
     const story = new Story();
     story.up();
-    story.event({
-      type: 'observed',
-      child: 1,
-      at: story.now,
-      gone: [{ rank: 0, state: 'terminated', reason: 'preempted' }],
-    });
+    story.event(preempted(story, 0));
     expect(story.state.operation?.kind).toBe('down');
     expect(story.state.cost.since).toBeNull();
     story.ended('succeeded');
@@ -399,15 +399,9 @@ describe('nodes that stop or vanish', () => {
   test('with the word of a job that had ended well there: it SUCCEEDED, whatever its workflow says later', () => {
     const story = new Story();
     story.up();
-    story.event({
-      type: 'observed',
-      child: 1,
-      at: story.now,
-      gone: [{ rank: 0, state: 'terminated', reason: 'preempted' }],
-      ended: [
-        { generation: story.generation, jobId: 1, status: 'SUCCEEDED', reason: null, at: story.now, exitCodes: [0] },
-      ],
-    });
+    const { generation, now: at } = story;
+    const ended = [{ generation, jobId: 1, status: 'SUCCEEDED', reason: null, at, exitCodes: [0] }] as const;
+    story.event({ ...preempted(story, 0), ended });
     expect(story.job(1)).toMatchObject({ status: 'SUCCEEDED', exitCodes: [0] });
     expect(story.did('abandonJob')).toEqual([]);
     expect(story.state.operation?.kind).toBe('down');
@@ -420,12 +414,7 @@ describe('nodes that stop or vanish', () => {
     const four = { demand: { cpus: 4, gpus: 0, memory: 0 } };
     for (let job = 0; job < 3; job++) story.command('exec', { task: four });
     expect([2, 3, 4].map((id) => story.job(id).allotment?.nodes ?? null)).toEqual([[0], [1], null]);
-    story.event({
-      type: 'observed',
-      child: 1,
-      at: story.now,
-      gone: [{ rank: 1, state: 'terminated', reason: 'preempted' }],
-    });
+    story.event(preempted(story, 1));
     expect(story.state).toMatchObject({ status: 'UNHEALTHY', statusReason: 'node 1: terminated: preempted' });
     expect(story.did('abandonJob')).toMatchObject([{ jobId: 3, end: { killRest: true, status: 'FAILED_DRIVER' } }]);
     expect([2, 3, 4].map((id) => story.job(id).status)).toEqual(['PENDING', 'FAILED_DRIVER', 'PENDING']);
