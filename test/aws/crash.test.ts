@@ -7,13 +7,13 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CRASH_POINTS } from '../../activities/crash-points.ts';
 import { AwsWorld, whyNoAws } from '../harness/aws-world.ts';
+import { LONG_FORM } from '../harness/long-form.ts';
 import { testDir } from '../harness/temporal.ts';
 
 const lacks = whyNoAws();
 if (lacks !== undefined) console.warn(`SKIPPED test/aws/crash: ${lacks}`);
 
-const LONG = process.env.STYX_TEST_LONG === '1';
-const ACTIVITIES = LONG
+const ACTIVITIES = LONG_FORM
   ? ([
       'plan',
       'prepare',
@@ -26,7 +26,7 @@ const ACTIVITIES = LONG
     ] as const)
   : (['createMachines', 'terminateMachines'] as const);
 const POINTS = ACTIVITIES.flatMap((activity) => CRASH_POINTS[activity].map((place) => `${activity}.${place}`)).filter(
-  (point) => LONG || /called|after/.test(point),
+  (point) => LONG_FORM || /called|after/.test(point),
 );
 
 describe.skipIf(lacks !== undefined)('a cluster on AWS whose worker is killed', () => {

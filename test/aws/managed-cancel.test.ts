@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { JobStory } from '../guarantees/job-story.ts';
 import { until } from '../guarantees/story.ts';
 import { AwsWorld, whyNoAws } from '../harness/aws-world.ts';
+import { LONG_FORM } from '../harness/long-form.ts';
 import { Said } from './said.ts';
 
 const lacks = whyNoAws();
@@ -33,7 +34,7 @@ const STEPS: Record<string, Step> = {
   'while its machine goes after its end': { point: 'terminateMachines.before', run: 'exit 0', end: 'SUCCEEDED' },
 };
 /** All with STYX_TEST_LONG=1, else every third one. */
-const SOME_STEPS = Object.entries(STEPS).filter((_, index) => process.env.STYX_TEST_LONG === '1' || index % 3 === 0);
+const SOME_STEPS = Object.entries(STEPS).filter((_, index) => LONG_FORM || index % 3 === 0);
 
 describe.skipIf(lacks !== undefined)('a managed job on AWS', () => {
   let aws: AwsWorld;

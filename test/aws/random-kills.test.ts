@@ -7,12 +7,13 @@ import { TEST } from '../../model/timing.ts';
 import { Story } from '../guarantees/story.ts';
 import { AwsWorld, whyNoAws } from '../harness/aws-world.ts';
 import { dice } from '../harness/dice.ts';
+import { LONG_FORM } from '../harness/long-form.ts';
 import { killAtRandom } from '../harness/random-kills.ts';
 
 const lacks = whyNoAws();
 if (lacks !== undefined) console.warn(`SKIPPED test/aws/random-kills: ${lacks}`);
 
-const KILLS = Number(process.env.STYX_TEST_KILLS || (process.env.STYX_TEST_LONG === '1' ? 200 : 6));
+const KILLS = Number(process.env.STYX_TEST_KILLS || (LONG_FORM ? 200 : 6));
 const SEED = Number(process.env.STYX_TEST_SEED || Date.now() % 1_000_000);
 /** Clusters at once. */
 const LANES = 3;

@@ -2,12 +2,12 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { until } from '../guarantees/story.ts';
 import { AwsWorld, whyNoAws } from '../harness/aws-world.ts';
+import { LONG_FORM } from '../harness/long-form.ts';
 
 const lacks = whyNoAws();
 if (lacks !== undefined) console.warn(`SKIPPED test/aws/repair: ${lacks}`);
 
-const LONG = process.env.STYX_TEST_LONG === '1';
-const POINTS = ['no step', 'createMachines.called', ...(LONG ? ['createMachines.after'] : [])];
+const POINTS = ['no step', 'createMachines.called', ...(LONG_FORM ? ['createMachines.after'] : [])];
 
 describe.skipIf(lacks !== undefined)('a cluster of three nodes on AWS that loses one', () => {
   let aws: AwsWorld;

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { isManagedEnd, type ManagedStatus } from '../../model/managed-job.ts';
 import { sealedTemporalClient } from '../harness/client.ts';
 import { CommandLine } from '../harness/command-line.ts';
+import { LONG_FORM } from '../harness/long-form.ts';
 
 /** Managed jobs as a user meets them: what is printed, on which stream, and with which exit code. */
 const line = new CommandLine();
@@ -220,7 +221,7 @@ test('a paused job gives back its machines and says so in the queue; resumed, it
 });
 
 // Whoever waits for longer than two seconds asks all the same, so that a machine that is busy with other tests may lose one.
-const idle = process.env.STYX_TEST_LONG === '1';
+const idle = LONG_FORM;
 if (!idle)
   console.log('SKIPPED: that looking at jobs costs none of their tasks: for idle machines, STYX_TEST_LONG=1 runs it');
 test.runIf(idle)(

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CRASH_POINTS } from '../../activities/crash-points.ts';
 import { parseJob } from '../../model/parse-task.ts';
+import { LONG_FORM } from '../harness/long-form.ts';
 import { type Victim, WORKERS, World } from '../harness/world.ts';
 
 type Activity = keyof typeof CRASH_POINTS;
@@ -63,7 +64,7 @@ const ELSEWHERE: readonly Activity[] = [
 
 const OTHERS: readonly Victim[] = ['server', 'host', 'server+host'];
 /** The whole matrix; without it each point has one: two of three the worker, the third one of the others in turn. */
-const ALL_VICTIMS = process.env.STYX_TEST_LONG === '1' || process.env.STYX_TEST_SERVER === 'postgres';
+const ALL_VICTIMS = LONG_FORM || process.env.STYX_TEST_SERVER === 'postgres';
 
 function victimsOf(index: number): Victim[] {
   if (ALL_VICTIMS) return ['worker', ...OTHERS];

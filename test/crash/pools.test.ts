@@ -7,9 +7,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CRASH_POINTS } from '../../activities/crash-points.ts';
 import { JobStory } from '../guarantees/job-story.ts';
 import { sorted } from '../guarantees/story.ts';
+import { LONG_FORM } from '../harness/long-form.ts';
 import { type Victim, WORKERS, World } from '../harness/world.ts';
 
-const LONG = process.env.STYX_TEST_LONG === '1' || process.env.STYX_TEST_SERVER === 'postgres';
+const LONG = LONG_FORM || process.env.STYX_TEST_SERVER === 'postgres';
 const PHASES = ['birth', 'job', 'end'] as const;
 type Activity = keyof typeof CRASH_POINTS;
 const PASSED: Readonly<Record<(typeof PHASES)[number], readonly Activity[]>> = {

@@ -10,6 +10,7 @@ import { CRASH_POINTS } from '../../activities/crash-points.ts';
 import type { RayRequest } from '../../model/ray.ts';
 import { Story, until } from '../guarantees/story.ts';
 import { sealedTemporalClient } from '../harness/client.ts';
+import { LONG_FORM } from '../harness/long-form.ts';
 import { rayProcesses, spreadScript, withoutRay } from '../harness/ray.ts';
 import { World } from '../harness/world.ts';
 
@@ -50,8 +51,7 @@ describe.skipIf(without !== null)('Ray under kills', () => {
   }
 
   // A Ray takes a quarter of a minute to start and end.
-  const places =
-    process.env.STYX_TEST_LONG === '1' ? (['before', 'called', 'after', 'reported'] as const) : (['called'] as const);
+  const places = LONG_FORM ? (['before', 'called', 'after', 'reported'] as const) : (['called'] as const);
   it.each(places)(
     'the worker is killed at each activity, %s: started once, ended whole',
     { timeout: MS },

@@ -5,9 +5,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CRASH_POINTS } from '../../activities/crash-points.ts';
 import { Story, sorted, until } from '../guarantees/story.ts';
+import { LONG_FORM } from '../harness/long-form.ts';
 import { type Victim, WORKERS, World } from '../harness/world.ts';
 
-const LONG = process.env.STYX_TEST_LONG === '1' || process.env.STYX_TEST_SERVER === 'postgres';
+const LONG = LONG_FORM || process.env.STYX_TEST_SERVER === 'postgres';
 const ACTIVITIES = LONG
   ? (['reviveMachines', 'plan', 'prepare', 'createMachines', 'bootstrap'] as const)
   : (['reviveMachines', 'createMachines'] as const);

@@ -11,6 +11,7 @@ import { styxCache } from '../../system/home.ts';
 import { connectConfig } from '../../workers/connection.ts';
 import { serverStatus, stopServer } from '../../workers/server.ts';
 import { LocalWorld } from '../harness/local-world.ts';
+import { LONG_FORM } from '../harness/long-form.ts';
 import { testDir } from '../harness/temporal.ts';
 import { Story, sorted, until } from './story.ts';
 
@@ -79,7 +80,7 @@ async function running(name: string): Promise<string[]> {
   });
 }
 
-const PROCESSES = process.env.STYX_TEST_LONG === '1' ? 20 : 5;
+const PROCESSES = LONG_FORM ? 20 : 5;
 
 test(`${PROCESSES} launches from as many processes, none of which finds a server, start one server and a cluster each`, {
   timeout: 300_000,
@@ -187,7 +188,7 @@ test('launch, down and launch of one name within a second are two clusters, and 
   await story.nothingLeft();
 });
 
-const AGAIN = process.env.STYX_TEST_LONG === '1' ? 10 : 3;
+const AGAIN = LONG_FORM ? 10 : 3;
 
 test(`a name can be launched, used and taken down ${AGAIN} times in a row`, async () => {
   const ledger = story.world.ledger('again');

@@ -10,15 +10,15 @@ import { mapLimited } from '../../model/map-limited.ts';
 import { TEST } from '../../model/timing.ts';
 import { connectConfig } from '../../workers/connection.ts';
 import { openedPayload } from '../harness/client.ts';
+import { LONG_FORM } from '../harness/long-form.ts';
 import { World } from '../harness/world.ts';
 import { Story, sorted, until } from './story.ts';
 
 /** Events of one run: an entity that wakes a few times is at its bound. */
 const TIMING = { ...TEST, historyEvents: 40 };
-const LONG = process.env.STYX_TEST_LONG === '1';
-const COMMANDS = LONG ? 480 : 240;
-const JOBS = LONG ? 150 : 60;
-const CYCLES = LONG ? 10 : 4;
+const COMMANDS = LONG_FORM ? 480 : 240;
+const JOBS = LONG_FORM ? 150 : 60;
+const CYCLES = LONG_FORM ? 10 : 4;
 
 let world: World;
 let link: Link;

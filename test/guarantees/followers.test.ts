@@ -3,11 +3,12 @@ import protos from '@temporalio/proto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { connect, type Styx } from '../../client/connect.ts';
 import { sealedTemporalClient } from '../harness/client.ts';
+import { LONG_FORM } from '../harness/long-form.ts';
 import { World } from '../harness/world.ts';
 import { Story } from './story.ts';
 
 const { EventType } = protos.temporal.api.enums.v1;
-const LAUNCHES = process.env.STYX_TEST_LONG === '1' ? 30 : 6;
+const LAUNCHES = LONG_FORM ? 30 : 6;
 let world: World;
 let styx: Styx;
 /** What the followers asked of Temporal. */

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { CRASH_POINTS } from '../../activities/crash-points.ts';
 import { parseSubmission } from '../../model/parse-pipeline.ts';
 import { TEST } from '../../model/timing.ts';
+import { LONG_FORM } from '../harness/long-form.ts';
 import { World } from '../harness/world.ts';
 import { JobStory } from './job-story.ts';
 import { until } from './story.ts';
@@ -75,7 +76,7 @@ test('when a task is recovered the others find its new machine under the old nam
   expect(existsSync(`${world.home}/unknown`)).toBe(false);
 }, 180_000);
 
-test.each(CRASH_POINTS.putHosts.filter((place) => place === 'called' || process.env.STYX_TEST_LONG === '1'))(
+test.each(CRASH_POINTS.putHosts.filter((place) => place === 'called' || LONG_FORM))(
   'a worker killed at putHosts.%s: all names are there before each task runs once',
   async (place) => {
     const ledger = world.ledger(`crash-${place}`);

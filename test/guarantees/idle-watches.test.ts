@@ -3,12 +3,12 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { mapLimited } from '../../model/map-limited.ts';
 import { NORMAL, TEST } from '../../model/timing.ts';
 import { sealedTemporalClient } from '../harness/client.ts';
+import { LONG_FORM } from '../harness/long-form.ts';
 import { World } from '../harness/world.ts';
 import { Story } from './story.ts';
 
-const LONG = process.env.STYX_TEST_LONG === '1';
 /** As many clusters as this says stand at once; 300 take about five minutes of two cores. */
-const CLUSTERS = Number(process.env.STYX_TEST_CLUSTERS || (LONG ? 300 : 20));
+const CLUSTERS = Number(process.env.STYX_TEST_CLUSTERS || (LONG_FORM ? 300 : 20));
 const SAMPLES = 5;
 const AT_ONCE = 6;
 
@@ -90,7 +90,7 @@ test(`${CLUSTERS} idle clusters write nothing and do not make a launch slower`, 
   expect(written).toBeGreaterThan(CLUSTERS * 10);
   expect(await events(names)).toBe(written);
   // Other tests come and go beside the short form, so that its times are not to be compared.
-  if (LONG) expect(after).toBeLessThan(before * 2);
+  if (LONG_FORM) expect(after).toBeLessThan(before * 2);
   await mapLimited(names, AT_ONCE, (name) => story.down(name));
   await story.nothingLeft();
 });

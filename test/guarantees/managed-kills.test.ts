@@ -6,12 +6,12 @@ import { isRepeatable } from '../../client/errors.ts';
 import type { ManagedJobView } from '../../model/managed-job.ts';
 import { TEST } from '../../model/timing.ts';
 import { dice } from '../harness/dice.ts';
+import { LONG_FORM } from '../harness/long-form.ts';
 import { World } from '../harness/world.ts';
 import { JobStory } from './job-story.ts';
 
-const LONG = process.env.STYX_TEST_LONG === '1';
-const JOBS = LONG ? 50 : 4;
-const KILLS = LONG ? 250 : 5;
+const JOBS = LONG_FORM ? 50 : 4;
+const KILLS = LONG_FORM ? 250 : 5;
 const SEED = Number(process.env.STYX_TEST_SEED || Date.now() % 1_000_000);
 const BEAT_S = 0.2;
 
@@ -121,7 +121,7 @@ async function tell(name: string, alsoMachines: boolean) {
   return { views, said: Map.groupBy(beats(ledger.lines()), ({ job }) => job) };
 }
 
-const TIMEOUT = { timeout: LONG ? 60 * 60_000 : 600_000 };
+const TIMEOUT = { timeout: LONG_FORM ? 60 * 60_000 : 600_000 };
 
 test(
   `${KILLS} kills of worker, server and host: every job runs exactly once, and none is taken for lost`,

@@ -2,6 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { LONG_FORM } from '../harness/long-form.ts';
 import { World } from '../harness/world.ts';
 import { JobStory } from './job-story.ts';
 import { until } from './story.ts';
@@ -115,7 +116,7 @@ const OPEN: Record<string, Step> = {
 };
 
 /** All with STYX_TEST_LONG=1, else every third one. */
-const SOME_OPEN = Object.entries(OPEN).filter((_, index) => process.env.STYX_TEST_LONG === '1' || index % 3 === 0);
+const SOME_OPEN = Object.entries(OPEN).filter((_, index) => LONG_FORM || index % 3 === 0);
 
 test.each(SOME_OPEN)('a cancel %s ends in CANCELLED, with nothing left', async (_, step) => {
   const it = script(step.exitCode);

@@ -5,6 +5,7 @@ import type { ClusterSchedules } from '../../client/cluster-schedules.ts';
 import type { HoursResult, Side } from '../../model/office-hours.ts';
 import { scheduleRules } from '../../model/schedule-rules.ts';
 import { sealedTemporalClient } from '../harness/client.ts';
+import { LONG_FORM } from '../harness/long-form.ts';
 import { World } from '../harness/world.ts';
 import { JobStory } from './job-story.ts';
 import { until } from './story.ts';
@@ -105,7 +106,7 @@ test('a command that comes so late that the other side has been due is not sent'
   await story.nothingLeft();
 });
 
-const places = CRASH_POINTS.commandCluster.filter((place) => place === 'called' || process.env.STYX_TEST_LONG === '1');
+const places = CRASH_POINTS.commandCluster.filter((place) => place === 'called' || LONG_FORM);
 test.each(places)('a worker that dies at commandCluster.%s brings its cluster up once', async (place) => {
   const ledger = world.ledger(`crash-${place}`);
   const cluster = fresh(`crash-${place}`);

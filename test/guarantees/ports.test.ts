@@ -2,6 +2,7 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { CRASH_POINTS } from '../../activities/crash-points.ts';
 import { StyxError } from '../../model/errors.ts';
+import { LONG_FORM } from '../harness/long-form.ts';
 import { World } from '../harness/world.ts';
 import { Story, until } from './story.ts';
 
@@ -62,7 +63,7 @@ test('ports that are opened and closed while jobs run stay so over a stop, a sta
   await story.nothingLeft();
 });
 
-test.each(CRASH_POINTS.openPorts.filter((place) => place === 'called' || process.env.STYX_TEST_LONG === '1'))(
+test.each(CRASH_POINTS.openPorts.filter((place) => place === 'called' || LONG_FORM))(
   'a change of ports whose worker is killed at openPorts.%s is made once it is back, and jobs run on',
   async (place) => {
     const name = fresh('crash');

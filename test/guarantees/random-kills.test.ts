@@ -1,11 +1,12 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { TEST } from '../../model/timing.ts';
 import { dice } from '../harness/dice.ts';
+import { LONG_FORM } from '../harness/long-form.ts';
 import { killAtRandom } from '../harness/random-kills.ts';
 import { WORKERS, World } from '../harness/world.ts';
 import { Story, sorted } from './story.ts';
 
-const KILLS = Number(process.env.STYX_TEST_KILLS || (process.env.STYX_TEST_LONG === '1' ? 200 : 12));
+const KILLS = Number(process.env.STYX_TEST_KILLS || (LONG_FORM ? 200 : 12));
 const SEED = Number(process.env.STYX_TEST_SEED || Date.now() % 1_000_000);
 /** Clusters at once. */
 const LANES = 5;

@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openDashboard, tokenOfRay } from '../../client/ray.ts';
+import { LONG_FORM } from '../harness/long-form.ts';
 import { rayProcesses, spreadScript, withoutRay } from '../harness/ray.ts';
 import { World } from '../harness/world.ts';
 import { Story, until } from './story.ts';
@@ -100,7 +101,7 @@ describe.skipIf(without !== null)('Ray', () => {
     await story.down('b');
   });
 
-  it.each(process.env.STYX_TEST_LONG === '1' ? (['raylet', 'keeper'] as const) : (['raylet'] as const))(
+  it.each(LONG_FORM ? (['raylet', 'keeper'] as const) : (['raylet'] as const))(
     'a worker comes back and is used when its %s was killed',
     { timeout: UP_MS },
     async (which) => {

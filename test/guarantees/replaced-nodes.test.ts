@@ -2,6 +2,7 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import type { ManagedJobView } from '../../model/managed-job.ts';
 import { TEST } from '../../model/timing.ts';
+import { LONG_FORM } from '../harness/long-form.ts';
 import { World } from '../harness/world.ts';
 import { JobStory } from './job-story.ts';
 import { sorted, until } from './story.ts';
@@ -129,7 +130,7 @@ const STEPS = [
   'startPhase.called',
 ];
 
-test.each(process.env.STYX_TEST_LONG === '1' ? STEPS : STEPS.slice(0, 2))(
+test.each(LONG_FORM ? STEPS : STEPS.slice(0, 2))(
   'the worker killed at %s while a node is replaced: the job goes on once, on the same machines',
   async (point) => {
     const job = await running();

@@ -1,6 +1,7 @@
 /** What managed jobs do over days while their machines are taken away: the real workflows on a server that skips time. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DEFAULT_RECOVERY } from '../../model/job-recovery.ts';
+import { LONG_FORM } from '../harness/long-form.ts';
 import { SimulatedSpot } from '../harness/simulated-spot.ts';
 import { endedSkipped, eventsByRun, SKIPPED_TIMING, submitSkipped } from '../harness/skipped-jobs.ts';
 import { SkippedWorld } from '../harness/skipped-world.ts';
@@ -10,8 +11,7 @@ const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 /** Hours between two of them. Each costs seconds here. */
-const LONG = process.env.STYX_TEST_LONG === '1';
-const EVERY = LONG ? 1 : 20;
+const EVERY = LONG_FORM ? 1 : 20;
 const server = await timeSkippingServer();
 if ('missing' in server) console.warn(`SKIPPED: tests of days with skipped time: ${server.missing}`);
 
@@ -29,7 +29,7 @@ describe.skipIf('missing' in server)('a managed job over days', () => {
   }, 60_000);
 
   it(`of ten days, whose machines are taken every ${EVERY} h, is done once; one copy runs at a time, and no history grows`, {
-    timeout: LONG ? 3_600_000 : 240_000,
+    timeout: LONG_FORM ? 3_600_000 : 240_000,
   }, async () => {
     const job = await submitSkipped(world, DEFAULT_RECOVERY);
     const [view] = await endedSkipped(world, [job], DAY, 14);

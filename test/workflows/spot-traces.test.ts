@@ -10,6 +10,7 @@ import { DEFAULT_RECOVERY, type RecoveryPolicy } from '../../model/job-recovery.
 import type { ManagedJobView } from '../../model/managed-job.ts';
 import { DEADLINE_BACK_AFTER, DEFAULT_FALLBACK, type FallbackRule } from '../../model/market.ts';
 import { type DeadlineRule, RESERVE } from '../../model/uniform-progress.ts';
+import { LONG_FORM } from '../harness/long-form.ts';
 import { type SimulatedCopy, SimulatedSpot } from '../harness/simulated-spot.ts';
 import { endedSkipped, eventsByRun, SKIPPED_TIMING, type SkippedJob, submitSkipped } from '../harness/skipped-jobs.ts';
 import { SkippedWorld } from '../harness/skipped-world.ts';
@@ -18,9 +19,8 @@ import { publishedWindows, type TraceWindow } from '../harness/trace-windows.ts'
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
-const LONG = process.env.STYX_TEST_LONG === '1';
 /** Windows are as many made-up traces of two regions with a zone each: such in which a start that takes a minute more changes no decision. */
-const SEEDS = LONG ? [7, 16, 26, 37] : [7];
+const SEEDS = LONG_FORM ? [7, 16, 26, 37] : [7];
 const REGIONS = ['r0', 'r1'];
 const PUBLISHED = (process.env.STYX_TEST_TRACES ?? '').split(':').filter((directory) => directory !== '');
 /** Fewer launches in vain than users have: each costs seconds here. */
@@ -62,7 +62,7 @@ const ALL: readonly { recovery: RecoveryPolicy; simulated: Strategy }[] = [
   { recovery: policy({ strategy: 'FAILOVER' }), simulated: alone('FAILOVER') },
 ];
 /** Each takes a minute. */
-const STRATEGIES = LONG || PUBLISHED.length > 0 ? ALL : ALL.slice(0, 1);
+const STRATEGIES = LONG_FORM || PUBLISHED.length > 0 ? ALL : ALL.slice(0, 1);
 
 function madeUp(seed: number): TraceWindow {
   const made = madeUpTraces({ seed, zones: REGIONS.length, days: 2, there: 0.75, missing: 0.75 });
@@ -73,7 +73,7 @@ function madeUp(seed: number): TraceWindow {
 /** @throws when a directory has none: nothing would be tested. */
 function published(directory: string): TraceWindow[] {
   const strategies = STRATEGIES.map(({ simulated }) => simulated);
-  const windows = publishedWindows(directory, REGIONS, { work: WORK, strategies, count: LONG ? 6 : 2 });
+  const windows = publishedWindows(directory, REGIONS, { work: WORK, strategies, count: LONG_FORM ? 6 : 2 });
   if (windows.length === 0) throw new Error(`no window of the traces in ${directory} is steady`);
   return windows;
 }
