@@ -12,6 +12,8 @@ import time
 import paths
 
 _PATIENCE = 20
+#: Of a process whose channel goes on without it: whoever set STYX_AGENTS keeps it open until the daemon has closed it.
+_HANDED_OVER = 113
 
 # Restarts a daemon that died without a word, so that leases hold even then. It costs less than a megabyte.
 _KEEPER = r'''
@@ -35,12 +37,15 @@ def serve(any_version):
     except (OSError, RuntimeError) as error:
         _say({'styx': 'refused', 'kind': 'unreachable', 'message': 'the agent cannot run: %s' % error})
         return 1
+    alone = 'STYX_AGENTS' in os.environ and json.loads(hello.decode()).get('shared') is True
     try:
         _write(1, hello)
-        _give(daemon, 0, 1)
+        _give(daemon, alone, 0, 1)
     except OSError:
         # The client is gone; or the daemon died: the client sees the end and connects anew.
         return 0
+    if alone:
+        return _HANDED_OVER
     null = os.open(os.devnull, os.O_RDWR)
     for fd in (0, 1):
         os.dup2(null, fd)
@@ -48,10 +53,10 @@ def serve(any_version):
     os.execv('/bin/sh', ['/bin/sh', '-c', _WAITER, 'styx-channel'])
 
 
-def _give(daemon, *descriptors):
+def _give(daemon, alone, *descriptors):
     """From here on the daemon reads and writes these; see connection.py."""
     rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', descriptors))]
-    daemon.sendmsg([b'{"id": 0, "op": "take"}\n'], rights)
+    daemon.sendmsg([json.dumps({'id': 0, 'op': 'take', 'alone': alone}).encode() + b'\n'], rights)
 
 
 def _daemon(any_version):
@@ -73,10 +78,11 @@ def _daemon(any_version):
             _read_line(found[0], 5)
             found[0].close()
         elif _is_locked():
-            _end_silent()
+            _end_silent(deadline)
         if not _wait_free(deadline):
             continue
-        _start()
+        if not _share(min(deadline, time.monotonic() + 10)):
+            _start()
     raise RuntimeError('no daemon answered within %d s; see ~/.styx-agent/agent.log' % _PATIENCE)
 
 
@@ -117,10 +123,10 @@ def _lock(lock, deadline):
     return False
 
 
-def _is_locked():
+def _is_locked(name='daemon.lock'):
     """Does a daemon hold its lock?"""
     try:
-        held = os.open('daemon.lock', os.O_RDWR | os.O_CLOEXEC)
+        held = os.open(name, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     try:
@@ -141,7 +147,7 @@ def _wait_free(deadline):
     return False
 
 
-def _end_silent():
+def _end_silent(deadline):
     """A daemon that holds the lock and does not answer for ten seconds is stuck. Ending it loses nothing."""
     for _ in range(50):
         time.sleep(0.2)
@@ -152,9 +158,52 @@ def _end_silent():
             found[0].close()
             return
     pid = (paths.read_or_none('daemon.lock') or b'').strip()
+    if pid == b'shared':
+        _share(deadline, anew=True)
     if pid.isdigit() and _is_locked():
         paths.note('the daemon %s did not answer and was ended' % pid.decode())
         os.kill(int(pid), signal.SIGKILL)
+
+
+def _share(deadline, anew=False):
+    """
+    Where the machine is an instance of a local cloud: asks for a daemon in the process that its instances share (shared.py), which begins
+    before it answers. False when there is none of this version, or it cannot: the instance has a daemon of its own then. `anew`: in place
+    of the one that is there.
+    """
+    folder, instance = os.environ.get('STYX_AGENTS'), os.environ.get('STYX_INSTANCE')
+    if not folder or not instance:
+        return False
+    request = json.dumps({'instance': instance, 'environ': dict(os.environ), 'anew': anew}).encode() + b'\n'
+    why = 'there is none of this version'
+    try:
+        os.chdir(os.path.join(folder, paths.VERSION))
+        # One that was killed is back soon, as long as its keeper lives.
+        while time.monotonic() < deadline:
+            answer = _ask(request)
+            if answer is not None and 'error' not in answer:
+                return True
+            why = 'it does not answer' if answer is None else answer['error']
+            if answer is not None or not _is_locked('keeper.lock'):
+                break
+            time.sleep(0.05)
+    except OSError:
+        pass
+    finally:
+        os.chdir(paths.BASE)
+    paths.note('an agent of its own, since the one of all instances does not serve this one: %s' % why)
+    return False
+
+
+def _ask(request):
+    """A line to the socket here, and the answer; None without one."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        try:
+            client.connect('socket')
+            client.sendall(request)
+            return json.loads(_read_line(client, 5).decode())
+        except (OSError, EOFError, ValueError):
+            return None
 
 
 def _start():

@@ -15,7 +15,8 @@ _FILL = 128 * 1024
 class Connection:
     """
     It begins on a socket of the daemon. `take` brings two descriptors with it, stdin and stdout of an SSH channel: the client is at the
-    other end of those, and the socket says only whether that channel's process lives, which ends when the socket is closed.
+    other end of those, and the socket says only whether that channel's process lives, which ends when the socket is closed. With `alone`
+    there is no such process: the channel ends with the descriptors.
     """
 
     def __init__(self, client, loop, handle, closed):
@@ -77,8 +78,8 @@ class Connection:
         if not self.open:
             return
         self.open = False
-        for fd in {self.socket.fileno(), self.input, self.output}:
-            self.loop.forget(fd)
+        for file in (self.socket, self.input, self.output):
+            self.loop.forget(file)
         self.socket.close()
         for fd in self.brought:
             os.close(fd)
@@ -123,7 +124,7 @@ class Connection:
             os.set_inheritable(fd, False)
         return data
 
-    def _take(self):
+    def _take(self, alone):
         if self.input != self.socket.fileno() or len(self.brought) != 2:
             return self.close()
         self.input, self.output = self.brought
@@ -131,8 +132,11 @@ class Connection:
             os.set_blocking(fd, False)
         self.loop.forget(self.socket)
         try:
-            # The channel's process says nothing more: what comes is its end.
-            self.loop.on_readable(self.socket, self.close)
+            if alone:
+                self.socket.close()
+            else:
+                # The channel's process says nothing more: what comes is its end.
+                self.loop.on_readable(self.socket, self.close)
             self.loop.on_readable(self.input, self._read)
         except OSError:
             # No pipe and no socket: nobody can be there.
@@ -158,7 +162,7 @@ class Connection:
                 self._drop(stream)
             return
         if message.get('op') == 'take':
-            return self._take()
+            return self._take(message.get('alone') is True)
         try:
             if number in self.streams:
                 raise invalid('the request id %d is in use' % number)

@@ -25,8 +25,11 @@ _SESSIONS_EVERY = 5
 
 
 class Daemon:
-    def __init__(self):
-        self.loop = Loop()
+    """`shared`: its process is not one of the machine's own, and serves others as well (shared.py)."""
+
+    def __init__(self, loop, shared=False):
+        self.loop = loop
+        self.shared = shared
         self.identity = _identity()
         self.events = Events()
         self.jobs = Jobs(self.loop, self.events, self.identity)
@@ -38,8 +41,11 @@ class Daemon:
         self.notices = Notices(self.loop, self.events, self.jobs.interrupt)
         self.connections = set()
         self.home = os.stat(paths.BASE)
+        self.listener = None
 
-    def listen(self):
+    def begin(self):
+        """The working directory is BASE."""
+        self.jobs.adopt()
         paths.remove(paths.SOCKET)
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.listener.bind(paths.SOCKET)
@@ -51,6 +57,15 @@ class Daemon:
         self.loop.every(_SESSIONS_EVERY, self._count_sessions)
         self.loop.every(PROGRESS_EVERY, self.jobs.look_at_progress)
         self.notices.follow(self.leases.notices)
+
+    def close(self):
+        """As the end of its process would: jobs go on, clients see their channels close."""
+        for connection in list(self.connections):
+            connection.close()
+        if self.listener:
+            self.listener.close()
+        self.notices.follow(None)
+        self.events.close()
 
     def _tick(self):
         try:
@@ -82,7 +97,7 @@ class Daemon:
         connection = Connection(client, self.loop, self.handle, self.connections.discard)
         self.connections.add(connection)
         hello = {'styx': 'agent', 'version': paths.VERSION, 'agent': self.identity, 'pid': os.getpid()}
-        connection.send(dict(hello, lastSeq=self.events.last, takes=True))
+        connection.send(dict(hello, lastSeq=self.events.last, takes=True, shared=self.shared))
 
     def handle(self, connection, message):
         operation = _OPERATIONS.get(message.get('op'))
@@ -175,23 +190,33 @@ def _identity():
     return found.decode()
 
 
-def run(ready=lambda: None):
-    """Until replaced or homeless; answers at once when another daemon serves already."""
+def hold(name):
+    """
+    Makes the agent's folders, BASE the working directory, and takes the home for the daemon that is called `name`. Answers the lock to
+    hold, or None when another daemon has it.
+    """
     paths.prepare()
     lock = os.open('daemon.lock', os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        return 0
+        os.close(lock)
+        return None
     os.ftruncate(lock, 0)
-    os.write(lock, b'%d\n' % os.getpid())
+    os.write(lock, b'%s\n' % name)
     log = os.path.join(paths.BASE, 'agent.log')
     if os.path.exists(log) and os.path.getsize(log) > 1024 * 1024:
         os.rename(log, log + '.1')
+    return lock
+
+
+def run(ready=lambda: None):
+    """Until replaced or homeless; answers at once when another daemon serves already."""
+    if hold(b'%d' % os.getpid()) is None:
+        return 0
     try:
-        daemon = Daemon()
-        daemon.jobs.adopt()
-        daemon.listen()
+        daemon = Daemon(Loop())
+        daemon.begin()
         ready()
         daemon.loop.run()
     except Exception:

@@ -6,11 +6,20 @@ import os
 
 import paths
 
-BASE = os.path.join(paths.HOME, 'sky-user-env')
-#: Where SkyPilot's nodes have uv: it is of use in every environment.
-UV = os.path.join(paths.HOME, '.local', 'bin')
-#: Not below a version's folder, which goes some time after the next version came.
-_MAKER = os.path.join(paths.BASE, 'environment-maker.py')
+
+def base():
+    return os.path.join(paths.HOME, 'sky-user-env')
+
+
+def uv_folder():
+    """Where SkyPilot's nodes have uv: it is of use in every environment."""
+    return os.path.join(paths.HOME, '.local', 'bin')
+
+
+def _maker():
+    """Not below a version's folder, which goes some time after the next version came."""
+    return os.path.join(paths.BASE, 'environment-maker.py')
+
 
 # Names and order of what is kept are those of Python's own, so that environments can be activated one after the other.
 _ACTIVATE = r'''# For sh, bash and zsh: source ~/sky-user-env/bin/activate
@@ -76,27 +85,28 @@ def prepare():
 def _prepare():
     with open(os.path.join(paths.CODE, 'environment_maker.py'), 'rb') as file:
         maker = file.read()
-    if paths.read_or_none(_MAKER) != maker:
-        paths.write_whole(_MAKER, maker)
+    if paths.read_or_none(_maker()) != maker:
+        paths.write_whole(_maker(), maker)
     for name in ('uv', 'uvx'):
-        _lay_once(os.path.join(UV, name), _stand_in(os.path.join(UV, name), 'uv itself'))
-    if os.path.lexists(BASE):
+        place = os.path.join(uv_folder(), name)
+        _lay_once(place, _stand_in(place, 'uv itself'))
+    if os.path.lexists(base()):
         return
     import shutil
 
     draft = os.path.join(paths.TEMP, 'sky-user-env')
     shutil.rmtree(draft, ignore_errors=True)
     os.makedirs(os.path.join(draft, 'bin'))
-    _write(os.path.join(draft, 'bin', 'activate'), _ACTIVATE % {'base': _quoted(BASE)}, 0o644)
+    _write(os.path.join(draft, 'bin', 'activate'), _ACTIVATE % {'base': _quoted(base())}, 0o644)
     for name, kind in _IN_BASE.items():
-        _write(os.path.join(draft, 'bin', name), _stand_in(os.path.join(BASE, 'bin', name), kind), 0o755)
+        _write(os.path.join(draft, 'bin', name), _stand_in(os.path.join(base(), 'bin', name), kind), 0o755)
     for folder in (os.path.join(draft, 'bin'), draft):
         os.chmod(folder, 0o755)
-    os.rename(draft, BASE)
+    os.rename(draft, base())
 
 
 def _stand_in(program, kind):
-    values = {'base': BASE, 'maker': _MAKER, 'uv': UV, 'program': program}
+    values = {'base': base(), 'maker': _maker(), 'uv': uv_folder(), 'program': program}
     values = {name: _quoted(value) for name, value in values.items()}
     return (_STAND_IN + _ENDS[kind]) % dict(values, name=os.path.basename(program))
 

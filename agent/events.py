@@ -4,7 +4,6 @@ import os
 
 import paths
 
-_FILE = os.path.join(paths.BASE, 'events.jsonl')
 #: Kept after a trim, and the count that causes one.
 KEEP = 2000
 TRIM = 3000
@@ -12,17 +11,21 @@ TRIM = 3000
 
 class Events:
     def __init__(self):
+        self.path = os.path.join(paths.BASE, 'events.jsonl')
         self.lines = []  # (seq, line without newline), oldest first
         self.listeners = set()
         torn = False
-        for line in (paths.read_or_none(_FILE) or b'').split(b'\n'):
+        for line in (paths.read_or_none(self.path) or b'').split(b'\n'):
             try:
                 self.lines.append((json.loads(line.decode())['seq'], line))
             except (ValueError, KeyError):
                 torn = torn or line != b''
         if torn or len(self.lines) > TRIM:
             self._trim()
-        self._file = open(_FILE, 'ab', 0)
+        self._file = open(self.path, 'ab', 0)
+
+    def close(self):
+        self._file.close()
 
     @property
     def last(self):
@@ -36,7 +39,7 @@ class Events:
         if len(self.lines) > TRIM:
             self._file.close()
             self._trim()
-            self._file = open(_FILE, 'ab', 0)
+            self._file = open(self.path, 'ab', 0)
         for listener in list(self.listeners):
             listener()
         return seq
@@ -85,4 +88,4 @@ class Events:
             dropped = {entry[0] for entry in counts[:-1]} | self._stale_progress()
             keep = [entry for entry in keep if entry[0] not in dropped][-KEEP:]
         self.lines = keep
-        paths.write_whole(_FILE, b''.join(line + b'\n' for _, line in keep))
+        paths.write_whole(self.path, b''.join(line + b'\n' for _, line in keep))

@@ -6,6 +6,7 @@ import time
 import paths
 import process as records
 import procfs
+import reach
 from errors import Refused
 from killer import Killer
 from progress import Progress
@@ -120,8 +121,18 @@ class Jobs:
             self._watch(process, None)
 
     def _spawn(self, process):
-        pid = process.spawn(self.boot, self.markers(process.key[0]))
+        try:
+            pid = process.spawn(self.boot, self.markers(process.key[0]))
+        except OSError as error:
+            # It is on record by now: whoever asks again is told that it runs.
+            paths.note('cannot start %s yet: %s' % (process.folder, error))
+            self.loop.after(1, lambda: self._retry(process))
+            return
         self.loop.on_child(pid, lambda code: self._watch(process, code))
+
+    def _retry(self, process):
+        if process.final is None:
+            self._resume(process)
 
     def _watch(self, process, code):
         """Called when a runner of ours ended (with its code), or to look at one that is not ours."""
@@ -137,6 +148,10 @@ class Jobs:
         recorded = process.exit_on_record()
         if recorded:
             return self._ended(process, recorded[0], recorded[1], False)
+        # What came to its end with the machine is found lost when that is back. It did not end by itself.
+        if not reach.current.is_up():
+            self.loop.after(1, lambda: self._watch(process, code))
+            return
         if not claim and not process.take_claim():
             return self._watch(process, code)
         if claim and claim[0] == process.runner and code is not None:

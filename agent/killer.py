@@ -4,6 +4,7 @@ import signal
 import time
 
 import procfs
+import reach
 
 
 class Killer:
@@ -35,19 +36,16 @@ class Killer:
         others = found - set(runners)
         late = time.monotonic() >= self.deadline
         # Parents first: a shell that saw its command die of the signal before its own came would go on with the next one.
-        for pid in procfs.parents_first(others):
-            if late:
-                _send(pid, signal.SIGKILL)
-            elif not self.asked:
-                _send(pid, signal.SIGTERM)
-                _send(pid, signal.SIGCONT)
+        numbers = [signal.SIGKILL] if late else [] if self.asked else [signal.SIGTERM, signal.SIGCONT]
+        signals = [(pid, number) for pid in procfs.parents_first(others) for number in numbers]
         # Once: what a handler starts in order to tidy up has the grace time to itself.
         self.asked = self.asked or bool(others)
         # A runner alone for a second hangs, or has yet to start its child.
         self.quiet = 0 if others else self.quiet + 1
         if found and self.quiet > 20:
-            for pid in found:
-                _send(pid, signal.SIGKILL)
+            signals += [(pid, signal.SIGKILL) for pid in found]
+        if signals:
+            reach.current.signal(signals)
         # A process in the middle of an exec shows no environment, so that one empty look proves nothing.
         if not found and self.quiet > 2:
             return self.done()
@@ -67,10 +65,3 @@ class Killer:
             self.loop.after(0.1, self._round)
         else:
             self.done()
-
-
-def _send(pid, number):
-    try:
-        os.kill(pid, number)
-    except OSError:
-        pass

@@ -6,9 +6,9 @@ import time
 import machine
 import notices
 import paths
+import reach
 from errors import invalid
 
-_FILE = os.path.join(paths.BASE, 'lease.json')
 #: Before a refused or failed power-off is tried again, seconds.
 _AGAIN = 60
 
@@ -30,7 +30,7 @@ class Leases:
         self.lease = None
         self.acting = False
         self.not_before = now
-        saved = paths.read_or_none(_FILE)
+        saved = paths.read_or_none(_file())
         if saved:
             stored = json.loads(saved.decode())
             self.lease = stored['lease']
@@ -53,7 +53,7 @@ class Leases:
         if self.lease is None or lease['idle'] != self.lease['idle']:
             self.set_at = self.job_at = self.session_at = self.clock()
         written = json.dumps({'lease': lease, 'setAt': time.time() - (self.clock() - self.set_at)})
-        paths.write_whole(_FILE, written.encode())
+        paths.write_whole(_file(), written.encode())
         self.lease = lease
 
     def look(self):
@@ -101,7 +101,7 @@ class Leases:
         paths.note('power-off (%s): %s' % (power_off['action'], reason))
         self.events.append('power-off', action=power_off['action'], reason=reason)
         self.acting = True
-        pid = os.fork()
+        pid, _ = reach.current.fork()
         if not pid:
             try:
                 os.setsid()
@@ -109,7 +109,7 @@ class Leases:
                 for fd in (0, 1, 2):
                     os.dup2(null, fd)
                 command = machine.command(power_off['command'])
-                os.execvp(command[0], command)
+                os.execvpe(command[0], command, reach.current.environ)
             finally:
                 os._exit(127)
 
@@ -118,6 +118,10 @@ class Leases:
             paths.note('power-off command ended with %s' % code)
 
         self.loop.on_child(pid, done)
+
+
+def _file():
+    return os.path.join(paths.BASE, 'lease.json')
 
 
 def _check(lease):

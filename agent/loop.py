@@ -6,6 +6,7 @@ import signal
 import time
 
 import procfs
+import reach
 
 
 class Timer:
@@ -52,6 +53,12 @@ class Loop:
         elif key.events != events:
             self.selector.modify(file, events, key.data)
 
+    def knows(self, file):
+        try:
+            return self.selector.get_key(file) is not None
+        except (KeyError, ValueError):
+            return False
+
     def forget(self, file):
         try:
             self.selector.unregister(file)
@@ -78,23 +85,22 @@ class Loop:
     def on_gone(self, pid, start, call):
         """Calls when a process that is not our child has ended."""
         try:
-            fd = os.pidfd_open(pid)
-        except (AttributeError, OSError):
-            fd = None
+            # As a file it is closed when nobody has it any more.
+            handle = open(reach.current.open(pid), 'rb', buffering=0)
+        except OSError:
+            handle = None
         if not procfs.alive(pid, start):
-            if fd is not None:
-                os.close(fd)
             self.after(0, call)
-        elif fd is None:
+        elif handle is None:
             self.after(0.3, lambda: self.on_gone(pid, start, call))
         else:
 
             def ended():
-                self.forget(fd)
-                os.close(fd)
+                self.forget(handle)
+                handle.close()
                 call()
 
-            self.on_readable(fd, ended)
+            self.on_readable(handle, ended)
 
     def _reap(self, pipe):
         if pipe is not None:
@@ -131,3 +137,50 @@ class Loop:
                 timer = heapq.heappop(self.timers)
                 if timer.live:
                     timer.call()
+
+
+class Part(Loop):
+    """
+    What one of several daemons has of a loop: whatever is called for it goes through `around`, and nothing does once it is closed.
+    `stopped` concerns this daemon alone.
+    """
+
+    def __init__(self, loop, around):
+        self.loop = loop
+        self.around = around
+        self.files = {}  # descriptor -> what it was registered as; none of another daemon's
+        self.stopped = False
+
+    def _bound(self, call):
+        return lambda *arguments: self.around(call, *arguments)
+
+    def on_readable(self, file, call):
+        self.loop.on_readable(file, self._bound(call))
+        self.files[_number(file)] = file
+
+    def want_write(self, file, call):
+        self.loop.want_write(file, self._bound(call) if call else None)
+        if self.loop.knows(file):
+            self.files[_number(file)] = file
+        else:
+            self.files.pop(_number(file), None)
+
+    def forget(self, file):
+        # A number that is not ours any more may be another's.
+        if self.files.pop(_number(file), None) is not None:
+            self.loop.forget(file)
+
+    def after(self, seconds, call):
+        return self.loop.after(seconds, self._bound(call))
+
+    def on_child(self, pid, call):
+        self.loop.on_child(pid, self._bound(call))
+
+    def close(self):
+        self.stopped = True
+        for file in list(self.files.values()):
+            self.forget(file)
+
+
+def _number(file):
+    return file if isinstance(file, int) else file.fileno()

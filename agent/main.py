@@ -1,6 +1,7 @@
 """
 Entry of the node agent. `serve` connects stdin and stdout to the daemon and replaces one of another version, `serve any` takes the
-one that serves; `receive` takes the files of a job; `hosts` puts names of other machines in place; `daemon` is the daemon itself.
+one that serves; `receive` takes the files of a job; `hosts` puts names of other machines in place; `daemon` is the daemon itself,
+`shared` those of many instances of a local cloud.
 """
 import sys
 
@@ -30,7 +31,11 @@ def main():
         import daemon
 
         return daemon.run()
-    sys.stderr.write('usage: main.py serve [any]|receive|hosts PATH VERSION|daemon\n')
+    if command == 'shared':
+        import shared
+
+        return shared.run()
+    sys.stderr.write('usage: main.py serve [any]|receive|hosts PATH VERSION|daemon|shared\n')
     return 2
 
 

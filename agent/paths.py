@@ -3,17 +3,34 @@ import os
 import re
 
 HOME = os.path.expanduser('~')
-BASE = os.path.join(HOME, '.styx-agent')
-JOBS = os.path.join(BASE, 'jobs')
-#: One empty file for each process that has not come to its end on disk, so that adoption need not read finished jobs.
-LIVE = os.path.join(BASE, 'live')
-TEMP = os.path.join(BASE, 'tmp')
-LOGS = os.path.join(HOME, 'sky_logs')
-WORKDIR = os.path.join(HOME, 'sky_workdir')
 CODE = os.path.dirname(os.path.abspath(__file__))
 VERSION = os.path.basename(CODE)
 #: Relative to BASE, since an AF_UNIX path may have 107 bytes only.
 SOCKET = 'socket'
+
+
+
+def below(home):
+    """Values of the names of this module that depend on the home directory."""
+    base = os.path.join(home, '.styx-agent')
+    return {
+        'HOME': home,
+        'BASE': base,
+        'JOBS': os.path.join(base, 'jobs'),
+        # One empty file for each process that has not come to its end on disk, so that adoption need not read finished jobs.
+        'LIVE': os.path.join(base, 'live'),
+        'TEMP': os.path.join(base, 'tmp'),
+        'LOGS': os.path.join(home, 'sky_logs'),
+        'WORKDIR': os.path.join(home, 'sky_workdir'),
+    }
+
+
+def enter(places):
+    """From here on all is about the home that `places` are of (`below`). Nobody keeps a path of an earlier one; see shared.py."""
+    globals().update(places)
+
+
+enter(below(HOME))
 
 _NAME = re.compile(r'[A-Za-z0-9._-]{1,200}\Z')
 

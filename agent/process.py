@@ -98,8 +98,9 @@ class Process:
         paths.remove(live_marker(self.key))
 
     def spawn(self, boot, markers):
-        self.runner = runner.spawn(self.folder, self.log, boot, markers)
-        return self.runner
+        """Answers the pid to wait for."""
+        pid, self.runner = runner.spawn(self.folder, self.log, boot, markers)
+        return pid
 
 
 def _beginning(path):

@@ -1,13 +1,15 @@
 """Processes as the kernel shows them. Without /proc (macOS) only existence is known."""
 import os
 
+import reach
+
 HAS_PROC = os.path.exists('/proc/self/stat')
 
 
-def stat(pid):
-    """(state, parent, session, tty, start time) of a process, or None when there is none."""
+def stat(pid, proc=None):
+    """(state, parent, session, tty, start time) of a process, or None when there is none. `proc`: where it is seen."""
     try:
-        with open('/proc/%d/stat' % pid, 'rb') as file:
+        with open('%s/%d/stat' % (proc or reach.current.proc, pid), 'rb') as file:
             fields = file.read().rpartition(b')')[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
@@ -17,14 +19,14 @@ def stat(pid):
 def environ(pid):
     """The environment that a process was started with, as raw entries; empty when it may not be read."""
     try:
-        with open('/proc/%d/environ' % pid, 'rb') as file:
+        with open('%s/%d/environ' % (reach.current.proc, pid), 'rb') as file:
             return file.read().split(b'\0')
     except OSError:
         return []
 
 
 def pids():
-    return [int(name) for name in os.listdir('/proc') if name.isdigit()] if HAS_PROC else []
+    return [int(name) for name in os.listdir(reach.current.proc) if name.isdigit()] if HAS_PROC else []
 
 
 def boot_id():
@@ -77,8 +79,7 @@ def tree(markers, sessions):
         children = {pid for pid, entry in table.items() if entry[1] in found and pid not in found}
         found |= children
         grown = bool(children)
-    found.discard(os.getpid())
-    return found
+    return {pid for pid in found if not reach.current.is_agent(pid)}
 
 
 def parents_first(pids):

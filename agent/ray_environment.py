@@ -7,11 +7,6 @@ import sys
 
 import paths
 
-FOLDER = os.path.join(paths.HOME, '.styx-ray')
-ENV = os.path.join(FOLDER, 'env')
-TOKEN = os.path.join(FOLDER, 'token')
-#: Of the Ray that runs, or tried to: what it is doing, where it listens, why it ended.
-STATUS = os.path.join(FOLDER, 'status.json')
 #: Set by a cloud whose nodes share the disk of one host.
 _HOST_CACHE = 'STYX_HOST_CACHE'
 
@@ -23,6 +18,23 @@ _VARIABLES = rb'''export RAY_ADDRESS=%(address)s RAY_AUTH_MODE=token RAY_AUTH_TO
 '''
 
 
+def folder():
+    return os.path.join(paths.HOME, '.styx-ray')
+
+
+def env():
+    return os.path.join(folder(), 'env')
+
+
+def token():
+    return os.path.join(folder(), 'token')
+
+
+def status():
+    """Of the Ray that runs, or tried to: what it is doing, where it listens, why it ended."""
+    return os.path.join(folder(), 'status.json')
+
+
 def cache():
     """Directory of environments and of allotted ports: of the host, whatever the home directory is."""
     given = os.environ.get(_HOST_CACHE) or os.path.join(paths.HOME, '.cache', 'styx')
@@ -31,11 +43,11 @@ def cache():
 
 def start(quote):
     """Lines for the start file of a job's shell."""
-    return _START % {b'activate': quote(os.fsencode(os.path.join(ENV, 'bin', 'activate')))}
+    return _START % {b'activate': quote(os.fsencode(os.path.join(env(), 'bin', 'activate')))}
 
 
 def variables(address, quote):
-    return _VARIABLES % {b'address': quote(address.encode()), b'token': quote(os.fsencode(TOKEN))}
+    return _VARIABLES % {b'address': quote(address.encode()), b'token': quote(os.fsencode(token()))}
 
 
 def base_of(version, extras):

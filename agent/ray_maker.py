@@ -116,12 +116,12 @@ def _without_venv(said):
 
 def _make_own(base):
     """The node's own environment over a shared one; another one's is thrown away, with what jobs installed in it."""
-    own = ray_environment.ENV
+    own = ray_environment.env()
     note = os.path.join(own, _COMPLETE)
     if (paths.read_or_none(note) or b'').decode('utf-8', 'surrogateescape') == base:
         return
     shutil.rmtree(own, ignore_errors=True)
-    os.makedirs(ray_environment.FOLDER, 0o700, exist_ok=True)
+    os.makedirs(ray_environment.folder(), 0o700, exist_ok=True)
     import venv
 
     venv.EnvBuilder(with_pip=False, symlinks=True).create(own)

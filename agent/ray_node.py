@@ -46,15 +46,15 @@ class Status:
 
     def set(self, **change):
         self.known.update(change)
-        paths.write_whole(ray_environment.STATUS, json.dumps(self.known).encode(), lasting=False)
+        paths.write_whole(ray_environment.status(), json.dumps(self.known).encode(), lasting=False)
 
 
 def main(command):
     wanted = json.loads(os.environ['STYX_RAY'])
     os.umask(0o077)
-    os.makedirs(ray_environment.FOLDER, 0o700, exist_ok=True)
+    os.makedirs(ray_environment.folder(), 0o700, exist_ok=True)
     # One at a time on a node, whatever an older one is still doing.
-    lock = os.open(os.path.join(ray_environment.FOLDER, 'lock'), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    lock = os.open(os.path.join(ray_environment.folder(), 'lock'), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)
     status = Status(wanted)
     try:
@@ -81,13 +81,13 @@ def _serve(wanted, status, lock):
     env = {name: value for name, value in os.environ.items() if not name.startswith(('RAY_', 'STYX_RAY'))}
     env.update(
         RAY_AUTH_MODE='token',
-        RAY_AUTH_TOKEN_PATH=ray_environment.TOKEN,
+        RAY_AUTH_TOKEN_PATH=ray_environment.token(),
         RAY_USAGE_STATS_ENABLED='0',
-        VIRTUAL_ENV=ray_environment.ENV,
-        PATH=os.path.join(ray_environment.ENV, 'bin') + os.pathsep + env.get('PATH', os.defpath),
+        VIRTUAL_ENV=ray_environment.env(),
+        PATH=os.path.join(ray_environment.env(), 'bin') + os.pathsep + env.get('PATH', os.defpath),
     )
-    python = os.path.join(ray_environment.ENV, 'bin', 'python')
-    log = os.path.join(ray_environment.FOLDER, 'ray.log')
+    python = os.path.join(ray_environment.env(), 'bin', 'python')
+    log = os.path.join(ray_environment.folder(), 'ray.log')
     with open(log, 'wb') as out:
         # The child keeps node and ports should this process be killed.
         ray = subprocess.Popen(
@@ -146,7 +146,7 @@ def _arguments(wanted, ports, temporary):
 
 def _temporary(block):
     """Where Ray's sockets and logs go: below the home, by way of a short link where that is too long for sockets."""
-    real = os.path.join(ray_environment.FOLDER, 't')
+    real = os.path.join(ray_environment.folder(), 't')
     os.makedirs(real, 0o700, exist_ok=True)
     if len(os.fsencode(real)) <= _TEMP_BYTES:
         return real

@@ -7,6 +7,7 @@ import conda
 import environment
 import paths
 import ray_environment
+import reach
 
 # Claims the process (the link holds pid, start time and boot, and only one can be made), runs it, records its exit code.
 # `ln -s` is atomic and needs no free data block. Signals have handlers, not SIG_IGN, which a child would inherit.
@@ -50,7 +51,7 @@ _ACTIVATE = b'''[ -n "${CONDA_PREFIX-}${VIRTUAL_ENV-}" ] || { [ -f %(path)s ] &&
 '''
 
 #: Of the channel that the agent was started from; a job is no part of it.
-_CHANNEL_ONLY = ('STYX_CHANNEL', 'SSH_CONNECTION', 'SSH_CLIENT', 'SSH_TTY', 'SSH_ORIGINAL_COMMAND')
+_CHANNEL_ONLY = ('STYX_CHANNEL', 'STYX_AGENTS', 'SSH_CONNECTION', 'SSH_CLIENT', 'SSH_TTY', 'SSH_ORIGINAL_COMMAND')
 
 
 def quote(data):
@@ -68,7 +69,7 @@ def rc(env, folder, with_conda, ray=None):
     of their own, which is gone before the script begins. `with_conda`: its base is activated, in place of ~/sky-user-env; `ray`, the
     address of the node's Ray: its environment is.
     """
-    user = {b'path': os.path.join(environment.BASE, 'bin', 'activate'), b'uv': environment.UV}
+    user = {b'path': os.path.join(environment.base(), 'bin', 'activate'), b'uv': environment.uv_folder()}
     user = {name: quote(os.fsencode(path)) for name, path in user.items()}
     if ray is not None:
         activate = ray_environment.start(quote)
@@ -87,7 +88,7 @@ def rc(env, folder, with_conda, ray=None):
 _OPEN_FILES = 1024 * 1024
 
 
-def _more_open_files():
+def more_open_files():
     """Logins have 1,024 on most machines, which data loaders and Ray use up; they may have as many as the hard limit says."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
@@ -96,19 +97,22 @@ def _more_open_files():
 
 
 def spawn(folder, log, boot, markers):
-    """Starts a runner for a process whose folder is in place; answers its pid. Any number may be started: one gets the claim."""
-    env = {key: value for key, value in os.environb.items() if os.fsdecode(key) not in _CHANNEL_ONLY}
+    """
+    Starts a runner for a process whose folder is in place; answers the pid to wait for, and the one that it claims with. Any number may
+    be started: one gets the claim.
+    """
+    env = {key: value for key, value in reach.current.environ.items() if os.fsdecode(key) not in _CHANNEL_ONLY}
     for marker in markers:
         key, _, value = marker.partition(b'=')
         env[key] = value
-    pid = os.fork()
-    if pid:
-        return pid
+    pids = reach.current.fork()
+    if pids[0]:
+        return pids
     try:
         os.setsid()
         # The agent's own is 077; this is a login's, and start files may set another.
         os.umask(0o022)
-        _more_open_files()
+        more_open_files()
         # Python ignores SIGPIPE, and whoever started us may have ignored more: a job begins with the defaults.
         for name in ('SIGPIPE', 'SIGXFSZ', 'SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM'):
             signal.signal(getattr(signal, name), signal.SIG_DFL)

@@ -11,6 +11,7 @@ which is a machine of the local cloud where the kernel gives no namespaces). A c
 import os
 
 import procfs
+import reach
 
 _OURS = (b'STYX_CHANNEL', b'STYX_AGENT', b'TMUX', b'STY')
 #: A process may change by exec soon after it began, so that it is looked at again, this many times.
@@ -38,7 +39,8 @@ def _is_session(pid):
     variables = dict(entry.partition(b'=')[::2] for entry in procfs.environ(pid))
     if b'SSH_CONNECTION' not in variables or any(name in variables for name in _OURS):
         return False
-    if variables.get(b'STYX_INSTANCE') != os.environb.get(b'STYX_INSTANCE') or _namespace(pid) != _namespace('self'):
+    instance = reach.current.environ.get(b'STYX_INSTANCE')
+    if variables.get(b'STYX_INSTANCE') != instance or _namespace(pid) != _namespace(reach.current.witness):
         return False
     stat = procfs.stat(pid)
     if stat is None or stat[0] in (b'Z', b'X'):
@@ -53,6 +55,6 @@ def _is_session(pid):
 
 def _namespace(pid):
     try:
-        return os.readlink('/proc/%s/ns/pid' % pid)
+        return os.readlink('%s/%s/ns/pid' % (reach.current.proc, pid))
     except OSError:
         return None

@@ -4,6 +4,7 @@ import time
 
 import paths
 import procfs
+import reach
 
 _GPU_QUERY = 'name,utilization.gpu,memory.used,memory.total'
 _MIB = 1024 * 1024
@@ -49,7 +50,7 @@ class Stats:
         if program is None:
             return
         read, write = os.pipe()
-        pid = os.fork()
+        pid, _ = reach.current.fork()
         if not pid:
             try:
                 os.dup2(write, 1)
@@ -66,7 +67,7 @@ class Stats:
 
 
 def _candidates():
-    return [os.path.join(folder, 'nvidia-smi') for folder in os.environ.get('PATH', '').split(':') + ['/usr/bin'] if folder]
+    return [os.path.join(folder, b'nvidia-smi') for folder in reach.current.environ.get(b'PATH', b'').split(b':') + [b'/usr/bin'] if folder]
 
 
 def _parse(text):
