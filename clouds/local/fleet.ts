@@ -10,6 +10,7 @@ import { TAGS } from '../../model/cloud-resource.ts';
 import { StyxError } from '../../model/errors.ts';
 import { type Instance, instanceEnding, instanceExists, type Placement } from '../../model/machines.ts';
 import type { CreateRequest, InstanceFilter, OpenedTargets } from '../cloud.ts';
+import type { SharedAgents } from './agents.ts';
 import { InstanceRunner } from './instance.ts';
 import { writeNotice } from './notice.ts';
 import { instanceId, type LocalPaths } from './paths.ts';
@@ -34,6 +35,8 @@ export interface FleetOptions {
   readonly paths: LocalPaths;
   readonly mode: ContainmentMode;
   readonly log: HostLog;
+  /** Null: each instance has an agent of its own. */
+  readonly agents: SharedAgents | null;
 }
 
 export class Fleet {

@@ -7,6 +7,7 @@ import { createServer, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { StyxError } from '../../model/errors.ts';
 import { createLog } from '../../system/log.ts';
+import { BEAT_LOOK_MS, SharedAgents } from './agents.ts';
 import { probeContainment } from './containment.ts';
 import { HOST_VERSION, type HostAnswer, type HostInfo, type HostRequest } from './control.ts';
 import { Fleet } from './fleet.ts';
@@ -37,7 +38,8 @@ const log: HostLog = (line, more = {}) => {
   hostLog[more.error === undefined ? 'info' : 'error'](more, line);
 };
 
-const fleet = new Fleet({ paths, mode, log });
+const agents = mode === 'namespace' ? new SharedAgents(paths.root, log) : null;
+const fleet = new Fleet({ paths, mode, log, agents });
 
 /** What is done is done when this returns; an answer may take longer. */
 function perform(request: HostRequest): unknown {
@@ -145,5 +147,6 @@ setInterval(() => {
   if (fleet.busy > 0) lastAsked = Math.max(lastAsked, Date.now() - IDLE_MS / 2);
   else if (Date.now() - lastAsked > IDLE_MS) exit('idle');
 }, WATCH_MS);
+setInterval(() => agents?.watch(), BEAT_LOOK_MS);
 setInterval(() => fleet.prune(Date.now()), PRUNE_MS);
 fleet.prune(Date.now());

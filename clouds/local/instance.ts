@@ -154,11 +154,13 @@ export class InstanceRunner {
 
   async #listen(init: ProcessRef): Promise<void> {
     this.closeServer();
+    const agents = this.record.mode === 'namespace' ? this.#options.agents : null;
     const server = new SshServer({
       directory: this.#directory,
       record: this.record,
       init,
       hostKey: readFileSync(join(this.#directory, 'host_key'), 'utf8'),
+      agents: agents !== null && (await agents.ensure()) ? agents.directory : null,
       log: this.#options.log,
     });
     // One that runs keeps its address: whoever knows it finds it there again.

@@ -18,6 +18,8 @@ const ONE_ENV_BYTES = 128 * 1024 - 1;
 
 /** After the command ended, what still holds its output open is heard this long after its last word. */
 const DRAIN_MS = 150;
+/** Of a command that has given its input and output to another process, which goes on with them: the agent's, see agent/channel.py. */
+const HANDED_OVER = 113;
 
 const HELPERS = { terminal: join(import.meta.dirname, 'terminal.py'), sftp: join(import.meta.dirname, 'sftp.py') };
 
@@ -31,6 +33,8 @@ export interface SessionContext {
   readonly temporary: string;
   /** As in SSH_CONNECTION. */
   readonly connection: string;
+  /** As in STYX_AGENTS; null: not set. */
+  readonly agents: string | null;
   readonly log: HostLog;
 }
 
@@ -115,7 +119,7 @@ function windowOf({ rows, cols, width, height }: PseudoTtyInfo): string {
 
 /** What the client asked for comes first: it cannot replace what the server says of itself. */
 function environment(
-  { record, home, temporary, connection }: SessionContext,
+  { record, home, temporary, connection, agents }: SessionContext,
   requested: ReadonlyMap<string, string>,
   terminal: PseudoTtyInfo | undefined,
 ): Record<string, string> {
@@ -136,6 +140,7 @@ function environment(
     SSH_CLIENT: `${clientAddress} ${clientPort} ${serverPort}`,
     SSH_CONNECTION: connection,
     STYX_INSTANCE: record.id,
+    ...(agents === null ? {} : { STYX_AGENTS: agents }),
     // What is installed for Ray is shared by all instances of this machine.
     STYX_HOST_CACHE: styxCache(),
     ...(terminal === undefined ? {} : { TERM: terminal.term || 'dumb' }),
@@ -159,6 +164,8 @@ function signalInside(child: ChildProcess, name: string): boolean {
 
 function attach(channel: ServerChannel, child: ChildProcess, isTerminal: boolean): void {
   const stdin = child.stdin as Writable;
+  // Node would close it with the command, which may have given it to another process.
+  Object.assign(child, { stdin: null });
   const outputs = [child.stdout as Readable, child.stderr as Readable];
   let closed = false;
   let lastWord = Date.now();
@@ -216,10 +223,11 @@ function attach(channel: ServerChannel, child: ChildProcess, isTerminal: boolean
   child.on('error', () => finish(127, null));
   child.on('exit', (code, signal) => {
     lastWord = Date.now();
-    const timer = setInterval(() => {
+    const drain = () => {
       if (!closed && (wake !== undefined || Date.now() - lastWord < DRAIN_MS)) return;
       for (const output of outputs) output.destroy();
-    }, DRAIN_MS / 3);
+    };
+    const timer = code === HANDED_OVER ? undefined : setInterval(drain, DRAIN_MS / 3);
     void drained.then(() => {
       clearInterval(timer);
       channel.unpipe(stdin);

@@ -29,6 +29,8 @@ export interface SshServerOptions {
   readonly init: ProcessRef;
   /** Private key, OpenSSH text. */
   readonly hostKey: string;
+  /** Where the process is that agents share; null: each instance has its own. */
+  readonly agents: string | null;
   readonly log: HostLog;
 }
 
@@ -121,7 +123,7 @@ export class SshServer {
   }
 
   #serve(connection: Connection, { ip, port }: ClientInfo): void {
-    const { record, directory, init } = this.#options;
+    const { record, directory, init, agents, log } = this.#options;
     const from = `${ip} ${port}`;
     const socket = this.#sockets.get(from);
     const grace = setTimeout(() => socket?.destroy(), LOGIN_GRACE_MS);
@@ -157,7 +159,8 @@ export class SshServer {
           home: join(directory, 'home'),
           temporary: join(directory, 'tmp'),
           connection: `${from} ${socket?.localAddress} ${socket?.localPort}`,
-          log: this.#options.log,
+          agents,
+          log,
         });
       });
       serveForwards(connection, record.address);
