@@ -15,7 +15,7 @@ import { parseJob } from '../model/parse-task.ts';
 import { resourcesText } from '../model/resources-text.ts';
 import { sealedTemporalClient } from '../test/harness/client.ts';
 import type { Lab } from './lab.ts';
-import { cpuOf, instanceProcesses, memoryOf } from './processes.ts';
+import { cpuOf, instanceProcesses, memoryOf, sharedAgents } from './processes.ts';
 import { add, percentile, type Report } from './report.ts';
 
 const CALLERS = 32;
@@ -153,7 +153,8 @@ async function asleep(lab: Lab, report: Report, running: number, say: (text: str
   const { worker, temporal } = await lab.pids();
   const host = await new LocalCloud(lab.home).host();
   const processes = instanceProcesses(lab.home);
-  const all = [worker, temporal, host.pid, ...processes.map(({ pid }) => pid)];
+  const agents = sharedAgents(lab.home);
+  const all = [worker, temporal, host.pid, ...agents, ...processes.map(({ pid }) => pid)];
   const before = cpuOf(all);
   await sleep(ASLEEP_MS);
   const cores = (cpuOf(all) - before) / (ASLEEP_MS / 1_000);
@@ -165,7 +166,8 @@ async function asleep(lab: Lab, report: Report, running: number, say: (text: str
   of(`memory of the local cloud's host, ${running} managed jobs`, [host.rss / 1024 ** 2], 'RSS');
   const isJob = ({ command }: { command: string }) => /^cat |^\/bin\/bash |^bash /.test(command);
   const own = processes.filter(isJob).map(({ pid }) => pid);
-  const beside = processes.filter((process) => !isJob(process)).map(({ pid }) => pid);
+  const beside = [...agents, ...processes.filter((process) => !isJob(process)).map(({ pid }) => pid)];
+  of('memory of the agent of all instances', [memoryOf(agents).pss ?? Number.NaN], 'PSS');
   of('memory of a job’s own processes', [(memoryOf(own).pss ?? Number.NaN) / running], 'PSS');
   of('memory of an idle job beside them', [(memoryOf(beside).pss ?? Number.NaN) / running], 'PSS', 1);
 }

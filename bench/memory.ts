@@ -5,7 +5,7 @@ import { mapLimited } from '../model/map-limited.ts';
 import { commandTask } from '../model/parse-task.ts';
 import { resourcesText } from '../model/resources-text.ts';
 import type { Lab } from './lab.ts';
-import { instanceProcesses, type Memory, memoryOf } from './processes.ts';
+import { instanceProcesses, type Memory, memoryOf, sharedAgents } from './processes.ts';
 import { add, type Report } from './report.ts';
 
 const CALLERS = 32;
@@ -54,23 +54,15 @@ export async function memoryWith(lab: Lab, report: Report, count: number, say: (
 }
 
 function instances(lab: Lab, report: Report): void {
-  const all = instanceProcesses(lab.home);
-  const isAgent = (command: string) => command.includes('.styx-agent/');
-  const byInstance = Map.groupBy(all, ({ instance }) => instance);
-  const agents = [...byInstance.values()].map((processes) => memoryOf(pidsOf(processes, isAgent)));
-  const others = [...byInstance.values()].map((processes) =>
-    memoryOf(pidsOf(processes, (command) => !isAgent(command))),
-  );
+  const byInstance = [...Map.groupBy(instanceProcesses(lab.home), ({ instance }) => instance).values()];
+  const agent = memoryOf(sharedAgents(lab.home));
+  const processes = byInstance.map((found) => memoryOf(found.map(({ pid }) => pid)));
   for (const [subject, found] of [
-    ['memory of an agent', agents],
-    ["memory of an instance's other processes", others],
+    ['memory of the agent of all instances', [agent]],
+    ["memory of an instance's processes", processes],
   ] as const) {
     const pss = found.flatMap((memory: Memory) => memory.pss ?? []);
     add(report, { subject, unit: 'MiB', values: found.map(({ rss }) => rss), note: 'RSS' });
     if (pss.length > 0) add(report, { subject, unit: 'MiB', values: pss, note: 'PSS: its share of what is shared' });
   }
-}
-
-function pidsOf(processes: readonly { pid: number; command: string }[], which: (command: string) => boolean): number[] {
-  return processes.filter(({ command }) => which(command)).map(({ pid }) => pid);
 }

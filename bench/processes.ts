@@ -1,5 +1,6 @@
 /** Memory of processes that are not ours, from /proc. */
 import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 
 export interface Memory {
   /** MiB that are in memory, pages shared with others counted whole. */
@@ -52,6 +53,20 @@ export function instanceProcesses(home: string): InstanceProcess[] {
     }
   }
   return found;
+}
+
+/** The one process that is the agent of all instances of a data directory, and its keeper. */
+export function sharedAgents(home: string): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(join(home, 'local', 'agents'));
+      } catch {
+        return false;
+      }
+    });
 }
 
 /** Clock ticks of the kernel in a second, as Linux tells all programs. */

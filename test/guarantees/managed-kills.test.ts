@@ -56,18 +56,21 @@ async function killing(over: AbortSignal, file: string, roll: () => number, also
   const killed: string[] = [];
   for (; killed.length < KILLS && !over.aborted; tellKills(file, killed.length)) {
     await sleep(500 + roll() * 2_500);
-    const dealt = roll();
-    if (alsoMachines && dealt < 0.5) {
+    const dealt = alsoMachines ? roll() : 0.5 + roll() / 2;
+    if (dealt < 0.5) {
       const running = (await world.machinesLeft()).filter(({ state }) => state === 'running');
       const victim = running[Math.floor(roll() * running.length)];
       if (victim === undefined) continue;
       await world.cloud.preempt(victim.id).catch(() => undefined);
       killed.push('machine');
-    } else if (dealt < 0.7) {
+    } else if (dealt < 0.6) {
+      world.killAgents();
+      killed.push('agents');
+    } else if (dealt < 0.75) {
       await world.killWorker();
       await world.workerUpAgain();
       killed.push('worker');
-    } else if (dealt < 0.85) {
+    } else if (dealt < 0.87) {
       await world.killServer();
       killed.push('server');
     } else {
@@ -114,7 +117,7 @@ async function tell(name: string, alsoMachines: boolean) {
   const count = (what: string) => killed.filter((one) => one === what).length;
   const recoveries = views.reduce((sum, [, view]) => sum + view.recoveries, 0);
   console.log(
-    `${killed.length} kills (${['worker', 'server', 'host', 'machine'].map((what) => `${count(what)} ${what}`).join(', ')}; ` +
+    `${killed.length} kills (${['worker', 'server', 'host', 'agents', 'machine'].map((what) => `${count(what)} ${what}`).join(', ')}; ` +
       `seed ${SEED}) over ${JOBS} managed jobs: all SUCCEEDED, ${recoveries} recoveries`,
   );
   await story.nothingLeft();
@@ -124,7 +127,7 @@ async function tell(name: string, alsoMachines: boolean) {
 const TIMEOUT = { timeout: LONG_FORM ? 60 * 60_000 : 600_000 };
 
 test(
-  `${KILLS} kills of worker, server and host: every job runs exactly once, and none is taken for lost`,
+  `${KILLS} kills of worker, server, host and agents: every job runs exactly once, and none is taken for lost`,
   TIMEOUT,
   async () => {
     const { views, said } = await tell('kept', false);

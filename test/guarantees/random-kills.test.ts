@@ -28,7 +28,7 @@ const count = (what: string) => {
   done[what] = (done[what] ?? 0) + 1;
 };
 
-test(`${KILLS} random kills of worker, server and host: no job is lost or doubled and nothing is left (seed ${SEED})`, {
+test(`${KILLS} random kills of worker, server, host and agents: no job is lost or doubled and nothing is left (seed ${SEED})`, {
   timeout: 60 * 60_000,
 }, async () => {
   const ledger = world.ledger('all');
@@ -72,20 +72,20 @@ test(`${KILLS} random kills of worker, server and host: no job is lost or double
   }
 
   const lanes = Array.from({ length: LANES }, (_, index) => lane(index));
-  const shares = { server: 0.3, host: 0.3 };
+  const shares = { server: 0.2, host: 0.2, agents: 0.3 };
   const kills = killAtRandom(world, { kills: KILLS, roll: dice(SEED), shares }).finally(() => {
     killing = false;
   });
   await Promise.race([kills, Promise.all(lanes).then(() => kills)]);
   await Promise.all(lanes);
-  const { worker, server, host } = await kills;
+  const { worker, server, host, agents } = await kills;
 
   const lines = ledger.lines();
   const lost = expected.filter((id) => !lines.includes(id));
   const doubled = lines.filter((id, index) => lines.indexOf(id) !== index);
   const { launches, jobs, stops } = done;
   console.log(
-    `${KILLS} kills (${worker} worker, ${server} server, ${host} host; seed ${SEED}) over ${launches} launches, ${jobs} jobs, ` +
+    `${KILLS} kills (${worker} worker, ${server} server, ${host} host, ${agents} agents; seed ${SEED}) over ${launches} launches, ${jobs} jobs, ` +
       `${stops} stops and starts: ${lost.length} lost, ${doubled.length} doubled`,
   );
   expect({ lost, doubled }).toEqual({ lost: [], doubled: [] });

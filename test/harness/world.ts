@@ -2,13 +2,14 @@
  * A whole Styx of its own for tests that kill parts of it: Temporal server, worker, local cloud and client, on a data directory of
  * its own, with `Timing` = test. One a test file, since the client finds its server by the environment.
  */
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect, type Styx } from '../../client/connect.ts';
 import { askHost, type HostInfo } from '../../clouds/local/control.ts';
 import { localPaths } from '../../clouds/local/paths.ts';
 import type { LocalSettings } from '../../clouds/local/settings.ts';
+import { lockHolder } from '../../system/lock.ts';
 import { LocalWorld } from './local-world.ts';
 import { startTestServer, startTestWorker, type TestServer, type TestWorker, testDir } from './temporal.ts';
 
@@ -175,6 +176,16 @@ export class World extends LocalWorld {
       process.kill(pid, 'SIGKILL');
     } catch {
       // It ended by itself.
+    }
+  }
+
+  /** SIGKILL of the process that is the agent of all instances; of none when it is not there at the moment. */
+  killAgents(): void {
+    const agents = join(this.home, 'local', 'agents');
+    this.kills += 1;
+    for (const version of existsSync(agents) ? readdirSync(agents) : []) {
+      const holder = lockHolder(join(agents, version, 'lock'));
+      if (holder !== null) process.kill(holder.pid, 'SIGKILL');
     }
   }
 
