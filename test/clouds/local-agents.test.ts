@@ -1,7 +1,7 @@
 /** One process is the agent of all instances: what that must not change, and what becomes of it when any part dies. */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { SharedAgents } from '../../clouds/local/agents.ts';
@@ -10,6 +10,7 @@ import { bundleOf } from '../../nodes/bundle.ts';
 import { serveCommand } from '../../nodes/install.ts';
 import type { AgentEvent, Lease, Node, NodeAddress, StartRequest } from '../../nodes/node.ts';
 import { SshNodePool } from '../../nodes/pool.ts';
+import { spawnLocked } from '../../system/lock.ts';
 import { alive, exec, Lab, processesOf, until } from './local-lab.ts';
 
 const AGENT = join(import.meta.dirname, '../../agent/');
@@ -267,9 +268,8 @@ describe.skipIf(process.platform !== 'linux')('the agents of local instances', (
     const [keeper] = readFileSync(join(folder(), 'keeper.lock'), 'utf8').split(' ');
     process.kill(Number(keeper), 'SIGKILL');
     await killShared();
-    const holder = spawn('flock', [join(folder(), 'lock'), 'sleep', '60'], { stdio: 'ignore', detached: true });
+    const holder = await spawnLocked(join(folder(), 'lock'), ['sleep', '60'], { stdio: 'ignore' });
     try {
-      await until(() => expect(existsSync(join(folder(), 'lock'))).toBe(true));
       execFileSync('rm', ['-f', join(folder(), 'socket')]);
       const instance = await lab.one();
       const node = await nodeOf(instance);
@@ -281,7 +281,7 @@ describe.skipIf(process.platform !== 'linux')('the agents of local instances', (
           .filter((text) => text.includes('styx-keep')),
       ).toHaveLength(1);
     } finally {
-      process.kill(-(holder.pid ?? 0), 'SIGKILL');
+      holder?.child.kill('SIGKILL');
     }
   });
 
