@@ -133,6 +133,7 @@ class Shared:
         self.inode = os.stat(paths.CODE).st_ino
 
     def begin(self):
+        self._beat()
         os.makedirs(self.known, 0o700, exist_ok=True)
         os.chdir(paths.CODE)
         paths.remove('socket')
@@ -149,8 +150,12 @@ class Shared:
         self.loop.every(1, self._tick)
 
     def _beat(self):
-        with open(os.path.join(paths.CODE, 'beat'), 'ab') as file:
-            os.utime(file.fileno())
+        try:
+            with open(os.path.join(paths.CODE, 'beat'), 'ab') as file:
+                os.utime(file.fileno())
+        except OSError:
+            # A full disk is no reason to end.
+            pass
 
     def _tick(self):
         now = time.monotonic()

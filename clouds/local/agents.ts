@@ -35,7 +35,7 @@ export class SharedAgents {
   readonly #folder: string;
   readonly #log: HostLog;
   #starting: Promise<boolean> | undefined;
-  #beat = 0;
+  #beat: number | null = null;
   #silent = 0;
 
   /** `root`: the directory that the instances are in. Takes away what older versions left. */
@@ -65,9 +65,9 @@ export class SharedAgents {
 
   /** To be called every `BEAT_LOOK_MS`: ends one that is stuck. Its keeper begins it again, and that one goes on with all instances. */
   watch(): void {
-    const beat = statSync(join(this.#folder, 'beat'), { throwIfNoEntry: false })?.mtimeMs ?? 0;
+    const beat = statSync(join(this.#folder, 'beat'), { throwIfNoEntry: false })?.mtimeMs ?? null;
     const holder = lockHolder(join(this.#folder, 'lock'));
-    this.#silent = holder !== null && beat === this.#beat ? this.#silent + 1 : 0;
+    this.#silent = holder !== null && beat !== null && beat === this.#beat ? this.#silent + 1 : 0;
     this.#beat = beat;
     if (holder === null || this.#silent < SILENT_LOOKS) return;
     this.#silent = 0;

@@ -10,7 +10,7 @@ import { bundleOf } from '../../nodes/bundle.ts';
 import { serveCommand } from '../../nodes/install.ts';
 import type { AgentEvent, Lease, Node, NodeAddress, StartRequest } from '../../nodes/node.ts';
 import { SshNodePool } from '../../nodes/pool.ts';
-import { spawnLocked } from '../../system/lock.ts';
+import { lockHolder, spawnLocked } from '../../system/lock.ts';
 import { alive, exec, Lab, processesOf, until } from './local-lab.ts';
 
 const AGENT = join(import.meta.dirname, '../../agent/');
@@ -77,16 +77,11 @@ describe.skipIf(process.platform !== 'linux')('the agents of local instances', (
   };
   const served = () => readdirSync(join(folder(), 'instances')).sort();
 
-  /** The processes that are the agent of all instances here: one, or none. */
-  const shared = (): number[] =>
-    readdirSync('/proc')
-      .filter((name) => /^\d+$/.test(name))
-      .map(Number)
-      .filter((pid) => commandOf(pid).includes(`${folder()}/main.py shared`) && !commandOf(pid).startsWith('/bin/sh'));
+  /** The process that is the agent of all instances. */
   const theShared = (): number => {
-    const [pid, ...more] = shared();
-    if (pid === undefined || more.length > 0) throw new Error(`not one process, but ${shared()}`);
-    return pid;
+    const holder = lockHolder(join(folder(), 'lock'));
+    if (holder === null) throw new Error('there is none');
+    return holder.pid;
   };
   const killShared = async () => {
     const pid = theShared();
