@@ -77,9 +77,12 @@ async function patiently<T>(start: () => Promise<T>): Promise<T> {
   }
 }
 
-const LOOK_MS = 100;
+const LOOK_MS = 50;
 /** Looks in a row at which the server's clock did not jump though no step was under way, after which it counts as stuck. */
-const STUCK_LOOKS = 20;
+const STUCK_LOOKS = 6;
+/** A look that comes so late says that the machine is busy: a step may be on its way. */
+const LATE_MS = 2 * LOOK_MS;
+const JUMP_MS = 2_000;
 
 /**
  * Lets `ms` of the server's time pass. The server holds its clock for each step that is under way, and (version 1.38) for ever for a child
@@ -98,8 +101,8 @@ export async function skipTime(environment: TestWorkflowEnvironment, ms: number,
     const [before, passed] = [clock, Date.now() - lookedAt];
     clock = await environment.currentTimeMs();
     lookedAt = Date.now();
-    const jumped = clock - before > passed + 20 * LOOK_MS;
-    stuck = jumped || !isIdle() ? 0 : stuck + 1;
+    const jumped = clock - before > passed + JUMP_MS;
+    stuck = jumped || passed > LATE_MS || !isIdle() ? 0 : stuck + 1;
     if (stuck < STUCK_LOOKS || over) continue;
     await environment.connection.testService?.unlockTimeSkipping({});
     stuck = 0;
