@@ -1,8 +1,29 @@
 /** The life of clusters on AWS, from the first command to the last, on machines that answer SSH. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { ClusterView } from '../../model/commands.ts';
+import type { HoursResult } from '../../model/office-hours.ts';
+import { scheduleRules } from '../../model/schedule-rules.ts';
 import { until } from '../guarantees/story.ts';
 import { AwsWorld, whyNoAws } from '../harness/aws-world.ts';
+import { sealedTemporalClient } from '../harness/client.ts';
+import type { World } from '../harness/world.ts';
+
+const YEARLY = scheduleRules({ cron: ['@yearly'] });
+
+/** What comes of the stop of a cluster's office hours when it falls due. */
+async function endOfHours(world: World, cluster: string): Promise<HoursResult> {
+  const hours = world.styx.clusterSchedules;
+  await hours.create(cluster, { up: YEARLY, down: YEARLY, end: 'stop', launch: world.task('run: "true"') });
+  const { workflow, connection } = await sealedTemporalClient(world.home);
+  try {
+    const triggered = await hours.trigger(cluster, 'down');
+    if (triggered.outcome !== 'started') throw new Error(triggered.outcome);
+    return (await workflow.getHandle(triggered.workflowId).result()) as HoursResult;
+  } finally {
+    await connection.close();
+    await hours.remove(cluster);
+  }
+}
 
 const lacks = whyNoAws();
 if (lacks !== undefined) console.warn(`SKIPPED test/aws/life: ${lacks}`);
@@ -104,6 +125,10 @@ describe.skipIf(lacks !== undefined)('a cluster on AWS', () => {
     await expect(story.clusters.stop('spot')).rejects.toMatchObject(refused);
     const idle = { idleMinutes: 5, waitFor: 'jobs', down: false } as const;
     await expect(story.clusters.autostop('spot', idle)).rejects.toMatchObject(refused);
+    expect(await endOfHours(world, 'spot')).toEqual({
+      outcome: 'refused',
+      note: expect.stringContaining('cannot be stopped'),
+    });
     expect(account.proxy.count('StopInstances')).toBe(stops);
     expect(await story.look('spot')).toMatchObject({ status: 'UP', jobs: [{ id: job, status: 'RUNNING' }] });
     const problems = async () => {
