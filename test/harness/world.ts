@@ -179,14 +179,17 @@ export class World extends LocalWorld {
     }
   }
 
-  /** SIGKILL of the process that is the agent of all instances; of none when it is not there at the moment. */
-  killAgents(): void {
+  /** The process that is the agent of all instances; none when it is not there at the moment. */
+  agents(): number[] {
     const agents = join(this.home, 'local', 'agents');
+    const versions = existsSync(agents) ? readdirSync(agents) : [];
+    return versions.flatMap((version) => lockHolder(join(agents, version, 'lock'))?.pid ?? []);
+  }
+
+  /** SIGKILL. */
+  killAgents(): void {
     this.kills += 1;
-    for (const version of existsSync(agents) ? readdirSync(agents) : []) {
-      const holder = lockHolder(join(agents, version, 'lock'));
-      if (holder !== null) process.kill(holder.pid, 'SIGKILL');
-    }
+    for (const pid of this.agents()) process.kill(pid, 'SIGKILL');
   }
 
   get workerPid(): number {
