@@ -10,6 +10,7 @@ import { MANAGED_JOB_WORKFLOW } from '../model/managed-job.ts';
 import { PIPELINE_WORKFLOW } from '../model/pipeline.ts';
 import { POOL_WORKFLOW } from '../model/pool.ts';
 import { homePaths } from '../system/home.ts';
+import { mustBeInstallation } from './namespace.ts';
 
 /** A snapshot that was taken or needed again more recently is kept: its command may be on the way. */
 const GRACE_MS = 24 * 60 * 60_000;
@@ -24,7 +25,10 @@ export interface CollectOptions {
   readonly listsBehindMs?: number;
 }
 
-/** @throws what the server answers when one cluster cannot be asked: then nothing is taken */
+/**
+ * @throws what the server answers when one cluster cannot be asked, and refused when the server is another one than that of `installation`,
+ * on which all would seem to be nobody's: then nothing is taken
+ */
 export async function collectFiles(
   workflow: WorkflowClient,
   home: string,
@@ -33,6 +37,8 @@ export async function collectFiles(
 ): Promise<Collected> {
   const paths = homePaths(home);
   const live = await liveManifests(workflow, options.listsBehindMs ?? LISTS_BEHIND_MS);
+  // After the lists: these were of the server that answers now, or of one that was there before.
+  await mustBeInstallation(workflow, installation);
   pruneStatCaches(paths.storeCache);
   return await new DirectoryStore(storeRoot(paths.store, installation)).collect(live, options.graceMs ?? GRACE_MS);
 }

@@ -52,8 +52,8 @@ export async function mustBeInstallation(
   const { namespaceInfo } = await workflowService.describeNamespace({ namespace });
   if (namespaceInfo?.id === installation) return;
   const instead = `${namespaceInfo?.id} in place of ${installation}`;
-  throw new StyxError('refused', `the Temporal server has another database than when this worker began: ${instead}`, {
-    hint: 'End this worker; the next command starts another one.',
+  throw new StyxError('refused', `the Temporal server has another database than when this process began: ${instead}`, {
+    hint: 'End it; what is started now belongs to the new one. The next command starts another worker.',
   });
 }
 

@@ -18,7 +18,7 @@ import { collectFiles } from './collect-files.ts';
 import { connectConfig, environmentConfig } from './connection.ts';
 import { beginCounters, installTelemetry, type MetricsEndpoint, serveMetrics } from './metrics.ts';
 import { metricsAddress } from './metrics-setting.ts';
-import { ensureNamespace, mustBeInstallation, type NamespaceInfo } from './namespace.ts';
+import { ensureNamespace, type NamespaceInfo } from './namespace.ts';
 import { removeOldLogs } from './old-logs.ts';
 import type { CodecRule } from './payload-codec.ts';
 import { type Periodic, periodically } from './periodic.ts';
@@ -104,10 +104,7 @@ async function work(code: WorkerCode, log: Log): Promise<void> {
       failure: 'old files could not be taken out of the store',
       first: TIDY_FIRST_MS,
       every: TIDY_EVERY_MS,
-      work: async () => {
-        await mustBeInstallation(workflow, installation);
-        await collectFiles(workflow, home, installation);
-      },
+      work: () => collectFiles(workflow, home, installation),
     },
     {
       failure: 'old output of managed jobs could not be removed',
