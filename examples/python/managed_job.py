@@ -72,4 +72,7 @@ async def main(action: str, *arguments: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main(*sys.argv[1:])))
+    code = asyncio.run(main(*sys.argv[1:]))
+    sys.stdout.flush()
+    # Not sys.exit: the SDK's threads may abort the interpreter while it ends, and then the code is lost (temporalio/sdk-python issue 300).
+    os._exit(code)
